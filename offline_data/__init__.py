@@ -1,0 +1,1 @@
+"""From the robot's logs to data sets a learner can trust."""
