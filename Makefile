@@ -1,0 +1,53 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both make .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+CHECKED := go1.py setup.py robot_configs policy offline_data deploy sim tests
+
+# Two workers and one thread each: numeric libraries that start a thread a core in every worker only get in each other's way.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-slow check format clean
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(INSTALLED) ## Make .venv and install the pinned dependencies into it
+
+$(INSTALLED): setup.py constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "expected Python 3.11 or newer; found `$(PYTHON) --version 2>&1`. Name another: make PYTHON=python3.11"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+# torch goes first and alone: were it resolved with the rest, a second index that offers the CPU build could lose to a
+# CUDA build and its gigabytes of libraries. Which index that is, is pip's configuration (PIP_EXTRA_INDEX_URL), not ours.
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: venv ## Rehearse the whole loop on the twin's mattress (at most 15 minutes on 2 cores)
+	$(BIN)/go1 demo
+
+test: venv ## Run the tests that take seconds
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+
+test-slow: venv ## Run the tests that take longer
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+
+check: venv ## Check formatting, lint and types
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/mypy $(CHECKED)
+
+format: venv ## Format the code and sort its imports
+	$(BIN)/ruff check --select I --fix $(CHECKED)
+	$(BIN)/ruff format $(CHECKED)
+
+clean: ## Remove what these commands made, runs/ excepted
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
