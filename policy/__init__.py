@@ -1,0 +1,1 @@
+"""What a policy is (contract, graph, bundle) and how it learns."""

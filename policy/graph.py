@@ -1,0 +1,167 @@
+"""The policy graph: raw robot signals in, joint targets out. One module for simulation, data sets, learning and export.
+
+                       +---------------------------- memory: started, phase, last action, older frames --------------+
+                       v                                                                                             |
+    raw signals -> projected gravity -> terms, scales -> stack -> normalise -> actor -> action -> joint target       |
+                                                           |                              |                          |
+                                                           +------------------------------+--------------------------+
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Tuple
+
+import torch
+from torch import nn
+
+from policy.contract import PolicyContract
+from policy.networks import GaussianActor, gaussian_log_prob
+
+# Columns of the memory before the older frames.
+STARTED, PHASE, LAST_ACTION = 0, 1, 2
+
+
+class PolicyGraph(nn.Module):
+    """Contract and actor as one torch module; see `forward` for its border and the module's docstring for its inside."""
+
+    def __init__(self, contract: PolicyContract, actor: GaussianActor) -> None:
+        super().__init__()
+        self.contract = contract
+        self.actor = actor
+        order = [contract.joint_names.index(name) for name in contract.policy_joint_names]
+        self.register_buffer("to_policy_order", torch.tensor(order), persistent=False)
+        self.register_buffer("to_wire_order", torch.tensor(order).argsort(), persistent=False)
+        for name in ("default_position", "action_scale", "target_lower", "target_upper"):
+            self.register_buffer(name, torch.tensor(getattr(contract, name), dtype=torch.float32), persistent=False)
+        width = contract.observation_dim
+        mean = contract.observation_mean or (0.0,) * width
+        std = contract.observation_std or (1.0,) * width
+        self.register_buffer("observation_mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
+        self.register_buffer("observation_std", torch.tensor(std, dtype=torch.float32), persistent=False)
+        for term in contract.terms:
+            scale = torch.tensor(term.scale, dtype=torch.float32)
+            self.register_buffer(f"scale_{term.name}", scale, persistent=False)
+
+    def forward(
+        self,
+        orientation_trunk_in_world: torch.Tensor,
+        angular_velocity_trunk_in_trunk: torch.Tensor,
+        joint_position: torch.Tensor,
+        joint_velocity: torch.Tensor,
+        command: torch.Tensor,
+        noise: torch.Tensor,
+        memory: torch.Tensor,
+    ) -> Tuple[torch.Tensor, ...]:
+        """One step of the policy; inputs and outputs are `SIGNALS` and `OUTPUTS` of policy.contract, batch first."""
+        gravity = projected_gravity(orientation_trunk_in_world)
+        observation = self.observe(
+            gravity, angular_velocity_trunk_in_trunk, joint_position, joint_velocity, command, memory
+        )
+        mean, std = self.actor(observation)
+        action = mean + std * noise
+        log_prob = gaussian_log_prob(action, mean, std)
+        memory = self.remember(memory, observation, action, command)
+        return self.joint_target(action), action, mean, std, log_prob, observation, memory
+
+    def observe(
+        self,
+        gravity_in_trunk: torch.Tensor,
+        angular_velocity: torch.Tensor,
+        joint_position: torch.Tensor,
+        joint_velocity: torch.Tensor,
+        command: torch.Tensor,
+        memory: torch.Tensor,
+    ) -> torch.Tensor:
+        """The stacked, normalised observation (B, O).
+
+        Args:
+            gravity_in_trunk: (B, 3), unit length, pointing down: (0, 0, -1) when level.
+            angular_velocity: (B, 3) [rad/s], trunk frame.
+            joint_position, joint_velocity: (B, 12) [rad], [rad/s], wire order.
+            command: (B, C), physical units.
+            memory: (B, M); a row of zeros has just been reset, and its history is filled with the current frame.
+        """
+        quantities = {
+            "projected_gravity": gravity_in_trunk,
+            "angular_velocity": angular_velocity,
+            "joint_position": (joint_position - self.default_position)[:, self.to_policy_order],
+            "joint_velocity": joint_velocity[:, self.to_policy_order],
+            "last_action": memory[:, LAST_ACTION : LAST_ACTION + self.contract.action_dim],
+            "command": command,
+        }
+        if self.contract.gait_clock is not None:
+            quantities["gait_clock"] = self.gait_clock(memory[:, PHASE : PHASE + 1], command)
+        frame = torch.cat(
+            [quantities[term.name] * getattr(self, f"scale_{term.name}") for term in self.contract.terms], dim=1
+        )
+        older = self.contract.history_length - 1
+        stacked = frame
+        if older:
+            started = memory[:, STARTED : STARTED + 1]
+            history = memory[:, LAST_ACTION + self.contract.action_dim :]
+            history = started * history + (1.0 - started) * frame.repeat(1, older)
+            stacked = torch.cat([history, frame], dim=1)
+        return (stacked - self.observation_mean) / self.observation_std
+
+    def remember(
+        self, memory: torch.Tensor, observation: torch.Tensor, action: torch.Tensor, command: torch.Tensor
+    ) -> torch.Tensor:
+        """The memory (B, M) after an action: phase advanced, action kept, frames shifted by one."""
+        phase = memory[:, PHASE : PHASE + 1]
+        clock = self.contract.gait_clock
+        if clock is not None:
+            phase = phase + self.gait_frequency(command) / self.contract.control_hz
+            phase = phase - torch.floor(phase)
+        parts = [torch.ones_like(phase), phase, action]
+        if self.contract.history_length > 1:
+            stacked = observation * self.observation_std + self.observation_mean
+            parts.append(stacked[:, self.contract.frame_dim :])
+        return torch.cat(parts, dim=1)
+
+    def joint_target(self, action: torch.Tensor) -> torch.Tensor:
+        """Joint targets (B, 12) [rad] in wire order, inside the contract's limits."""
+        target = self.default_position + self.action_scale * action[:, self.to_wire_order]
+        return torch.minimum(torch.maximum(target, self.target_lower), self.target_upper)
+
+    def gait_frequency(self, command: torch.Tensor) -> torch.Tensor:
+        """Frequency of the gait clock (B, 1) [Hz]."""
+        clock = self.contract.gait_clock
+        assert clock is not None
+        if isinstance(clock.frequency, str):
+            column = self.contract.command_names.index(clock.frequency)
+            return command[:, column : column + 1]
+        return torch.full_like(command[:, :1], clock.frequency)
+
+    def gait_clock(self, phase: torch.Tensor, command: torch.Tensor) -> torch.Tensor:
+        """Sines of the clock's channels (B, W), zero while standing is commanded."""
+        clock = self.contract.gait_clock
+        assert clock is not None
+        waves = []
+        for channel in clock.channels:
+            angle = phase
+            for name in channel:
+                column = self.contract.command_names.index(name)
+                angle = angle + command[:, column : column + 1]
+            angle = 2.0 * math.pi * angle
+            waves += [torch.sin(angle)] if clock.waveform == "sin" else [torch.sin(angle), torch.cos(angle)]
+        values = torch.cat(waves, dim=1)
+        if clock.stand_below > 0.0:
+            values = values * (~is_standing(command, clock.stand_below)).to(values.dtype)
+        return values
+
+
+def is_standing(command: torch.Tensor, below: float) -> torch.Tensor:
+    """Whether standing still is commanded: norm of (vx, vy, yaw rate) below the threshold; (B, 1) bool."""
+    return command[:, :3].square().sum(dim=1, keepdim=True) < below * below
+
+
+def projected_gravity(orientation: torch.Tensor) -> torch.Tensor:
+    """Direction of gravity in the trunk frame, (B, 3), from the quaternion trunk-in-world (B, 4), w x y z.
+
+    The third row of the rotation matrix, negated: R^T (0, 0, -1). Any non-zero quaternion is normalised.
+    """
+    w, x, y, z = (orientation / orientation.square().sum(dim=1, keepdim=True).sqrt()).unbind(dim=1)
+    return torch.stack(
+        [-2.0 * (x * z - w * y), -2.0 * (y * z + w * x), -(1.0 - 2.0 * (x * x + y * y))], dim=1
+    )
