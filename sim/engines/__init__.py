@@ -1,0 +1,1 @@
+"""Batched physics engines for training, behind one small protocol."""
