@@ -1,13 +1,15 @@
 """What a log holds: one table of fields per topic, from which both the ros2msg text and the NumPy dtype are made.
 
-Every message has a fixed size, and every table lists its wide fields first. CDR aligns a field to its own width, counted from
-the end of the four-byte encapsulation header, so a table in that order needs no padding anywhere: the bytes of a message are the
-bytes of one packed record, Foxglove, PlotJuggler and ROS 2 read them by the schema text, and `np.frombuffer` reads a whole channel.
+Every message has a fixed size, and every table lists its wide fields first. CDR aligns a field to its own width, counted
+from the end of the four-byte encapsulation header, so a table in that order needs no padding anywhere: the bytes of a
+message are the bytes of one packed record, Foxglove, PlotJuggler and ROS 2 read them by the schema text, and
+`np.frombuffer` reads a whole channel.
 
     | 00 01 00 00 | monotonic_ns | wall_ns | float32 fields ... | uint32 | int16 | uint8 ... |
       cdr_header    8 bytes        8 bytes
 
-The robot's clocks are wrong and jump, so everything downstream orders and subtracts `monotonic_ns` only; `wall_ns` is for people.
+The robot's clocks are wrong and jump, so everything downstream orders and subtracts `monotonic_ns` only; `wall_ns` is
+for people.
 Joint arrays have the wire's order (`RobotModel.joint_names`), feet that of `RobotModel.foot_names`.
 This module runs on the robot: Python 3.8, NumPy only.
 """
@@ -19,6 +21,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
+
+from robot_configs.errors import Go1Error
 
 FORMAT_VERSION = 1
 """Raised whenever a field is added, removed, moved or changes its meaning."""
@@ -47,7 +51,7 @@ _NUMPY_TYPES = {
 }
 
 
-class SchemaError(ValueError):
+class SchemaError(Go1Error):
     """A field table, a message or a metadata record does not fit the log format."""
 
 
@@ -119,8 +123,9 @@ class Channel:
         for index in range(1, len(widths)):
             if widths[index] > widths[index - 1]:
                 raise SchemaError(
-                    f"{self.topic}: field {self.fields[index].name!r} ({widths[index]} bytes wide) follows a field of "
-                    f"{widths[index - 1]} bytes, which would need CDR padding; list wide fields first"
+                    expected=f"the fields of {self.topic} from wide to narrow, so that CDR needs no padding",
+                    found=f"{self.fields[index].name!r} ({widths[index]} bytes) after one of {widths[index - 1]} bytes",
+                    remedy="Move it up the table.",
                 )
 
     @property
@@ -134,7 +139,7 @@ class Channel:
         return "\n".join(field.ros2msg for field in self.fields) + "\n"
 
     def zeros(self, count: int) -> np.ndarray:
-        """`count` messages with a valid header and every field zero; `.tobytes()` of one of them is its MCAP payload."""
+        """`count` messages of zeros with a valid header; `.tobytes()` of one is its MCAP payload."""
         messages = np.zeros(count, dtype=self.dtype)
         messages["cdr_header"] = CDR_LITTLE_ENDIAN
         return messages
@@ -266,11 +271,16 @@ class SessionMetadata:
         names = [field.name for field in fields(cls)]
         missing = [name for name in names if name not in record]
         if missing:
-            raise SchemaError(f"metadata record {METADATA_NAME!r}: missing {missing}, found {sorted(record)}")
+            raise SchemaError(
+                expected=f"the keys {names} in the metadata record {METADATA_NAME!r}",
+                found=f"{sorted(record)}, without {missing}",
+                remedy="The file was not written by this project's recorder; it cannot be read as one of its logs.",
+            )
         if record["format_version"] != str(FORMAT_VERSION):
             raise SchemaError(
-                f"log format version {record['format_version']!r}, this code reads {FORMAT_VERSION}; "
-                "read the log with the release that wrote it"
+                expected=f"log format version {FORMAT_VERSION}",
+                found=repr(record["format_version"]),
+                remedy="Read the log with the release that wrote it.",
             )
         strings = {name: record[name] for name in names if name != "format_version"}
         return cls(format_version=FORMAT_VERSION, **strings)
