@@ -1,0 +1,466 @@
+"""The `go1` command line, and nothing else: it parses, calls one function of the project, and prints what that returns.
+
+argparse, not typer or click: this file runs on the robot too, where four packages are installed and no fifth is needed
+for it. Every import of the project is inside the command that needs it, so that `go1 --help` is instant and the robot's
+commands (`policy inspect`, `policy verify`, `robot run`) work where torch and mujoco do not exist.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any, Callable, Optional, Sequence, Tuple
+
+from robot_configs.errors import Go1Error
+
+EXIT_ERROR = 2
+"""Also argparse's own status for a wrong command line."""
+
+EXIT_INTERRUPTED = 130
+"""128 + SIGINT, as shells report it."""
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def main(words: Optional[Sequence[str]] = None) -> int:
+    """Run one command; returns its exit status. A `Go1Error` becomes a message, a defect of ours stays a traceback."""
+    options = build_parser().parse_args(words)
+    try:
+        return options.run(options)  # type: ignore[no-any-return]
+    except Go1Error as error:
+        report_error(error)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in (
+            "sim",
+            "deploy",
+            "offline_data",
+            "policy",
+            "robot_configs",
+        ):
+            raise
+        report_error(missing_package(error.name))
+    except KeyboardInterrupt:
+        print("go1: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return EXIT_ERROR
+
+
+def report_error(error: Go1Error) -> None:
+    """Print what was expected, what was found and what to do, a line each."""
+    print(f"go1: expected {error.expected}\n     found    {error.found}\n     {error.remedy}", file=sys.stderr)
+
+
+def missing_package(name: str) -> Go1Error:
+    """What to say where a command needs a package that is not installed, as on the robot."""
+    return Go1Error(
+        f"the Python package {name}, which this command needs",
+        "none of that name in this environment",
+        "Run it on a computer with the training environment (`make venv`, or pip install '.[train]').",
+    )
+
+
+# Types of arguments. argparse turns their errors into one line and exit status 2.
+
+
+def existing_file(text: str) -> Path:
+    """A path to a file that is there."""
+    path = Path(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"expected an existing file; found none at {text!r}")
+    return path
+
+
+def existing_folder(text: str) -> Path:
+    """A path to a folder that is there."""
+    path = Path(text)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"expected an existing folder; found none at {text!r}")
+    return path
+
+
+def count(text: str) -> int:
+    """A whole number above zero."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above zero; found {text!r}")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A finite time above zero [s]."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a time above zero in seconds; found {text!r}")
+    return value
+
+
+def address(text: str) -> Tuple[str, int]:
+    """HOST:PORT."""
+    host, separator, port = text.rpartition(":")
+    if not host or not separator or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise argparse.ArgumentTypeError(f"expected HOST:PORT, as in 192.168.123.10:8007; found {text!r}")
+    return host, int(port)
+
+
+class Commands:
+    """One level of sub-commands: `go1 NAME`, or `go1 GROUP NAME`."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def group(self, name: str, summary: str) -> Commands:
+        """A word that only leads to further words."""
+        return Commands(self._commands.add_parser(name, help=summary, description=summary))
+
+    def command(self, name: str, run: Run, summary: str, example: str) -> argparse.ArgumentParser:
+        """A word that does something; the caller adds its options."""
+        parser = self._commands.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        parser.set_defaults(run=run)
+        return parser
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands, in the order of the loop that they serve."""
+    parser = argparse.ArgumentParser(
+        prog="go1", description="One policy for the Unitree Go1: from simulation to the robot and back."
+    )
+    commands = Commands(parser)
+    add_demo(commands)
+    add_sim(commands.group("sim", "Train, watch and measure policies in simulation; stand in for the robot."))
+    add_policy(commands.group("policy", "Look into a bundle and check it."))
+    add_robot(commands.group("robot", "Run a policy on the robot, or on its twin."))
+    add_data(commands.group("data", "Turn logs into data sets."))
+    add_learning(commands)
+    return parser
+
+
+def print_json(content: Any) -> None:
+    """Machine-readable output: one JSON document on standard output."""
+    print(json.dumps(content, indent=2, sort_keys=True))
+
+
+# go1 demo
+
+
+def add_demo(commands: Commands) -> None:
+    """The whole loop once."""
+    parser = commands.command(
+        "demo",
+        run_demo,
+        "Go once round the loop on the twin's mattress: evaluate, log, refine, evaluate, fine-tune, evaluate.",
+        "go1 demo --seed 1 --out runs/demo",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/demo"), help="folder of the summary and report [%(default)s]"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="of everything random [%(default)s]")
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    """`make demo` ends here."""
+    from sim.demo import run_demo as demo
+
+    demo(out=options.out, seed=options.seed)
+    return 0
+
+
+# go1 sim
+
+
+def add_sim(commands: Commands) -> None:
+    """Worlds."""
+    train = commands.command(
+        "train", run_sim_train, "Pretrain the velocity task by PPO.", "go1 sim train --out runs/pretrain --seed 1"
+    )
+    train.add_argument(
+        "--out", type=Path, required=True, help="folder of the bundle, the learning curve and the settings"
+    )
+    train.add_argument("--seed", type=int, default=1, help="of everything random [%(default)s]")
+    train.add_argument("--iterations", type=count, help="PPO iterations, where the default is not wanted")
+
+    play = commands.command(
+        "play",
+        run_sim_play,
+        "Render a bundle on the twin, without a display, into a GIF or a video.",
+        "go1 sim play policy/bundles/walk.go1policy --condition mattress --out walk.gif",
+    )
+    add_bundle(play)
+    add_condition(play)
+    play.add_argument("--commands", default="random:seed=1,hold_s=4", help=COMMANDS_HELP)
+    play.add_argument("--duration", type=seconds, default=10.0, help="length [s] [%(default)s]")
+    play.add_argument("--out", type=Path, required=True, help="file to write; its ending chooses the format")
+
+    twin = commands.command(
+        "twin",
+        run_sim_twin,
+        "Be a Go1 on the network: answer the robot's own protocol until interrupted.",
+        "go1 sim twin --condition mattress --lockstep",
+    )
+    add_condition(twin)
+    twin.add_argument("--host", default="127.0.0.1", help="address to listen on [%(default)s]")
+    twin.add_argument("--port", type=int, default=8007, help="UDP port to listen on [%(default)s]")
+    twin.add_argument("--lockstep", action="store_true", help="step once for each command, as fast as they come")
+    twin.add_argument("--seed", type=int, default=1, help="of the sensors' noise and the pushes [%(default)s]")
+    twin.add_argument("--duration", type=seconds, help="stop after this much simulated time [s]")
+
+    measure = commands.command(
+        "eval",
+        run_sim_eval,
+        "Measure a bundle on the twin, through the wire: return, tracking error, falls, energy.",
+        "go1 sim eval policy/bundles/walk.go1policy --condition nominal --episodes 20 --seed 1 --json",
+    )
+    add_bundle(measure)
+    add_condition(measure)
+    measure.add_argument("--episodes", type=count, default=20, help="number of walks [%(default)s]")
+    measure.add_argument("--seed", type=int, default=1, help="two bundles are compared on the same seed [%(default)s]")
+    measure.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def add_bundle(parser: argparse.ArgumentParser) -> None:
+    """The policy to use."""
+    parser.add_argument("bundle", type=existing_file, metavar="BUNDLE", help="a sealed policy, *.go1policy")
+
+
+def add_condition(parser: argparse.ArgumentParser) -> None:
+    """The twin's world."""
+    parser.add_argument(
+        "--condition", default="nominal", metavar="NAME|FILE.yaml", help="the twin's world [%(default)s]"
+    )
+
+
+COMMANDS_HELP = "a script (FILE.yaml), constants (vx=0.5,yaw=0), random:seed=3,hold_s=4, or remote [%(default)s]"
+
+
+def run_sim_train(options: argparse.Namespace) -> int:
+    """Pretraining."""
+    from sim.pretrain import pretrain
+
+    print(pretrain(out=options.out, seed=options.seed, iterations=options.iterations))
+    return 0
+
+
+def run_sim_play(options: argparse.Namespace) -> int:
+    """A film."""
+    from sim.play import play_bundle
+
+    play_bundle(options.bundle, options.condition, options.commands, options.duration, options.out)
+    return 0
+
+
+def run_sim_twin(options: argparse.Namespace) -> int:
+    """The robot's stand-in."""
+    from sim.twin.server import run_twin
+
+    run_twin(options.condition, options.host, options.port, options.lockstep, options.seed, options.duration)
+    return 0
+
+
+def run_sim_eval(options: argparse.Namespace) -> int:
+    """The measure of a policy."""
+    from sim.evaluate import evaluate_bundle
+
+    report = evaluate_bundle(options.bundle, options.condition, options.episodes, options.seed)
+    print_json(report.to_dict()) if options.json else print(report)
+    return 0
+
+
+# go1 policy
+
+
+def add_policy(commands: Commands) -> None:
+    """Bundles."""
+    inspect = commands.command(
+        "inspect",
+        run_policy_inspect,
+        "Show a bundle's contract and lineage.",
+        "go1 policy inspect policy/bundles/walk.go1policy --json",
+    )
+    add_bundle(inspect)
+    inspect.add_argument("--json", action="store_true", help="print one JSON document")
+    verify = commands.command(
+        "verify",
+        run_policy_verify,
+        "Replay a bundle's golden vectors with onnxruntime, as the robot does before its motors energise.",
+        "go1 policy verify policy/bundles/walk.go1policy",
+    )
+    add_bundle(verify)
+
+
+def run_policy_inspect(options: argparse.Namespace) -> int:
+    """What is in the file."""
+    from policy.bundle import read_bundle
+
+    print(read_bundle(options.bundle))
+    return 0
+
+
+def run_policy_verify(options: argparse.Namespace) -> int:
+    """Whether it is what it was."""
+    from policy.bundle import read_bundle, verify_bundle
+    from robot_configs.robot import load_robot
+
+    print(verify_bundle(read_bundle(options.bundle), load_robot()))
+    return 0
+
+
+# go1 robot
+
+
+def add_robot(commands: Commands) -> None:
+    """The robot, or whatever answers in its place."""
+    run = commands.command(
+        "run",
+        run_robot_run,
+        "Walk: gate, pilot and recorder on the robot's wire. Any way out of it leaves the robot damped.",
+        "go1 robot run --bundle A.go1policy --robot 192.168.123.10:8007 --commands remote --duration 60 --log-dir logs",
+    )
+    run.add_argument("--bundle", type=existing_file, required=True, help="a sealed policy, *.go1policy")
+    run.add_argument("--robot", type=address, required=True, metavar="HOST:PORT", help="the robot, or a twin")
+    run.add_argument("--commands", required=True, metavar="FILE|SPEC", help=COMMANDS_HELP.replace(" [%(default)s]", ""))
+    run.add_argument("--duration", type=seconds, required=True, help="walking time in all [s]")
+    run.add_argument("--log-dir", type=Path, required=True, help="folder of the logs (MCAP)")
+    run.add_argument("--lockstep", action="store_true", help="with a twin in lockstep: under a virtual clock")
+    run.add_argument(
+        "--sdk", choices=["codec", "vendor"], default="codec", help="our codec, or the vendor's [%(default)s]"
+    )
+    run.add_argument(
+        "--exploration", type=float, default=0.0, help="scale of the action noise; 0 is none, 1 the policy's own"
+    )
+    run.add_argument("--seed", type=int, default=1, help="of the action noise [%(default)s]")
+
+
+def run_robot_run(options: argparse.Namespace) -> int:
+    """The runner."""
+    from deploy.onboard.runner import run_on_robot
+
+    print(run_on_robot(options.bundle, options.robot, options.commands, options.duration, options.log_dir))
+    return 0
+
+
+# go1 data
+
+
+def add_data(commands: Commands) -> None:
+    """Logs and data sets."""
+    ingest = commands.command(
+        "ingest",
+        run_data_ingest,
+        "Make a data set of a folder of logs.",
+        "go1 data ingest logs --out datasets/monday",
+    )
+    ingest.add_argument("logs", type=existing_folder, metavar="LOGDIR", help="folder of MCAP logs")
+    ingest.add_argument("--out", type=Path, required=True, help="folder of the data set")
+    check = commands.command(
+        "check",
+        run_data_check,
+        "Report the quality of logs: gaps, jitter, saturation, frozen sensors, coverage.",
+        "go1 data check logs",
+    )
+    check.add_argument("logs", type=existing_folder, metavar="LOGDIR", help="folder of MCAP logs")
+    check.add_argument("--json", action="store_true", help="print one JSON document")
+    info = commands.command(
+        "info", run_data_info, "Count what a data set holds.", "go1 data info datasets/monday --json"
+    )
+    info.add_argument("dataset", type=existing_folder, metavar="DATASET", help="folder of a data set")
+    info.add_argument("--json", action="store_true", help="print one JSON document")
+    importers = commands.group("import", "Make a data set of somebody else's recordings.")
+    uni_o4 = importers.command(
+        "uni-o4",
+        run_import_uni_o4,
+        "Import the real Go1 recordings that Uni-O4's authors published (HDF5).",
+        "go1 data import uni-o4 uni_o4_go1_real --out datasets/uni_o4",
+    )
+    uni_o4.add_argument("recordings", type=existing_folder, metavar="DIR", help="folder of sessions of .hdf5 files")
+    uni_o4.add_argument("--out", type=Path, required=True, help="folder of the data set")
+
+
+def run_data_ingest(options: argparse.Namespace) -> int:
+    """Logs to a data set."""
+    from offline_data.ingest import ingest
+
+    print(ingest(options.logs, options.out))
+    return 0
+
+
+def run_data_check(options: argparse.Namespace) -> int:
+    """What the logs are worth."""
+    from offline_data.quality import check_logs
+
+    print(check_logs(options.logs))
+    return 0
+
+
+def run_data_info(options: argparse.Namespace) -> int:
+    """What the data set holds."""
+    from offline_data.dataset import Dataset
+
+    print_json(Dataset.open(options.dataset).info())
+    return 0
+
+
+def run_import_uni_o4(options: argparse.Namespace) -> int:
+    """Others' logs to a data set."""
+    from offline_data.import_uni_o4 import import_uni_o4
+
+    print(import_uni_o4(options.recordings, options.out))
+    return 0
+
+
+# go1 refine, go1 finetune
+
+
+def add_learning(commands: Commands) -> None:
+    """Uni-O4."""
+    improve = commands.command(
+        "refine",
+        run_refine,
+        "Improve a policy offline, from a data set, by Uni-O4; without --init, from the cloned behaviour.",
+        "go1 refine datasets/monday --init walk.go1policy --out better.go1policy",
+    )
+    improve.add_argument("dataset", type=existing_folder, metavar="DATASET", help="folder of a data set")
+    improve.add_argument("--init", type=existing_file, metavar="BUNDLE", help="the policy that made the logs")
+    improve.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="the bundle to write")
+    improve.add_argument("--seed", type=int, default=1, help="of everything random [%(default)s]")
+    online = commands.command(
+        "finetune",
+        run_finetune,
+        "Improve a policy online: rounds of walking, updating, verifying and swapping. Resumes where it was stopped.",
+        "go1 finetune --bundle better.go1policy --robot 127.0.0.1:8007 --steps 20000 --out runs/online",
+    )
+    online.add_argument("--bundle", type=existing_file, required=True, help="the policy to start from")
+    online.add_argument("--robot", type=address, required=True, metavar="HOST:PORT", help="the robot, or a twin")
+    online.add_argument("--steps", type=count, required=True, help="policy steps to collect in all")
+    online.add_argument(
+        "--out", type=Path, required=True, help="folder of logs, states and bundles; resumed if it is there"
+    )
+    online.add_argument("--seed", type=int, default=1, help="of everything random [%(default)s]")
+
+
+def run_refine(options: argparse.Namespace) -> int:
+    """Offline."""
+    from policy.uni_o4.refine import refine
+
+    print(refine(options.dataset, options.init, options.out, options.seed))
+    return 0
+
+
+def run_finetune(options: argparse.Namespace) -> int:
+    """Online."""
+    from deploy.host.finetune import finetune
+
+    print(finetune(options.bundle, options.robot, options.steps, options.out, options.seed))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
