@@ -2,8 +2,8 @@
 
 A recorder that lost its power leaves a file without footer and with half a chunk at the end; a bad card leaves a chunk
 whose checksum is wrong. Both are logs of something worth knowing, so: a chunk with a wrong checksum is left out and
-reading goes on after it, a broken record frame ends the file there, and both are listed in `Log.damages` with their byte
-offset. Only a file that holds no readable session at all is refused.
+reading goes on after it, a broken record frame ends the file there, and both are listed in `Log.damages` with their
+byte offset. Only a file that holds no readable session at all is refused.
 """
 
 from __future__ import annotations

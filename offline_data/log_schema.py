@@ -1,9 +1,9 @@
 """What a log holds: one table of fields per topic, from which both the ros2msg text and the NumPy dtype are made.
 
-Every message has a fixed size, and every table lists its wide fields first. CDR aligns a field to its own width, counted
-from the end of the four-byte encapsulation header, so a table in that order needs no padding anywhere: the bytes of a
-message are the bytes of one packed record, Foxglove, PlotJuggler and ROS 2 read them by the schema text, and
-`np.frombuffer` reads a whole channel.
+Every message has a fixed size, and every table lists its wide fields first. CDR aligns a field to its own width,
+counted from the end of the four-byte encapsulation header, so a table in that order needs no padding anywhere: the
+bytes of a message are the bytes of one packed record, Foxglove, PlotJuggler and ROS 2 read them by the schema text,
+and `np.frombuffer` reads a whole channel.
 
     | 00 01 00 00 | monotonic_ns | wall_ns | float32 fields ... | uint32 | int16 | uint8 ... |
       cdr_header    8 bytes        8 bytes
@@ -186,7 +186,7 @@ LOW_CMD = Channel(
         Field("lateness_s", "float32", 1, "how long after its deadline the command left [s]"),
         Field("sequence", "uint32", 1, "counts the sent commands; a step of more than one is a loss"),
         Field("reasons", "uint32", 1, "bit set of the gate's interventions on this command"),
-        Field("mode", "uint8", 1, "the gate's mode (deploy.onboard.modes)"),
+        Field("mode", "uint8", 1, "the gate's mode (deploy.onboard.target.Mode)"),
         Field("motor_mode", "uint8", 12, "0x0A servo, 0x00 damping"),
     ),
 )
@@ -225,7 +225,7 @@ EVENT = Channel(
     + (
         Field("episode", "uint32", 1, "episode in this session, from zero"),
         Field("kind", "uint8", 1, ", ".join(f"{kind.value} {kind.name.lower()}" for kind in EventKind)),
-        Field("mode", "uint8", 1, "the gate's mode after the event (deploy.onboard.modes)"),
+        Field("mode", "uint8", 1, "the gate's mode after the event (deploy.onboard.target.Mode)"),
         Field("ending", "uint8", 1, ", ".join(f"{ending.value} {ending.name.lower()}" for ending in Ending)),
         Field("text", "uint8", TEXT_BYTES, "UTF-8, padded with zeros"),
     ),
