@@ -41,6 +41,12 @@ def main(words: Optional[Sequence[str]] = None) -> int:
         ):
             raise
         report_error(missing_package(error.name))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        report_error(
+            Go1Error(f"to use {error.filename}", f"{error.strerror}", "Check the path, its permissions and free space.")
+        )
     except KeyboardInterrupt:
         print("go1: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED

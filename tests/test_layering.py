@@ -48,7 +48,7 @@ def imports_of(source: str, known_modules: frozenset[str] = frozenset()) -> Iter
             "__import__",
         ):
             argument = node.args[0]
-            yield Import(node.lineno, argument.value if isinstance(argument, ast.Constant) else "<computed>")
+            yield Import(node.lineno, str(argument.value) if isinstance(argument, ast.Constant) else "<computed>")
 
 
 def product_modules() -> dict[str, Path]:

@@ -26,7 +26,8 @@ ROBOT_SOURCES = [
 
 def vermin(*paths: Path) -> "subprocess.CompletedProcess[str]":
     """Exit status 0 when every path runs on Python 3.8, with the offending lines printed otherwise."""
-    command = [Path(sys.executable).parent / "vermin", "--target=3.8-", "--no-tips", "--violations", *paths]
+    program = Path(sys.executable).parent / "vermin"
+    command = [str(program), "--target=3.8-", "--no-tips", "--violations", *map(str, paths)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

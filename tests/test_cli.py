@@ -1,0 +1,191 @@
+"""The command line: every command explains itself, and what goes wrong is one clear message and exit status 2."""
+
+import argparse
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import go1
+from robot_configs.errors import Go1Error
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = {
+    "demo",
+    "sim train",
+    "sim play",
+    "sim twin",
+    "sim eval",
+    "policy inspect",
+    "policy verify",
+    "robot run",
+    "data ingest",
+    "data check",
+    "data info",
+    "data import uni-o4",
+    "refine",
+    "finetune",
+}
+
+
+def leaves(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Every command that does something, by the words that lead to it."""
+    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not below:
+        yield parser.prog.removeprefix("go1 "), parser
+    for action in below:
+        for child in action.choices.values():
+            yield from leaves(child)
+
+
+LEAVES = dict(leaves(go1.build_parser()))
+
+
+def example_of(words: str) -> str:
+    """The command in the help's epilog."""
+    epilog = LEAVES[words].epilog
+    assert epilog is not None, f"go1 {words} shows no example"
+    return epilog.removeprefix("example:\n").strip()
+
+
+def test_all_commands_are_there() -> None:
+    assert set(LEAVES) == COMMANDS
+
+
+@pytest.mark.parametrize("words", sorted(COMMANDS))
+def test_the_example_of_the_help_parses(words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = shlex.split(example_of(words))
+    assert example[: 1 + len(words.split())] == ["go1", *words.split()]
+    monkeypatch.chdir(tmp_path)
+    for folder in ("logs", "datasets/monday", "uni_o4_go1_real", "policy/bundles"):
+        (tmp_path / folder).mkdir(parents=True)
+    for word in example:
+        if word.endswith(".go1policy"):
+            (tmp_path / word).touch()
+    assert go1.build_parser().parse_args(example[1:]).run is LEAVES[words].get_default("run")
+
+
+@pytest.mark.parametrize("words", sorted(COMMANDS))
+def test_help_ends_well(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        go1.main([*words.split(), "--help"])
+    assert exit_info.value.code == 0
+    assert "example:\n  go1 " in capsys.readouterr().out
+
+
+def test_help_loads_no_library() -> None:
+    """A quarter of a second of NumPy would be felt at every completion of a word; torch costs seconds."""
+    program = (
+        "import sys, go1\n"
+        "try: go1.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'numpy', 'torch', 'mujoco', 'onnxruntime', 'yaml'} & set(sys.modules)), file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["policy", "verify", "no.go1policy"], "expected an existing file; found none at 'no.go1policy'"),
+        (["data", "check", "nowhere"], "expected an existing folder; found none at 'nowhere'"),
+        (["sim", "eval"], "the following arguments are required: BUNDLE"),
+        (["robot", "walk"], "invalid choice: 'walk'"),
+        ([], "the following arguments are required: COMMAND"),
+    ],
+)
+def test_a_wrong_command_line_is_refused(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit_info:
+        go1.main(words)
+    assert exit_info.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("192.168.123.10:8007", ("192.168.123.10", 8007)), ("h:1", ("h", 1)), ("::1:65535", ("::1", 65535))],
+)
+def test_addresses(text: str, expected: tuple[str, int]) -> None:
+    assert go1.address(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "host", "host:", ":8007", "host:0", "host:65536", "host:-1", "host:8o"])
+def test_wrong_addresses(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="HOST:PORT"):
+        go1.address(text)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "", "one", "1e3"])
+def test_wrong_counts(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        go1.count(text)
+
+
+@pytest.mark.parametrize("text", ["0", "-0.1", "nan", "inf", "soon"])
+def test_wrong_times(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        go1.seconds(text)
+
+
+def test_the_smallest_count_and_time() -> None:
+    assert go1.count("1") == 1
+    assert go1.seconds("1e-3") == 0.001
+
+
+class Fails:
+    """A command that raises."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __call__(self, options: argparse.Namespace) -> int:
+        raise self.error
+
+
+def run_failing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Exit status of a command line whose command raises `error`."""
+    monkeypatch.setattr(go1, "run_demo", Fails(error))
+    return go1.main(["demo"])
+
+
+def test_a_deliberate_error_is_one_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_failing(Go1Error("a Kp of at most 60 Nm/rad", "80 Nm/rad", "Lower it."), monkeypatch) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "go1: expected a Kp of at most 60 Nm/rad\n     found    80 Nm/rad\n     Lower it.\n"
+
+
+def test_a_package_that_is_not_installed_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_failing(ModuleNotFoundError("No module named 'torch'", name="torch.nn"), monkeypatch) == 2
+    err = capsys.readouterr().err
+    assert "expected the Python package torch.nn" in err
+    assert "Traceback" not in err
+
+
+def test_a_file_that_cannot_be_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_failing(PermissionError(13, "Permission denied", "/logs/a.mcap"), monkeypatch) == 2
+    assert "expected to use /logs/a.mcap\n     found    Permission denied" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("ours"), OSError("no file in it"), ModuleNotFoundError("gone", name="policy.gone")]
+)
+def test_a_defect_of_ours_stays_a_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(type(error)):
+        run_failing(error, monkeypatch)
+
+
+def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_failing(KeyboardInterrupt(), monkeypatch) == 130
+    assert capsys.readouterr().err == "go1: interrupted\n"
