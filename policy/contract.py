@@ -30,7 +30,8 @@ SIGNALS: Tuple[Tuple[str, Optional[int]], ...] = (
     ("noise", 12),  # standard normal; zeros mean deterministic
     ("memory", None),  # zeros mean just reset
 )
-OUTPUTS = ("joint_target", "action", "action_mean", "action_std", "log_prob", "observation", "memory")
+# An ONNX graph can not have an input and an output of one name, hence `next_memory`.
+OUTPUTS = ("joint_target", "action", "action_mean", "action_std", "log_prob", "observation", "next_memory")
 
 TERM_WIDTHS = {  # command and gait_clock take theirs from the contract
     "projected_gravity": 3,  # gravity direction in the trunk frame, unit length
@@ -153,7 +154,7 @@ class PolicyContract:
     def output_widths(self) -> Dict[str, int]:
         """Width of every graph output by name; `log_prob` has none (shape (B,)) and is given as 0."""
         widths = {name: self.action_dim for name in ("joint_target", "action", "action_mean", "action_std")}
-        return {**widths, "log_prob": 0, "observation": self.observation_dim, "memory": self.memory_dim}
+        return {**widths, "log_prob": 0, "observation": self.observation_dim, "next_memory": self.memory_dim}
 
     def to_json(self) -> str:
         """Canonical JSON: equal contracts give equal bytes."""

@@ -1,0 +1,129 @@
+"""From a torch policy to a sealed bundle, and back."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Dict, Tuple, Union
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+
+from policy.bundle import GOLDEN_STEP_OUTPUTS, MINIMUM_GOLDEN_SEQUENCES, Bundle, BundleError, Lineage, write_bundle
+from policy.contract import OUTPUTS, SIGNALS, PolicyContract
+from policy.graph import PolicyGraph
+from policy.networks import GaussianActor
+from robot_configs.robot import RobotModel
+
+# onnxruntime 1.16, the newest for the robot's Python 3.8, reads opset 17 and IR 8.
+OPSET = 17
+GOLDEN_STEPS = 8
+GOLDEN_SEED = 20240101
+_PREFIX = "actor."
+
+
+def export_bundle(
+    graph: PolicyGraph, path: Union[str, Path], lineage: Lineage, version: int, robot: RobotModel
+) -> Bundle:
+    """Export, record golden vectors with torch, and seal."""
+    graph.contract.check_robot(robot)
+    single = PolicyGraph(graph.contract, graph.actor).eval()
+    return write_bundle(
+        path, graph.contract, onnx_bytes(single), golden_vectors(single), lineage, version, robot.sha256
+    )
+
+
+def onnx_bytes(graph: PolicyGraph) -> bytes:
+    """The graph as ONNX, batch-dynamic, with its weights under their own names."""
+    widths = graph.contract.signal_widths()
+    inputs = tuple(torch.ones(2, widths[name]) for name, _ in SIGNALS)
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        # The TorchScript exporter is deprecated, but the newer one writes an IR that the robot's onnxruntime refuses.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            graph,
+            inputs,
+            stream,
+            dynamo=False,
+            opset_version=OPSET,
+            do_constant_folding=False,  # keeps every weight an initialiser of its own name, for `load_graph`
+            input_names=[name for name, _ in SIGNALS],
+            output_names=list(OUTPUTS),
+            dynamic_axes={name: {0: "batch"} for name in [*(signal for signal, _ in SIGNALS), *OUTPUTS]},
+        )
+    return stream.getvalue()
+
+
+@torch.no_grad()
+def golden_vectors(graph: PolicyGraph) -> Dict[str, np.ndarray]:
+    """Input and output sequences through memory: random but plausible signals, computed by torch."""
+    generator = torch.Generator().manual_seed(GOLDEN_SEED)
+    contract, count = graph.contract, MINIMUM_GOLDEN_SEQUENCES
+    widths = contract.signal_widths()
+    default = torch.tensor(contract.default_position)
+    lower = torch.tensor([term.lower for term in contract.commands])
+    upper = torch.tensor([term.upper for term in contract.commands])
+
+    def normal(width: int) -> torch.Tensor:
+        return torch.randn(count, GOLDEN_STEPS, width, generator=generator)
+
+    signals = {
+        "orientation_trunk_in_world": torch.tensor([1.0, 0, 0, 0]) + 0.2 * normal(4),
+        "angular_velocity_trunk_in_trunk": normal(3),
+        "joint_position": default + 0.3 * normal(12),
+        "joint_velocity": 3.0 * normal(12),
+        "command": lower + (upper - lower) * torch.rand(count, 1, contract.command_dim, generator=generator),
+        "noise": normal(widths["noise"]),
+    }
+    signals["command"] = signals["command"].repeat(1, GOLDEN_STEPS, 1)
+    signals["command"][: count // 8] = 0.0
+    signals["orientation_trunk_in_world"] /= signals["orientation_trunk_in_world"].norm(dim=2, keepdim=True)
+    memory = torch.zeros(count, contract.memory_dim)
+    steps: Dict[str, list[torch.Tensor]] = {name: [] for name in OUTPUTS}
+    for step in range(GOLDEN_STEPS):
+        outputs = graph(*(signals[name][:, step] for name, _ in SIGNALS if name != "memory"), memory)
+        memory = outputs[-1]
+        for name, output in zip(OUTPUTS, outputs, strict=True):
+            steps[name].append(output.reshape(count, -1))
+    golden = {f"in.{name}": array.numpy() for name, array in signals.items()}
+    for name, rows in steps.items():
+        golden[f"out.{name}"] = torch.stack(rows if name in GOLDEN_STEP_OUTPUTS else rows[-1:], dim=1).numpy()
+    return golden
+
+
+def load_graph(bundle: Bundle) -> PolicyGraph:
+    """The torch policy inside a bundle, ready to learn further.
+
+    Raises:
+        BundleError: the ONNX graph does not hold the weights of a `GaussianActor`.
+    """
+    model = onnx.load_from_string(bundle.onnx_bytes)
+    weights = {
+        tensor.name[len(_PREFIX) :]: torch.from_numpy(numpy_helper.to_array(tensor).copy())
+        for tensor in model.graph.initializer
+        if tensor.name.startswith(_PREFIX)
+    }
+    actor = GaussianActor(*_actor_shape(bundle.contract, weights), initial_std=1.0)
+    missing = set(actor.state_dict()) ^ set(weights)
+    if missing:
+        raise BundleError(
+            "the weights of a Gaussian actor in the graph", f"differences at {sorted(missing)}", "Export the policy anew."
+        )
+    actor.load_state_dict(weights)
+    return PolicyGraph(bundle.contract, actor)
+
+
+def _actor_shape(
+    contract: PolicyContract, weights: Dict[str, torch.Tensor]
+) -> Tuple[int, int, Tuple[int, ...]]:
+    """Observation width, action width, hidden widths; from the weights' own shapes."""
+    layers = sorted(
+        (name for name in weights if name.startswith("mean_network.") and name.endswith(".weight")),
+        key=lambda name: int(name.split(".")[1]),
+    )
+    hidden = tuple(weights[name].shape[0] for name in layers[:-1])
+    return contract.observation_dim, contract.action_dim, hidden

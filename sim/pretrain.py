@@ -1,0 +1,195 @@
+"""Pretraining: rsl_rl's PPO on the velocity task, from nothing to a sealed bundle.
+
+    python -m sim.pretrain --out runs/pretrain --steps 24000000 --seed 1
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import torch
+from rsl_rl.runners import OnPolicyRunner
+from safetensors.torch import save_file
+from torch import nn
+
+from policy.graph import PolicyGraph
+from policy.networks import GaussianActor
+from policy.velocity_contract import velocity_contract
+from robot_configs.robot import load_robot
+from sim.engines.mujoco import MujocoEngine
+from sim.velocity_task import VelocityTask, VelocityTaskSettings
+
+Progress = Callable[[int, int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """Settings of one pretraining run.
+
+    Attributes:
+        steps: environment steps in all.
+        steps_per_iteration: control steps each robot takes between two updates.
+        actor_hidden, critic_hidden: widths of the hidden layers.
+        initial_std: of the actions, before learning.
+        learning_rate_end_fraction: part of the run after which nothing changes any more is 0: the rate follows the KL throughout.
+        threads: torch threads; the engine uses every core on its own.
+    """
+
+    steps: int = 24_000_000
+    steps_per_iteration: int = 24
+    actor_hidden: tuple[int, ...] = (128, 128)
+    critic_hidden: tuple[int, ...] = (256, 128)
+    initial_std: float = 0.8
+    entropy_weight: float = 0.004
+    learning_rate: float = 1e-3
+    desired_kl: float = 0.01
+    clip: float = 0.2
+    epochs: int = 5
+    minibatches: int = 4
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    save_every: int = 50
+    threads: int = 2
+    task: VelocityTaskSettings = field(default_factory=VelocityTaskSettings)
+
+    @property
+    def iterations(self) -> int:
+        return self.steps // (self.steps_per_iteration * self.task.num_envs)
+
+
+def pretrain(settings: PretrainSettings, out: Path, progress: Optional[Progress] = None) -> PolicyGraph:
+    """Train from scratch; writes settings.json, curve.csv and trainer.safetensors into `out`, and returns the policy."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "settings.json").write_text(json.dumps(asdict(settings), indent=1))
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.task.seed)
+    robot = load_robot()
+    contract = velocity_contract(robot)
+    actor = GaussianActor(contract.observation_dim, contract.action_dim, settings.actor_hidden, settings.initial_std)
+    graph = PolicyGraph(contract, actor).requires_grad_(False)
+    task = VelocityTask(settings.task, robot, graph, MujocoEngine(robot, settings.task.num_envs))
+    runner = _Runner(task, settings, out, progress)
+    runner.learn(settings.iterations, init_at_random_ep_len=True)
+    copy_actor(runner.alg.actor, graph.actor)
+    return graph
+
+
+def copy_actor(source: nn.Module, target: GaussianActor) -> None:
+    """Weights of rsl_rl's actor into the project's own: the same layers under other names."""
+    weights = [value for name, value in source.state_dict().items() if name.startswith("mlp.")]
+    names = [name for name in target.state_dict() if name.startswith("mean_network.")]
+    state = dict(zip(names, weights, strict=True))
+    state["log_std"] = source.state_dict()["distribution.log_std_param"]
+    target.load_state_dict(state)
+
+
+class _Runner(OnPolicyRunner):
+    """rsl_rl's runner with our curve file in place of its console log, and safetensors in place of pickles."""
+
+    def __init__(self, task: VelocityTask, settings: PretrainSettings, out: Path, progress: Optional[Progress]) -> None:
+        super().__init__(task, _runner_configuration(settings), log_dir=None, device="cpu")
+        self.logger = _CurveLog(out, settings, progress, self.save)
+
+    def save(self, path: str, infos: Optional[dict[str, Any]] = None) -> None:
+        """Weights of actor and critic, and Adam's moments, as one safetensors file."""
+        state = self.alg.save()
+        tensors = {f"actor.{k}": v for k, v in state["actor_state_dict"].items()}
+        tensors.update({f"critic.{k}": v for k, v in state["critic_state_dict"].items()})
+        for index, moments in state["optimizer_state_dict"]["state"].items():
+            tensors.update({f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in moments.items()})
+        metadata = {"iteration": str(self.current_learning_iteration), "learning_rate": repr(self.alg.learning_rate)}
+        part = f"{path}.part"
+        save_file({k: v.contiguous().clone() for k, v in tensors.items()}, part, metadata=metadata)
+        os.replace(part, path)
+
+
+class _CurveLog:
+    """The part of rsl_rl's Logger that its runner calls: one row of curve.csv an iteration, and TensorBoard."""
+
+    def __init__(
+        self, out: Path, settings: PretrainSettings, progress: Optional[Progress], save: Callable[[str], None]
+    ) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.log_dir = str(out)
+        self.writer = None  # rsl_rl's runner would write pickles if this were set
+        self._board = SummaryWriter(str(out / "tensorboard"))
+        self._curve = out / "curve.csv"
+        self._curve.unlink(missing_ok=True)
+        self._checkpoint = str(out / "trainer.safetensors")
+        self._settings = settings
+        self._progress = progress
+        self._save = save
+        self._start = time.monotonic()
+        self._rewards: list[torch.Tensor] = []
+        self._logs: list[dict[str, torch.Tensor]] = []
+        self._columns: list[str] = []
+
+    def init_logging_writer(self) -> None:
+        """Nothing to do: everything is open already."""
+
+    def process_env_step(self, rewards: torch.Tensor, dones: torch.Tensor, extras: dict[str, Any], _: Any) -> None:
+        self._rewards.append(rewards.mean())
+        self._logs.append(extras["log"])
+
+    def log(self, it: int, loss_dict: dict[str, float], action_std: torch.Tensor, **rest: Any) -> None:
+        settings = self._settings
+        steps = (it + 1) * settings.steps_per_iteration * settings.task.num_envs
+        row = {"steps": float(steps), "wall_s": time.monotonic() - self._start}
+        row["reward_per_step"] = float(torch.stack(self._rewards).mean())
+        row["action_std"] = float(action_std.mean())
+        row["learning_rate"] = float(rest["learning_rate"])
+        row.update({f"loss_{name}": float(value) for name, value in loss_dict.items()})
+        names = sorted({name for log in self._logs for name in log})
+        row.update({name[1:]: float(torch.stack([lg[name] for lg in self._logs if name in lg]).mean()) for name in names})
+        self._rewards, self._logs = [], []
+        self._write(row)
+        for name, value in row.items():
+            self._board.add_scalar(name, value, steps)
+        if self._progress is not None:
+            self._progress(it + 1, settings.iterations, row)
+        if (it + 1) % settings.save_every == 0 or it + 1 == settings.iterations:
+            self._save(self._checkpoint)
+
+    def _write(self, row: dict[str, float]) -> None:
+        new = not self._curve.exists()
+        if new:
+            self._columns = list(row)
+        with open(self._curve, "a", newline="") as stream:
+            writer = csv.DictWriter(stream, self._columns, restval="", extrasaction="ignore")
+            if new:
+                writer.writeheader()
+            writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
+
+
+def _runner_configuration(settings: PretrainSettings) -> dict[str, Any]:
+    network = {"class_name": "MLPModel", "activation": "elu", "obs_normalization": False}
+    gaussian = {"class_name": "GaussianDistribution", "init_std": settings.initial_std, "std_type": "log"}
+    return {
+        "num_steps_per_env": settings.steps_per_iteration,
+        "save_interval": settings.iterations + 1,
+        "obs_groups": {"actor": ["observation"], "critic": ["observation", "privileged"]},
+        "actor": {**network, "hidden_dims": list(settings.actor_hidden), "distribution_cfg": gaussian},
+        "critic": {**network, "hidden_dims": list(settings.critic_hidden)},
+        "algorithm": {
+            "class_name": "PPO",
+            "num_learning_epochs": settings.epochs,
+            "num_mini_batches": settings.minibatches,
+            "clip_param": settings.clip,
+            "gamma": settings.gamma,
+            "lam": settings.gae_lambda,
+            "entropy_coef": settings.entropy_weight,
+            "learning_rate": settings.learning_rate,
+            "schedule": "adaptive",
+            "desired_kl": settings.desired_kl,
+            "max_grad_norm": 1.0,
+            "value_loss_coef": 1.0,
+            "use_clipped_value_loss": True,
+        },
+    }

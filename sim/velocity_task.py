@@ -1,0 +1,262 @@
+"""The velocity task: follow commanded vx, vy and yaw rate with a trot; batched, on any engine, for rsl_rl.
+
+The actor sees what `PolicyGraph.observe` makes of noisy raw signals: the module that is exported. The critic also sees the truth.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from rsl_rl.env import VecEnv
+from tensordict import TensorDict
+
+from policy.graph import PHASE, PolicyGraph, is_standing, projected_gravity
+from policy.rewards import REWARD_TERMS, RewardInputs, RewardWeights, velocity_reward
+from robot_configs.robot import RobotModel
+from sim.engines.protocol import Engine, EngineState
+from sim.randomization import Randomization, draw_commands, draw_physics
+
+
+@dataclass(frozen=True)
+class ShapingWeights:
+    """Terms that only simulation can score: they teach the trot that the tracking reward alone does not find.
+
+    Attributes:
+        swing_height_m: apex of a swinging foot above the ground.
+        swing: weight of exp(-sum_feet (z - z*)^2 / swing_width_m2).
+        slip: weight of the squared horizontal speed of feet that the clock has on the ground [m^2/s^2].
+        posture: weight of the squared hip angles (keeps the feet under the hips).
+        height: weight of the squared error of the trunk's height to trunk_height_m.
+    """
+
+    swing_height_m: float = 0.09
+    swing_width_m2: float = 0.01
+    swing: float = 0.5
+    slip: float = -0.08
+    posture: float = -0.15
+    trunk_height_m: float = 0.29
+    height: float = -8.0
+
+
+@dataclass(frozen=True)
+class VelocityTaskSettings:
+    """The task's settings; all of them are written beside a run.
+
+    Attributes:
+        episode_s: time limit; ends as a time-out, not as a fall.
+        fall_tilt_rad, fall_height_m: past either the episode ends in a fall.
+    """
+
+    num_envs: int = 1024
+    seed: int = 1
+    episode_s: float = 20.0
+    fall_tilt_rad: float = 1.0
+    fall_height_m: float = 0.12
+    randomization: Randomization = field(default_factory=Randomization)
+    reward: RewardWeights = field(default_factory=RewardWeights)
+    shaping: ShapingWeights = field(default_factory=ShapingWeights)
+
+
+class VelocityTask(VecEnv):
+    """rsl_rl's VecEnv over an `Engine`."""
+
+    def __init__(self, settings: VelocityTaskSettings, robot: RobotModel, graph: PolicyGraph, engine: Engine) -> None:
+        self.settings = settings
+        self.cfg = asdict(settings)
+        self.graph = graph
+        self.contract = graph.contract
+        self.engine = engine
+        self.device = torch.device("cpu")
+        self.num_envs = engine.num_envs
+        self.num_actions = self.contract.action_dim
+        self.step_s = 1.0 / self.contract.control_hz
+        self.substeps = round(self.step_s / engine.physics_dt_s)
+        if not math.isclose(self.substeps * engine.physics_dt_s, self.step_s):
+            raise ValueError(f"physics step {engine.physics_dt_s} s does not divide the control step {self.step_s} s")
+        self.max_episode_length = round(settings.episode_s / self.step_s)
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.torque_limit = torch.tensor(robot.torque_limit, dtype=torch.float32)
+        self.default_position = torch.tensor(self.contract.default_position)
+        # Which feet swing in the first half of the clock: the diagonal FR, RL; the other diagonal follows.
+        swings_first = [name in ("FR", "RL") for name in robot.foot_names]
+        self.foot_phase = torch.tensor([0.0 if first else 0.5 for first in swings_first])
+        self.foot_radius_m = robot.geometry.foot_radius
+        self._allocate()
+
+    def _allocate(self) -> None:
+        count, contract = self.num_envs, self.contract
+        draw = draw_physics(self.settings.randomization, contract, count, self.generator)
+        self.engine.set_parameters(draw)
+        self.physics = draw
+        low, high = self.settings.randomization.delay_substeps
+        self.delay = torch.randint(low, high + 1, (count,), generator=self.generator)
+        self.encoder_offset = self._noise(self.settings.randomization.encoder_offset_rad, 12)
+        self.episode_length_buf = torch.zeros(count, dtype=torch.long)
+        self.memory = torch.zeros(count, contract.memory_dim)
+        self.command = torch.zeros(count, contract.command_dim)
+        self.last_action = torch.zeros(count, contract.action_dim)
+        self.last_target = self.default_position.repeat(count, 1)
+        self.last_feet = torch.zeros(count, 4, 3)
+        self.episode_terms = torch.zeros(count, len(REWARD_TERMS) + 4)
+        self._reset(torch.arange(count))
+        self.engine.step(self.last_target, 1)
+        self.state = self.engine.state()
+        self.last_feet = self.state.foot_position_in_world
+        self._observe()
+
+    def get_observations(self) -> TensorDict:
+        groups = {"observation": self.observation, "privileged": self.privileged}
+        return TensorDict(groups, batch_size=[self.num_envs])
+
+    def step(self, actions: torch.Tensor) -> tuple[TensorDict, torch.Tensor, torch.Tensor, dict[str, Any]]:
+        """Advance all robots by one control step; see `rsl_rl.env.VecEnv.step`."""
+        swing_phase = self.memory[:, PHASE]
+        self.memory = self.graph.remember(self.memory, self.observation, actions, self.command)
+        self._move(self.graph.joint_target(actions))
+        self._push()
+        self.state = self.engine.state()
+        fallen = self._fallen(self.state)
+        reward, terms = self._reward(actions, swing_phase, fallen)
+        self.episode_length_buf += 1
+        timed_out = self.episode_length_buf >= self.max_episode_length
+        done = fallen | timed_out
+        self.last_action = actions
+        self.last_feet = self.state.foot_position_in_world
+        self.episode_terms += terms
+        extras = {"time_outs": (timed_out & ~fallen).float(), "log": self._log(done, fallen)}
+        if done.any():
+            self._reset(done.nonzero().squeeze(1))
+            self.state = self.engine.state()
+            self.last_feet = torch.where(done[:, None, None], self.state.foot_position_in_world, self.last_feet)
+        self._new_commands()
+        self._observe()
+        return self.get_observations(), reward, done, extras
+
+    def _move(self, target: torch.Tensor) -> None:
+        """Substeps with each robot's own delay: the old target until it has passed, the new one after."""
+        slowest = self.settings.randomization.delay_substeps[1]
+        for substep in range(slowest):
+            late = (self.delay > substep).unsqueeze(1)
+            self.engine.step(torch.where(late, self.last_target, target), 1)
+        self.engine.step(target, self.substeps - slowest)
+        self.last_target = target
+
+    def _push(self) -> None:
+        randomization = self.settings.randomization
+        pushed = torch.rand(self.num_envs, 1, generator=self.generator) < self.step_s / randomization.push_interval_s
+        if pushed.any():
+            change = self._noise(randomization.push_speed_m_s, 3)
+            change[:, 2] = 0.0
+            self.engine.push(change * pushed)
+
+    def _fallen(self, state: EngineState) -> torch.Tensor:
+        upright = -projected_gravity(state.orientation_trunk_in_world)[:, 2]
+        low = state.position_trunk_in_world[:, 2] < self.settings.fall_height_m
+        return (upright < math.cos(self.settings.fall_tilt_rad)) | low
+
+    def _reward(
+        self, actions: torch.Tensor, phase: torch.Tensor, fallen: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        state = self.state
+        inputs = RewardInputs(
+            command=self.command,
+            linear_velocity_trunk_in_trunk=state.linear_velocity_trunk_in_trunk,
+            angular_velocity_trunk_in_trunk=state.angular_velocity_trunk_in_trunk,
+            gravity_in_trunk=projected_gravity(state.orientation_trunk_in_world),
+            joint_velocity=state.joint_velocity,
+            torque_fraction=state.joint_torque / self.torque_limit,
+            action=actions,
+            last_action=self.last_action,
+            fallen=fallen,
+        )
+        reward, terms = velocity_reward(inputs, self.settings.reward)
+        shaping = self._shaping(state, phase)
+        return reward + shaping.sum(1), torch.cat([terms, shaping], dim=1)
+
+    def _shaping(self, state: EngineState, phase: torch.Tensor) -> torch.Tensor:
+        """Swing, slip, posture and height terms (N, 4); see `ShapingWeights`."""
+        weights = self.settings.shaping
+        walking = (~is_standing(self.command, self.settings.reward.standing_command_below)).float()
+        foot_phase = torch.frac(phase[:, None] + self.foot_phase)
+        swinging = (foot_phase < 0.5).float() * walking
+        wanted = swinging * weights.swing_height_m * torch.sin(2.0 * math.pi * foot_phase)
+        height = state.foot_position_in_world[:, :, 2] - self.foot_radius_m
+        swing = torch.exp(-(height - wanted).square().sum(1) / weights.swing_width_m2)
+        foot_velocity = (state.foot_position_in_world - self.last_feet)[:, :, :2] / self.step_s
+        slip = ((1.0 - swinging) * foot_velocity.square().sum(2)).sum(1)
+        posture = (state.joint_position - self.default_position)[:, 0::3].square().sum(1)
+        sag = (state.position_trunk_in_world[:, 2] - weights.trunk_height_m).square()
+        return torch.stack(
+            [weights.swing * swing, weights.slip * slip, weights.posture * posture, weights.height * sag], dim=1
+        )
+
+    def _reset(self, rows: torch.Tensor) -> None:
+        count = len(rows)
+        yaw = (torch.rand(count, generator=self.generator) * 2.0 - 1.0) * math.pi
+        zero = torch.zeros(count)
+        orientation = torch.stack([torch.cos(yaw / 2), zero, zero, torch.sin(yaw / 2)], dim=1)
+        joints = self.default_position + (torch.rand(count, 12, generator=self.generator) * 2.0 - 1.0) * 0.1
+        position = torch.tensor([0.0, 0.0, 0.30]).repeat(count, 1)
+        self.engine.reset(rows, position, orientation, joints)
+        self.memory[rows] = 0.0
+        self.last_action = self.last_action.index_fill(0, rows, 0.0)
+        self.last_target[rows] = joints
+        self.episode_length_buf[rows] = 0
+        self.episode_terms[rows] = 0.0
+        draw = draw_commands(self.settings.randomization, self.contract, self.num_envs, self.generator)
+        self.command[rows] = draw[rows]
+
+    def _new_commands(self) -> None:
+        interval = round(self.settings.randomization.command_interval_s / self.step_s)
+        due = (self.episode_length_buf % interval == 0) & (self.episode_length_buf > 0)
+        if due.any():
+            draw = draw_commands(self.settings.randomization, self.contract, self.num_envs, self.generator)
+            self.command = torch.where(due.unsqueeze(1), draw, self.command)
+
+    def _observe(self) -> None:
+        state, noise = self.state, self.settings.randomization
+        gravity = projected_gravity(state.orientation_trunk_in_world)
+        self.observation = self.graph.observe(
+            gravity + self._noise(noise.gravity_noise, 3),
+            state.angular_velocity_trunk_in_trunk + self._noise(noise.angular_velocity_noise_rad_s, 3),
+            state.joint_position + self.encoder_offset + self._noise(noise.joint_position_noise_rad, 12),
+            state.joint_velocity + self._noise(noise.joint_velocity_noise_rad_s, 12),
+            self.command,
+            self.memory,
+        )
+        feet = state.foot_position_in_world[:, :, 2] * 10.0
+        self.privileged = torch.cat(
+            [
+                state.linear_velocity_trunk_in_trunk,
+                gravity,
+                state.angular_velocity_trunk_in_trunk * 0.25,
+                (state.position_trunk_in_world[:, 2:3] - self.settings.shaping.trunk_height_m) * 10.0,
+                feet,
+                self.physics.friction[:, None],
+                self.physics.payload_kg[:, None] * 0.5,
+                self.delay[:, None].float(),
+            ],
+            dim=1,
+        )
+
+    def _noise(self, half_width: float, width: int) -> torch.Tensor:
+        return (torch.rand(self.num_envs, width, generator=self.generator) * 2.0 - 1.0) * half_width
+
+    def _log(self, done: torch.Tensor, fallen: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Per-term reward of the episodes that just ended, and the tracking errors of all robots now."""
+        velocity = self.state.linear_velocity_trunk_in_trunk
+        log = {
+            "/error/linear_m_s": (velocity[:, :2] - self.command[:, :2]).norm(dim=1).mean(),
+            "/error/yaw_rad_s": (
+                (self.state.angular_velocity_trunk_in_trunk[:, 2] - self.command[:, 2]).abs().mean()
+            ),
+            "/falls_per_minute": fallen.float().mean() / self.step_s * 60.0,
+        }
+        if done.any():
+            ended = self.episode_terms[done].sum(0) / self.episode_length_buf[done].sum()
+            names = (*REWARD_TERMS, "swing", "slip", "posture", "height")
+            log.update({f"/reward/{name}": ended[i] for i, name in enumerate(names)})
+        return log
