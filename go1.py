@@ -8,10 +8,12 @@ commands (`policy inspect`, `policy verify`, `robot run`) work where torch and m
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
-from typing import Any, Callable, Optional, Sequence, Tuple
+from typing import Any, Callable, Mapping, Optional, Sequence, Tuple
 
 from robot_configs.errors import Go1Error
 
@@ -21,6 +23,9 @@ EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
 
+EXIT_READER_GONE = 141
+"""128 + SIGPIPE."""
+
 Run = Callable[[argparse.Namespace], int]
 
 
@@ -28,7 +33,7 @@ def main(words: Optional[Sequence[str]] = None) -> int:
     """Run one command; returns its exit status. A `Go1Error` becomes a message, a defect of ours stays a traceback."""
     options = build_parser().parse_args(words)
     try:
-        return options.run(options)  # type: ignore[no-any-return]
+        return int(options.run(options))
     except Go1Error as error:
         report_error(error)
     except ModuleNotFoundError as error:
@@ -41,6 +46,10 @@ def main(words: Optional[Sequence[str]] = None) -> int:
         ):
             raise
         report_error(missing_package(error.name))
+    except BrokenPipeError:
+        # The reader (`| head`) has had enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_READER_GONE
     except OSError as error:
         if error.filename is None:
             raise
@@ -153,6 +162,30 @@ def build_parser() -> argparse.ArgumentParser:
 def print_json(content: Any) -> None:
     """Machine-readable output: one JSON document on standard output."""
     print(json.dumps(content, indent=2, sort_keys=True))
+
+
+def print_outline(content: Mapping[str, Any], indent: str = "") -> None:
+    """The same for people: a line for each value, nested mappings indented, lists of mappings one a line."""
+    width = max((len(name) for name in content), default=0)
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            print(f"{indent}{name}:")
+            print_outline(value, indent + "  ")
+        elif isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
+            print(f"{indent}{name}:")
+            for entry in value:
+                print(f"{indent}  " + ", ".join(f"{key} {shown(item)}" for key, item in entry.items()))
+        else:
+            print(f"{indent}{name:{width}}  {shown(value)}")
+
+
+def shown(value: Any) -> str:
+    """A value as a person writes it: numbers without their float dust, lists without brackets."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, (list, tuple)):
+        return " ".join(shown(item) for item in value) or "-"
+    return "-" if value is None else str(value)
 
 
 # go1 demo
@@ -303,19 +336,37 @@ def add_policy(commands: Commands) -> None:
 
 
 def run_policy_inspect(options: argparse.Namespace) -> int:
-    """What is in the file."""
+    """What is in the file; the seal is checked, the policy is not run."""
     from policy.bundle import read_bundle
 
-    print(read_bundle(options.bundle))
+    bundle = read_bundle(options.bundle)
+    content = {
+        "sha256": bundle.sha256,
+        "version": bundle.version,
+        "robot_sha256": bundle.robot_sha256,
+        "lineage": dataclasses.asdict(bundle.lineage),
+        "contract": dataclasses.asdict(bundle.contract),
+        "golden": {name: list(array.shape) for name, array in bundle.golden.items()},
+        "onnx_bytes": len(bundle.onnx_bytes),
+    }
+    if options.json:
+        print_json(content)
+    else:
+        print_outline(content)
     return 0
 
 
 def run_policy_verify(options: argparse.Namespace) -> int:
-    """Whether it is what it was."""
+    """Whether it still is what was sealed, and whether it is for this robot."""
     from policy.bundle import read_bundle, verify_bundle
     from robot_configs.robot import load_robot
 
-    print(verify_bundle(read_bundle(options.bundle), load_robot()))
+    bundle = read_bundle(options.bundle)
+    report = verify_bundle(bundle, load_robot())
+    print(
+        f"{options.bundle}: version {bundle.version}, {report.sequences} golden sequences ({report.steps} steps) "
+        f"replayed, largest difference {report.largest_error:.2g}\nsha256 {bundle.sha256}"
+    )
     return 0
 
 

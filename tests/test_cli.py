@@ -1,10 +1,11 @@
 """The command line: every command explains itself, and what goes wrong is one clear message and exit status 2."""
 
 import argparse
+import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ COMMANDS = {
     "refine",
     "finetune",
 }
+RunOnRobot = Callable[[str], "subprocess.CompletedProcess[str]"]
 
 
 def leaves(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
@@ -189,3 +191,66 @@ def test_a_defect_of_ours_stays_a_traceback(error: Exception, monkeypatch: pytes
 def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_failing(KeyboardInterrupt(), monkeypatch) == 130
     assert capsys.readouterr().err == "go1: interrupted\n"
+
+
+def test_a_reader_that_leaves_is_no_traceback() -> None:
+    """As in `go1 policy inspect ... | head -1`."""
+    program = (
+        "import go1, sys\n"
+        "go1.run_demo = lambda options: [print('x' * 100_000) for _ in range(10)] and 0\n"
+        "sys.exit(go1.main(['demo']))"
+    )
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} | head -c 1; exit ${{PIPESTATUS[0]}}"
+    result = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (141, "x", "")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sealed policy with random weights."""
+    from policy.bundle import Lineage
+    from policy.export import export_bundle
+    from policy.graph import PolicyGraph
+    from policy.networks import GaussianActor
+    from policy.velocity_contract import velocity_contract
+    from robot_configs.robot import load_robot
+
+    robot = load_robot()
+    contract = velocity_contract(robot)
+    actor = GaussianActor(contract.observation_dim, contract.action_dim, (8,), 0.5)
+    path = tmp_path_factory.mktemp("bundle") / "random.go1policy"
+    lineage = Lineage("pretrain", (), (), "0", seed=7, command="a test")
+    export_bundle(PolicyGraph(contract, actor).requires_grad_(False), path, lineage, 3, robot)
+    return path
+
+
+def test_a_bundle_is_inspected_and_verified_on_the_robot(bundle: Path, run_on_robot: RunOnRobot) -> None:
+    result = run_on_robot(f"import go1; sys.exit(go1.main(['policy', 'verify', {str(bundle)!r}]))")
+    assert result.returncode == 0, result.stderr
+    assert "version 3, 64 golden sequences (512 steps) replayed" in result.stdout
+    result = run_on_robot(f"import go1; sys.exit(go1.main(['policy', 'inspect', {str(bundle)!r}, '--json']))")
+    content = json.loads(result.stdout)
+    assert (content["version"], content["lineage"]["seed"], content["contract"]["control_hz"]) == (3, 7, 50)
+
+
+def test_the_outline_names_the_contract(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert go1.main(["policy", "inspect", str(bundle)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "version       3" in lines
+    assert "    name vx, unit m/s, lower -1.5, upper 1.5" in lines
+
+
+def test_a_changed_byte_is_refused(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = bytearray(bundle.read_bytes())
+    content[len(content) // 2] ^= 1
+    changed = tmp_path / "changed.go1policy"
+    changed.write_bytes(content)
+    assert go1.main(["policy", "verify", str(changed)]) == 2
+    assert "expected the seal (SHA-256) to match the content" in capsys.readouterr().err
+
+
+def test_training_on_the_robot_names_what_is_missing(run_on_robot: RunOnRobot) -> None:
+    result = run_on_robot("import go1; sys.exit(go1.main(['sim', 'train', '--out', '/nowhere']))")
+    assert result.returncode == 2
+    assert "which this command needs" in result.stderr
+    assert "Traceback" not in result.stderr
