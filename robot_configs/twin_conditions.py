@@ -61,8 +61,8 @@ class Ground(_Checked):
 
     A foot on the floor is a spring and a damper in MuJoCo's terms (its documentation, "Solver parameters"): with time
     constant T, damping ratio z and impedance d, the contact pulls the foot with the reference acceleration
-    -(2 / (d T)) v - (1 / (d T^2 z^2)) r at depth r, and yields to a share 1 - d of any other acceleration. The sag of a
-    standing foot is therefore about g (1 - d) T^2 z^2: 0.2 mm at T = 0.02 s, d = 0.95, and 49 mm at 0.1 s, 0.5.
+    -(2 / (d T)) v - (1 / (d T^2 z^2)) r at depth r, and yields to a share 1 - d of any other acceleration. A standing
+    foot therefore sinks in proportion to (1 - d) T^2 z^2; `nominal` and `mattress` say how deep.
     """
 
     friction: float = _within(0.01, 2.0)
@@ -151,8 +151,9 @@ class Power(_Checked):
     capacity_wh: float = _within(1.0, 1000.0)
     """Energy of the full battery [Wh]."""
     cell_voltage_full_v: float = _within(2.0, 5.0)
-    """Voltage of each of the cells in series at 100 % [V]; it falls linearly to `cell_voltage_empty_v` at 0 %."""
+    """Voltage of each cell at 100 % [V]; it falls linearly to `cell_voltage_empty_v` at 0 %."""
     cell_voltage_empty_v: float = _within(2.0, 5.0)
+    cells_in_series: int = _within(1, 20)
     idle_power_w: float = _within(0.0, 500.0)
     """Drawn by computers and drivers while the motors rest [W]."""
     copper_loss_w_nm2: float = _within(0.0, 10.0)

@@ -1,0 +1,1 @@
+"""Worlds: training engines, the velocity task, the twin that stands in for the robot, and evaluation through the wire."""
