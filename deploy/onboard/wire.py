@@ -159,7 +159,8 @@ _STATE_ARRAYS = (
 _COMMAND_FIELDS = ("position", "velocity", "torque", "stiffness", "damping")
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 # One row per command field, so that one comparison checks all. The upper ends of fixed-point fields are the last
-# float32 that still fits. Negative gains are refused even where they would truncate to zero: they would feed energy into a joint.
+# float32 that still fits. Negative gains are refused even where they would truncate to zero: they would feed energy
+# into a joint.
 _LOWER = np.array([[-_FLOAT32_MAX], [-_FLOAT32_MAX], [-(2**15) * TORQUE_QUANTUM], [0.0], [0.0]])
 _FIXED_END = np.array([2**15 * TORQUE_QUANTUM, 2**16 * STIFFNESS_QUANTUM, 2**16 * DAMPING_QUANTUM], dtype=np.float32)
 _UPPER = np.array([_FLOAT32_MAX, _FLOAT32_MAX, *np.nextafter(_FIXED_END, np.float32(0))]).reshape(5, 1)
@@ -181,10 +182,8 @@ def _low_cmd_template() -> bytes:
 _LOW_CMD_TEMPLATE = _low_cmd_template()
 
 
-def encode_low_cmd(command: JointCommand) -> bytes:
-    """The 614 bytes of `command`; the battery-off byte is always zero.
-
-    Fixed-point fields are truncated toward zero, as the vendor's encoder does (`quantize_gains` tells what arrives).
+def checked_fields(command: JointCommand) -> np.ndarray:
+    """Position, velocity, torque, stiffness and damping as rows of a (5, 12) float64 array, each fit for the wire.
 
     Raises:
         FixedPointRangeError: a value is not finite or does not fit; names the joint and the field.
@@ -194,7 +193,18 @@ def encode_low_cmd(command: JointCommand) -> bytes:
     # Written so that NaN, which compares false with everything, is refused as well.
     if not ((values >= _LOWER) & (values <= _UPPER)).all():
         _refuse(values)
-    counts = values.astype(np.float32) * _COUNTS_PER_UNIT
+    return values
+
+
+def encode_low_cmd(command: JointCommand) -> bytes:
+    """The 614 bytes of `command`; the battery-off byte is always zero.
+
+    Fixed-point fields are truncated toward zero, as the vendor's encoder does (`quantize_gains` tells what arrives).
+
+    Raises:
+        FixedPointRangeError: a value is not finite or does not fit; names the joint and the field.
+    """
+    counts = checked_fields(command).astype(np.float32) * _COUNTS_PER_UNIT
     packet = bytearray(_LOW_CMD_TEMPLATE)
     motors = np.frombuffer(packet, dtype=MOTOR_CMD, count=MOTORS, offset=CMD_MOTORS_AT)
     motors["mode"] = command.mode
