@@ -1,1 +1,1 @@
-"""Worlds: training engines, the velocity task, the twin that stands in for the robot, and evaluation through the wire."""
+"""Worlds: training engines, the velocity task, the twin that stands in for the robot, evaluation through the wire."""

@@ -1,14 +1,15 @@
-"""The twin's body: physics, motors and sensors in one object that takes commands and returns what the robot measures."""
+"""The twin's body: physics, motors and sensors in one object: commands in, measurements out."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Optional
+from typing import AbstractSet, Optional
 
 import mujoco
 import numpy as np
 
+from deploy.onboard.remote import Key, encode_remote
 from deploy.onboard.wire import JointCommand, RobotState
 from robot_configs.robot import RobotModel, load_robot
 from robot_configs.twin_conditions import TwinCondition
@@ -59,8 +60,8 @@ class TwinBody:
     Args:
         condition: the world and what is wrong with the robot.
         seed: of everything random: bumps, folded pose, biases, noise, pushes.
-        rescue: whether a virtual person sets the robot upright again, folded at the origin, once it has lain tipped over
-            by more than 60 degrees, or has lain limp away from home, for a second. `rescues` counts.
+        rescue: whether a virtual person sets the robot upright again, folded at the origin, once for a second it has
+            lain tipped over by more than 60 degrees, or limp away from the origin. `rescues` counts.
         robot: the robot's facts; the Go1's own by default.
     """
 
@@ -93,7 +94,7 @@ class TwinBody:
         self._foot_force = data.sensordata[touch_at : touch_at + len(self._feet)]
 
     def reset(self, seed: int) -> RobotState:
-        """Power up lying folded at the origin: clock at zero, new bumps, new biases, a charged battery, motors braking."""
+        """Power up lying folded at the origin, motors braking: clock at zero, new bumps and biases, a charged battery."""
         self._random = np.random.default_rng(seed)
         roll_terrain(self.model, self._random)
         mujoco.mj_resetData(self.model, self.data)
@@ -108,14 +109,22 @@ class TwinBody:
         self._settle()
         return self._measure()
 
-    def step(self, command: Optional[JointCommand]) -> RobotState:
+    def accept(self, command: JointCommand) -> None:
+        """Take a command that arrives now.
+
+        Raises:
+            MotorCommandError: a number of it is not finite; the motors go on with what they had.
+        """
+        self._motors.accept(command, self._step_count)
+
+    def step(self, command: Optional[JointCommand] = None) -> RobotState:
         """Advance one tick of the link (2 ms); without a new command the last one acts on.
 
         Raises:
-            MotorCommandError: the command has a number that is not finite; time has not advanced.
+            MotorCommandError: as for `accept`; time has not advanced.
         """
         if command is not None:
-            self._motors.accept(command, self._step_count)
+            self.accept(command)
         for _ in range(self._steps_per_tick):
             self._physics_step()
         self._ticks += 1
@@ -125,9 +134,11 @@ class TwinBody:
                 self._rescue_when_helpless()
         return self._measure()
 
-    def set_remote(self, remote: bytes) -> None:
-        """What the wireless remote sends from now on: 40 bytes (`deploy.onboard.remote` makes them)."""
-        self._sensors.remote = bytes(remote)
+    def press(
+        self, keys: AbstractSet[Key] = frozenset(), lx: float = 0.0, ly: float = 0.0, rx: float = 0.0, ry: float = 0.0
+    ) -> None:
+        """Hold these keys and sticks of the wireless remote from now on; without arguments, let go of it."""
+        self._sensors.remote = encode_remote(keys, lx, ly, rx, ry)
 
     @property
     def time_s(self) -> float:
@@ -197,7 +208,7 @@ class TwinBody:
         return total
 
     def _fold_at_origin(self) -> None:
-        """Upright, at rest, legs folded, just above the ground; the pose varies a little, as nobody folds twice alike."""
+        """Upright, at rest, legs folded, just above the ground; the pose varies, as nobody folds twice alike."""
         spread = self.condition.disturbance.start_joint_spread_rad
         joints = self.robot.sit_position + self._random.uniform(-spread, spread, size=12)
         qpos, data = self.data.qpos, self.data

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from dataclasses import dataclass
 from typing import Deque
@@ -43,11 +42,13 @@ class MotorBank:
         limit     = torque_limit (1 - |dq| / velocity_limit)  against the motion always the full torque_limit
         delivered = strength clip(demand, limit)
 
-    `PosStopF` leaves the position term out and `VelStopF` the damping term. In mode 0x00 the motor brakes with the robot's
-    damping gain. The real loop runs at 10 to 20 kHz [published]; at 1 kHz it is stable while Kd dt / inertia < 2: up to
-    8 Nm s/rad for a bare hip or thigh rotor, and past every gain the robot allows with the leg on it.
+    `PosStopF` leaves the position term out and `VelStopF` the damping term. In every mode but 0x0A the motor brakes with
+    the robot's damping gain. The real loop runs at 10 to 20 kHz [published]; at 1 kHz it is stable while
+    Kd dt / inertia < 2: up to 8 Nm s/rad for a bare hip or thigh rotor, and past every gain the robot allows with the
+    leg on it.
 
-    The last command acts for ever: what the real controller does when commands stop is not documented, so the worst is assumed.
+    The last command acts for ever: what the real controller does when commands stop is not documented, so the worst is
+    assumed.
     """
 
     def __init__(self, robot: RobotModel, motors: Motors) -> None:
@@ -101,7 +102,7 @@ class MotorBank:
 
     @property
     def estimated_torque(self) -> np.ndarray:
-        """(12,) what the motors believe they deliver [Nm]: they measure their current, so a weak motor does not notice."""
+        """(12,) what the motors believe they deliver [Nm]: they measure current, so a weak motor does not notice."""
         return self._demand
 
     @property
@@ -118,7 +119,7 @@ class MotorBank:
         terms = np.array(
             [command.position, command.velocity, command.torque, command.stiffness, command.damping], dtype=np.float64
         )
-        if not math.isfinite(terms.sum()):
+        if not np.isfinite(terms).all():
             raise MotorCommandError(
                 "finite positions, velocities, torques and gains",
                 f"a term of motor {int(np.argmin(np.isfinite(terms).all(axis=0)))} that is not",

@@ -7,7 +7,8 @@ from typing import Tuple
 
 import numpy as np
 
-from deploy.onboard.packet_layout import BATTERY_CELLS, MOTORS, REMOTE_BYTES
+from deploy.onboard.packet_layout import BATTERY_CELLS, MOTORS
+from deploy.onboard.remote import IDLE_REMOTE
 from deploy.onboard.wire import RobotState
 from robot_configs.robot import RobotModel
 from robot_configs.twin_conditions import Power, TwinCondition
@@ -28,14 +29,14 @@ class SensorSuite:
         self._noise, self._bias_spread = _deviations(condition)
         self._bias = np.zeros(_CHANNELS)
         self._batteries = _BatteryAndHeat(condition.power, robot.link_hz)
-        self.remote = bytes(REMOTE_BYTES)
+        self.remote = IDLE_REMOTE
         """What the robot forwards of its wireless remote, 40 bytes."""
 
     def reset(self, generator: np.random.Generator) -> None:
         """New biases, a charged battery, cool motors, the remote at rest."""
         self._bias = generator.standard_normal(_CHANNELS) * self._bias_spread
         self._batteries.reset()
-        self.remote = bytes(REMOTE_BYTES)
+        self.remote = IDLE_REMOTE
 
     def measure(
         self,
@@ -164,10 +165,15 @@ def _deviations(condition: TwinCondition) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def _disturbed(orientation: np.ndarray, angle: np.ndarray) -> Tuple[float, float, float, float]:
-    """`orientation` turned further by the small rotation vector `angle` (3,) [rad] of the trunk frame: q (1, angle / 2)."""
+    """`orientation` turned on by a small rotation vector (3,) [rad] of the trunk frame: q (1, angle / 2), normalised."""
     w, x, y, z = orientation.tolist()
     a, b, c = (0.5 * angle).tolist()
-    product = (w - x * a - y * b - z * c, x + w * a + y * c - z * b, y + w * b + z * a - x * c, z + w * c + x * b - y * a)
+    product = (
+        w - x * a - y * b - z * c,
+        x + w * a + y * c - z * b,
+        y + w * b + z * a - x * c,
+        z + w * c + x * b - y * a,
+    )
     scale = 1.0 / math.sqrt(sum(entry * entry for entry in product))
     return product[0] * scale, product[1] * scale, product[2] * scale, product[3] * scale
 

@@ -1,7 +1,8 @@
 """The twin's MuJoCo model: go1.xml changed by a condition, on physics that is deliberately not the trainer's.
 
-The trainer steps 4 ms with the projected Gauss-Seidel solver and pyramidal friction cones. The twin steps 1 ms with Newton
-and elliptic cones, and its motors are outside MuJoCo (`sim.twin.motor`): crossing that gap is the rehearsal of sim-to-real.
+The trainer steps 4 ms with the projected Gauss-Seidel solver and pyramidal friction cones. The twin steps 1 ms with
+Newton and elliptic cones, and its motors are outside MuJoCo (`sim.twin.motor`): crossing that gap is the rehearsal of
+sim-to-real.
 """
 
 from __future__ import annotations

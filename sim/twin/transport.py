@@ -1,0 +1,50 @@
+"""A twin at the other end of the wire, without a socket: real packets, in lockstep, in one process."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Optional
+
+from deploy.onboard.link import LinkError
+from deploy.onboard.packet_layout import WireError
+from deploy.onboard.wire import decode_low_cmd, encode_low_state
+from sim.twin.body import TwinBody
+
+
+class TwinTransport:
+    """A `PacketTransport` to a `TwinBody`: `PacketLink(TwinTransport(body))` goes through every byte of the protocol.
+
+    `send` takes effect at once, `receive` advances the twin by one tick (2 ms) and returns its LowState. A LowCmd the
+    motor controller would not accept is dropped and counted in `refused`, by the error's name.
+    """
+
+    def __init__(self, body: TwinBody) -> None:
+        self.body = body
+        self.refused: Counter[str] = Counter()
+        self._closed = False
+
+    @property
+    def packets_skipped(self) -> int:
+        """Always 0: each state is read at the tick it is made."""
+        return 0
+
+    def send(self, packet: bytes) -> None:
+        """Hand one LowCmd to the motors."""
+        self._require_open()
+        try:
+            self.body.accept(decode_low_cmd(packet))
+        except WireError as error:
+            self.refused[type(error).__name__] += 1
+
+    def receive(self, timeout_s: float) -> Optional[bytes]:
+        """Advance one tick; the state always comes, so `timeout_s` is not used."""
+        self._require_open()
+        return encode_low_state(self.body.step())
+
+    def close(self) -> None:
+        """End the connection; the body stays as it is. Closing twice is allowed."""
+        self._closed = True
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise LinkError("an open link to the twin", "a closed one", "Make a new TwinTransport.")
