@@ -20,7 +20,8 @@ from sim.twin.world import PHYSICS_STEP_S, build_model, ground_quaternion, roll_
 _SETTLE_LIMIT_S = 3.0  # from the folded pose, motors braking, nothing moves any more after about 2 s
 _SETTLED_RAD_S = 0.01
 _RESCUE_AFTER_S = 1.0
-_RESCUE_TILT_COSINE = math.cos(math.radians(60.0))
+_TIPPED_COSINE = math.cos(math.radians(60.0))  # whatever the motors do
+_LIMP_TIPPED_COSINE = math.cos(math.radians(45.0))  # a limp robot that leans so does not lie on its belly
 _HOME_RADIUS_M = 0.5  # a folded robot within it needs nobody's help
 _LOOK_EVERY_TICKS = 50  # how often the handler and the pusher look: ten times a second
 _DROP_HEIGHT_M = 0.002
@@ -61,7 +62,7 @@ class TwinBody:
         condition: the world and what is wrong with the robot.
         seed: of everything random: bumps, folded pose, biases, noise, pushes.
         rescue: whether a virtual person sets the robot upright again, folded at the origin, once for a second it has
-            lain tipped over by more than 60 degrees, or limp away from the origin. `rescues` counts.
+            been tipped over by more than 60 degrees (limp: 45), or limp away from the origin. `rescues` counts.
         robot: the robot's facts; the Go1's own by default.
     """
 
@@ -94,7 +95,7 @@ class TwinBody:
         self._foot_force = data.sensordata[touch_at : touch_at + len(self._feet)]
 
     def reset(self, seed: int) -> RobotState:
-        """Power up lying folded at the origin, motors braking: clock at zero, new bumps and biases, a charged battery."""
+        """Power up folded at the origin, motors braking: clock at zero, new bumps and biases, a charged battery."""
         self._random = np.random.default_rng(seed)
         roll_terrain(self.model, self._random)
         mujoco.mj_resetData(self.model, self.data)
@@ -249,7 +250,7 @@ class TwinBody:
     def _needs_help(self) -> bool:
         _, x, y, _ = self._orientation.tolist()
         upright = 1.0 - 2.0 * (x * x + y * y)  # cosine between the trunk's and the world's z axes
-        if upright < _RESCUE_TILT_COSINE:
-            return True
+        if not self._motors.holds_nothing:
+            return upright < _TIPPED_COSINE
         away = math.hypot(self.data.qpos[0], self.data.qpos[1]) > _HOME_RADIUS_M
-        return self._motors.holds_nothing and away
+        return away or upright < _LIMP_TIPPED_COSINE

@@ -42,8 +42,8 @@ class MotorBank:
         limit     = torque_limit (1 - |dq| / velocity_limit)  against the motion always the full torque_limit
         delivered = strength clip(demand, limit)
 
-    `PosStopF` leaves the position term out and `VelStopF` the damping term. In every mode but 0x0A the motor brakes with
-    the robot's damping gain. The real loop runs at 10 to 20 kHz [published]; at 1 kHz it is stable while
+    `PosStopF` leaves the position term out and `VelStopF` the damping term. In every mode but 0x0A the motor brakes
+    with the robot's damping gain. The real loop runs at 10 to 20 kHz [published]; at 1 kHz it is stable while
     Kd dt / inertia < 2: up to 8 Nm s/rad for a bare hip or thigh rotor, and past every gain the robot allows with the
     leg on it.
 

@@ -165,7 +165,7 @@ def _deviations(condition: TwinCondition) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def _disturbed(orientation: np.ndarray, angle: np.ndarray) -> Tuple[float, float, float, float]:
-    """`orientation` turned on by a small rotation vector (3,) [rad] of the trunk frame: q (1, angle / 2), normalised."""
+    """`orientation` turned by a small rotation vector (3,) [rad] of the trunk frame: q (1, angle / 2), normalised."""
     w, x, y, z = orientation.tolist()
     a, b, c = (0.5 * angle).tolist()
     product = (
