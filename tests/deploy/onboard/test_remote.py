@@ -1,0 +1,58 @@
+"""The remote's 40 bytes: keys by bit, sticks by offset."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deploy.onboard.packet_layout import WireError
+from deploy.onboard.remote import IDLE_REMOTE, Key, RemoteState, decode_remote, encode_remote, pressed_keys
+
+STICKS = st.floats(-1.0, 1.0, width=32)
+
+
+def test_bytes_written_by_hand() -> None:
+    packed = encode_remote({Key.L2, Key.B}, lx=0.25, ly=-0.5, rx=0.75, ry=-1.0)
+    assert len(packed) == 40
+    assert struct.unpack_from("<H", packed, 2) == (0b10_0010_0000,)
+    assert struct.unpack_from("<fff", packed, 4) == (0.25, 0.75, -1.0)
+    assert struct.unpack_from("<f", packed, 20) == (-0.5,)
+    assert packed[:2] == bytes(2) and packed[16:20] == bytes(4) and packed[24:] == bytes(16)
+
+
+def test_vendor_s_bit_of_every_key() -> None:
+    names = "R1 L1 START SELECT R2 L2 F1 F2 A B X Y UP RIGHT DOWN LEFT".split()
+    for bit, name in enumerate(names):
+        remote = bytes(2) + struct.pack("<H", 1 << bit) + bytes(36)
+        assert pressed_keys(remote) == {Key[name]}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.frozensets(st.sampled_from(Key)), STICKS, STICKS, STICKS, STICKS)
+def test_decoding_undoes_encoding(keys: frozenset[Key], lx: float, ly: float, rx: float, ry: float) -> None:
+    assert decode_remote(encode_remote(keys, lx=lx, ly=ly, rx=rx, ry=ry)) == RemoteState(keys, lx, ly, rx, ry)
+
+
+def test_idle() -> None:
+    assert decode_remote(IDLE_REMOTE) == RemoteState() and not pressed_keys(IDLE_REMOTE)
+
+
+@pytest.mark.parametrize(
+    ("stick", "broken"), list(itertools.product(["lx", "ly", "rx", "ry"], [float("nan"), float("inf")]))
+)
+def test_a_broken_stick_is_centred_and_leaves_the_stop_key_alone(stick: str, broken: float) -> None:
+    sticks = {"lx": 0.5, "ly": 0.5, "rx": 0.5, "ry": 0.5, stick: broken}
+    remote = decode_remote(encode_remote({Key.B}, **sticks))
+    assert remote.keys == {Key.B}
+    assert {name: getattr(remote, name) for name in sticks} == {**sticks, stick: 0.0}
+
+
+@pytest.mark.parametrize("length", [0, 39, 41])
+def test_another_length(length: int) -> None:
+    for read in (decode_remote, pressed_keys):
+        with pytest.raises(WireError, match=f"found {length} bytes"):
+            read(bytes(length))
