@@ -11,11 +11,11 @@ import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Mapping, Optional
 
 import torch
 from rsl_rl.runners import OnPolicyRunner
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from policy.graph import PolicyGraph
@@ -37,7 +37,6 @@ class PretrainSettings:
         steps_per_iteration: control steps each robot takes between two updates.
         actor_hidden, critic_hidden: widths of the hidden layers.
         initial_std: of the actions, before learning.
-        learning_rate_end_fraction: part of the run after which nothing changes any more is 0: the rate follows the KL throughout.
         threads: torch threads; the engine uses every core on its own.
     """
 
@@ -46,7 +45,7 @@ class PretrainSettings:
     actor_hidden: tuple[int, ...] = (128, 128)
     critic_hidden: tuple[int, ...] = (256, 128)
     initial_std: float = 0.8
-    entropy_weight: float = 0.004
+    entropy_weight: float = 0.008
     learning_rate: float = 1e-3
     desired_kl: float = 0.01
     clip: float = 0.2
@@ -82,11 +81,23 @@ def pretrain(settings: PretrainSettings, out: Path, progress: Optional[Progress]
 
 def copy_actor(source: nn.Module, target: GaussianActor) -> None:
     """Weights of rsl_rl's actor into the project's own: the same layers under other names."""
-    weights = [value for name, value in source.state_dict().items() if name.startswith("mlp.")]
+    _copy_weights(source.state_dict(), target)
+
+
+def _copy_weights(source: Mapping[str, torch.Tensor], target: GaussianActor) -> None:
     names = [name for name in target.state_dict() if name.startswith("mean_network.")]
-    state = dict(zip(names, weights, strict=True))
-    state["log_std"] = source.state_dict()["distribution.log_std_param"]
-    target.load_state_dict(state)
+    state = {name: source[name.replace("mean_network.", "mlp.")] for name in names}
+    target.load_state_dict({**state, "log_std": source["distribution.log_std_param"]})
+
+
+def policy_from_checkpoint(path: Path, settings: PretrainSettings) -> PolicyGraph:
+    """The policy in a `trainer.safetensors` that a run has written."""
+    tensors = load_file(str(path))
+    weights = {name[len("actor.") :]: value for name, value in tensors.items() if name.startswith("actor.")}
+    contract = velocity_contract(load_robot())
+    actor = GaussianActor(contract.observation_dim, contract.action_dim, settings.actor_hidden, settings.initial_std)
+    _copy_weights(weights, actor)
+    return PolicyGraph(contract, actor)
 
 
 class _Runner(OnPolicyRunner):
@@ -143,7 +154,7 @@ class _CurveLog:
         steps = (it + 1) * settings.steps_per_iteration * settings.task.num_envs
         row = {"steps": float(steps), "wall_s": time.monotonic() - self._start}
         row["reward_per_step"] = float(torch.stack(self._rewards).mean())
-        row["action_std"] = float(action_std.mean())
+        row["action_std"] = float(action_std.detach().mean())
         row["learning_rate"] = float(rest["learning_rate"])
         row.update({f"loss_{name}": float(value) for name, value in loss_dict.items()})
         names = sorted({name for log in self._logs for name in log})

@@ -20,6 +20,9 @@ from sim.engines.protocol import Engine, EngineState
 from sim.randomization import Randomization, draw_commands, draw_physics
 
 
+SHAPING_TERMS = ("swing", "slip", "posture", "height", "far")
+
+
 @dataclass(frozen=True)
 class ShapingWeights:
     """Terms that only simulation can score: they teach the trot that the tracking reward alone does not find.
@@ -30,6 +33,8 @@ class ShapingWeights:
         slip: weight of the squared horizontal speed of feet that the clock has on the ground [m^2/s^2].
         posture: weight of the squared hip angles (keeps the feet under the hips).
         height: weight of the squared error of the trunk's height to trunk_height_m.
+        far: weight of the velocity error's norm [m/s] plus half the yaw rate's [rad/s]. The tracking kernel is flat far from
+            its peak, and a robot that trots on the spot feels no pull towards 1.5 m/s without this.
     """
 
     swing_height_m: float = 0.09
@@ -39,6 +44,7 @@ class ShapingWeights:
     posture: float = -0.15
     trunk_height_m: float = 0.29
     height: float = -8.0
+    far: float = -0.4
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ class VelocityTask(VecEnv):
         self.last_action = torch.zeros(count, contract.action_dim)
         self.last_target = self.default_position.repeat(count, 1)
         self.last_feet = torch.zeros(count, 4, 3)
-        self.episode_terms = torch.zeros(count, len(REWARD_TERMS) + 4)
+        self.episode_terms = torch.zeros(count, len(REWARD_TERMS) + len(SHAPING_TERMS))
         self._reset(torch.arange(count))
         self.engine.step(self.last_target, 1)
         self.state = self.engine.state()
@@ -177,7 +183,7 @@ class VelocityTask(VecEnv):
         return reward + shaping.sum(1), torch.cat([terms, shaping], dim=1)
 
     def _shaping(self, state: EngineState, phase: torch.Tensor) -> torch.Tensor:
-        """Swing, slip, posture and height terms (N, 4); see `ShapingWeights`."""
+        """Swing, slip, posture, height and far-error terms (N, 5); see `ShapingWeights`."""
         weights = self.settings.shaping
         walking = (~is_standing(self.command, self.settings.reward.standing_command_below)).float()
         foot_phase = torch.frac(phase[:, None] + self.foot_phase)
@@ -189,8 +195,17 @@ class VelocityTask(VecEnv):
         slip = ((1.0 - swinging) * foot_velocity.square().sum(2)).sum(1)
         posture = (state.joint_position - self.default_position)[:, 0::3].square().sum(1)
         sag = (state.position_trunk_in_world[:, 2] - weights.trunk_height_m).square()
+        linear_error = (state.linear_velocity_trunk_in_trunk - self.command)[:, :2].norm(dim=1)
+        yaw_error = (state.angular_velocity_trunk_in_trunk - self.command)[:, 2].abs()
         return torch.stack(
-            [weights.swing * swing, weights.slip * slip, weights.posture * posture, weights.height * sag], dim=1
+            [
+                weights.swing * swing,
+                weights.slip * slip,
+                weights.posture * posture,
+                weights.height * sag,
+                weights.far * (linear_error + 0.5 * yaw_error),
+            ],
+            dim=1,
         )
 
     def _reset(self, rows: torch.Tensor) -> None:
@@ -257,6 +272,6 @@ class VelocityTask(VecEnv):
         }
         if done.any():
             ended = self.episode_terms[done].sum(0) / self.episode_length_buf[done].sum()
-            names = (*REWARD_TERMS, "swing", "slip", "posture", "height")
+            names = (*REWARD_TERMS, *SHAPING_TERMS)
             log.update({f"/reward/{name}": ended[i] for i, name in enumerate(names)})
         return log
