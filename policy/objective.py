@@ -48,12 +48,6 @@ def clipped_surrogate(
     return loss, SurrogateStatistics(approximate_kl, clip_fraction)
 
 
-def gaussian_log_prob(action: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Log density of a diagonal Gaussian, summed over actions: (N, A), (N, A), (N, A) or (A,) -> (N,) [nat]."""
-    standardised = (action - mean) / std
-    return -(0.5 * standardised.square() + std.log() + 0.5 * math.log(2.0 * math.pi)).sum(-1)
-
-
 def gaussian_entropy(std: Tensor) -> Tensor:
     """Entropy of a diagonal Gaussian, summed over actions: (..., A) -> (...,) [nat]."""
     return (std.log() + 0.5 * math.log(2.0 * math.pi * math.e)).sum(-1)

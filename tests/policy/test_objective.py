@@ -9,13 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policy.networks import gaussian_log_prob
 from policy.objective import (
     clipped_surrogate,
     expectile_loss,
     explained_variance,
     gaussian_entropy,
     gaussian_kl,
-    gaussian_log_prob,
     generalized_advantage,
     normalize_advantage,
     value_loss,

@@ -1,0 +1,141 @@
+"""The published critics of Uni-O4: twin Q with V by IQL (or SARSA), fitted once on the logs and then frozen."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from policy.networks import QNetwork, ValueNetwork
+from policy.objective import expectile_loss
+from policy.transitions import Transitions
+from policy.uni_o4.settings import Progress, no_progress, require, seeded_network
+from policy.uni_o4.value import RewardScale
+
+# ---- Hyper-parameters ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CriticSettings:
+    """How Q and V are fitted for the published improvement step.
+
+    Attributes:
+        method: `iql` backs up V of the next state; `sarsa` backs up Q of the next logged action.
+        expectile: of V under the data's actions; 0.5 makes V their mean (always so with `sarsa`).
+        discount: gamma a policy step. target_rate: tau of the slowly following copy of Q.
+        updates, batch_size, learning_rate: of Adam, for Q and V alike.
+        action_value_dims, value_dims: widths of the hidden layers.
+    """
+
+    method: Literal["iql", "sarsa"] = "iql"
+    expectile: float = 0.7
+    discount: float = 0.99
+    target_rate: float = 0.005
+    updates: int = 20_000
+    batch_size: int = 512
+    learning_rate: float = 3e-4
+    action_value_dims: tuple[int, ...] = (256, 256)
+    value_dims: tuple[int, ...] = (256, 256)
+
+    def __post_init__(self) -> None:
+        require(self, "expectile", 0.5, 0.999)
+        require(self, "discount", 0.0, 0.9999)
+        require(self, "target_rate", 0.0, 1.0)
+        require(self, "updates", 1)
+        require(self, "batch_size", 1)
+
+
+# ---- Networks --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Critics:
+    """Frozen twin Q and V over scaled rewards."""
+
+    first: QNetwork
+    second: QNetwork
+    value: ValueNetwork
+
+    def action_value(self, observation: Tensor, action: Tensor) -> Tensor:
+        """The smaller of the twins (N,), for actions as they are: nothing is clamped on the way in."""
+        return torch.minimum(self.first(observation, action), self.second(observation, action))
+
+    def advantage(self, observation: Tensor, action: Tensor) -> Tensor:
+        """A = Q - V (N,)."""
+        return self.action_value(observation, action) - self.value(observation)
+
+
+# ---- Fitting ---------------------------------------------------------------------------------------------------------
+
+
+def fit_critics(
+    transitions: Transitions,
+    scale: RewardScale,
+    settings: CriticSettings,
+    generator: torch.Generator,
+    progress: Progress = no_progress,
+) -> Critics:
+    """Fit twin Q and V on logged transitions and freeze them."""
+    observation_dim, action_dim = transitions.observation.shape[1], transitions.action.shape[1]
+    twins = [
+        seeded_network(lambda: QNetwork(observation_dim, action_dim, settings.action_value_dims), generator)
+        for _ in range(2)
+    ]
+    value = seeded_network(lambda: ValueNetwork(observation_dim, settings.value_dims), generator)
+    target = Critics(copy.deepcopy(twins[0]), copy.deepcopy(twins[1]), value)
+    parameters = [*twins[0].parameters(), *twins[1].parameters(), *value.parameters()]
+    optimizer = torch.optim.Adam(parameters, settings.learning_rate)
+
+    rows_in_use, next_row = _backup_rows(transitions, settings)
+    reward = scale(transitions.reward)
+    report_every = max(1, settings.updates // 50)
+    for update in range(settings.updates):
+        rows = rows_in_use[torch.randint(len(rows_in_use), (settings.batch_size,), generator=generator)]
+        observation, action = transitions.observation[rows], transitions.action[rows]
+        following = transitions.next_observation[rows]
+
+        # Value: L_V = E[ |tau - 1(Q_target - V < 0)| (Q_target(s, a) - V(s))^2 ]
+        with torch.no_grad():
+            wanted = target.action_value(observation, action)
+        expectile = settings.expectile if settings.method == "iql" else 0.5
+        loss_value = expectile_loss(wanted - value(observation), expectile)
+
+        # Action value: L_Q = E[ (r + gamma (1 - terminated) V(s') - Q(s, a))^2 ], with Q_target(s', a') for SARSA
+        with torch.no_grad():
+            if settings.method == "iql":
+                beyond = value(following)
+            else:
+                beyond = target.action_value(following, transitions.action[next_row[rows]])
+            backup = reward[rows] + settings.discount * beyond.masked_fill(transitions.terminated[rows], 0.0)
+        loss_action_value = sum((twin(observation, action) - backup).square().mean() for twin in twins)
+
+        optimizer.zero_grad()
+        (loss_value + loss_action_value).backward()
+        optimizer.step()
+        _follow(target, twins, settings.target_rate)
+        if (update + 1) % report_every == 0:
+            progress("critics", update + 1, settings.updates, {"value_loss": loss_value.item()})
+    critics = Critics(twins[0], twins[1], value)
+    for network in (critics.first, critics.second, critics.value):
+        network.requires_grad_(False)
+    return critics
+
+
+def _backup_rows(transitions: Transitions, settings: CriticSettings) -> tuple[Tensor, Tensor]:
+    """Rows that can be backed up, and the row of each one's next logged action (itself where nothing follows)."""
+    rows = torch.arange(len(transitions))
+    next_row = torch.where(transitions.episode_end, rows, rows + 1).clamp(max=len(rows) - 1)
+    if settings.method == "iql":
+        return rows, next_row
+    # Where a recording stopped, the next action was never logged.
+    return (~transitions.truncated).nonzero().squeeze(1), next_row
+
+
+@torch.no_grad()
+def _follow(target: Critics, twins: list[QNetwork], rate: float) -> None:
+    for slow, fast in zip((target.first, target.second), twins, strict=True):
+        for old, new in zip(slow.parameters(), fast.parameters(), strict=True):
+            old.lerp_(new, rate)

@@ -1,0 +1,280 @@
+"""The transition model of Uni-O4: an ensemble of probabilistic networks over the robot's physical state.
+
+    observation, physical state, action, past frames -> change of the physical state, reward, probability of a fall
+
+It never predicts an observation: the next one is assembled from the predicted physical state by the policy graph, so
+that clock, last action, history and command are exact. All members are one batch of matrices (E, in, out).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from policy.transitions import Transitions, split_by_episode
+from policy.uni_o4.settings import Progress, no_progress, require
+
+# ---- Hyper-parameters ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DynamicsSettings:
+    """How the transition model is shaped and fitted.
+
+    Attributes:
+        members, elites: networks trained, and kept by their held-out error (Uni-O4, section 4.2: 7 and 5).
+        hidden_dims: widths of the hidden layers.
+        batch_size: steps a member sees in one update.
+        epochs: passes over the training episodes at most.
+        patience: epochs without a better held-out error of any member after which the fit stops.
+        learning_rate: of Adam, decayed to zero along a cosine. weight_decay: decoupled, on matrices.
+        holdout_fraction: share of the episodes that is held out.
+        variance_weighting: exponent of the predicted variance that weighs each error (beta of Seitzer et al. 2022);
+            0 is the plain likelihood, 1 the plain squared error.
+        termination_weight: weight of the fall's cross-entropy against one standardised output.
+    """
+
+    members: int = 7
+    elites: int = 5
+    hidden_dims: tuple[int, ...] = (256, 256)
+    batch_size: int = 512
+    epochs: int = 20
+    patience: int = 5
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-5
+    holdout_fraction: float = 0.1
+    variance_weighting: float = 0.5
+    termination_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(self, "members", 1)
+        require(self, "elites", 1, self.members)
+        require(self, "epochs", 1)
+        require(self, "batch_size", 1)
+        require(self, "learning_rate", 0.0)
+        require(self, "holdout_fraction", 0.0, 0.5)
+        require(self, "variance_weighting", 0.0, 1.0)
+
+
+# ---- Networks --------------------------------------------------------------------------------------------------------
+
+# Bounds of the log-variance of a standardised target; soft, so that gradients never vanish at them.
+LOG_VARIANCE_BOUNDS = (-12.0, 1.0)
+
+
+class MemberLinear(nn.Module):
+    """One affine layer for every member at once: (E, N, in) -> (E, N, out)."""
+
+    def __init__(self, members: int, input_dim: int, output_dim: int, generator: torch.Generator) -> None:
+        super().__init__()
+        bound = 1.0 / math.sqrt(input_dim)
+        weight = torch.empty(members, input_dim, output_dim).uniform_(-bound, bound, generator=generator)
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(members, 1, output_dim))
+
+    def forward(self, value: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias, value, self.weight)
+
+
+class DynamicsEnsemble(nn.Module):
+    """Members over standardised inputs and targets; the statistics are buffers and travel with the weights."""
+
+    input_mean: Tensor
+    input_std: Tensor
+    target_mean: Tensor
+    target_std: Tensor
+
+    def __init__(
+        self, input_dim: int, physical_dim: int, members: int, hidden_dims: tuple[int, ...], generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.physical_dim, self.members, self.hidden_dims = physical_dim, members, hidden_dims
+        self.target_dim = physical_dim + 1
+        widths = [input_dim, *hidden_dims, 2 * self.target_dim + 1]
+        self.layers = nn.ModuleList(
+            MemberLinear(members, before, after, generator)
+            for before, after in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.register_buffer("input_mean", torch.zeros(input_dim))
+        self.register_buffer("input_std", torch.ones(input_dim))
+        self.register_buffer("target_mean", torch.zeros(self.target_dim))
+        self.register_buffer("target_std", torch.ones(self.target_dim))
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Raw features (E, N, F) or (N, F) -> standardised mean and log-variance (E, N, P + 1), fall logit (E, N)."""
+        value = (features - self.input_mean) / self.input_std
+        value = value.expand(self.members, *value.shape[-2:])
+        for layer in self.layers[:-1]:
+            value = functional.silu(layer(value))
+        output = self.layers[-1](value)
+        mean, log_variance, fall_logit = output.split([self.target_dim, self.target_dim, 1], dim=-1)
+        lower, upper = LOG_VARIANCE_BOUNDS
+        log_variance = upper - functional.softplus(upper - log_variance)
+        log_variance = lower + functional.softplus(log_variance - lower)
+        return mean, log_variance, fall_logit.squeeze(-1)
+
+    def predict(self, features: Tensor, physical: Tensor) -> DynamicsPrediction:
+        """In physical units; features (E, N, F) or (N, F), physical (E, N, P) or (N, P)."""
+        mean, log_variance, fall_logit = self(features)
+        mean = mean * self.target_std + self.target_mean
+        std = (0.5 * log_variance).exp() * self.target_std
+        next_physical = physical + mean[..., : self.physical_dim]
+        return DynamicsPrediction(
+            torch.cat([next_physical, mean[..., self.physical_dim :]], dim=-1), std, fall_logit.sigmoid()
+        )
+
+    def keep(self, members: Tensor) -> DynamicsEnsemble:
+        """A new ensemble of the given members (K,) only."""
+        fresh = DynamicsEnsemble(
+            len(self.input_mean), self.physical_dim, len(members), self.hidden_dims, torch.Generator()
+        )
+        chosen = {
+            name: value[members] if name.startswith("layers.") else value for name, value in self.state_dict().items()
+        }
+        fresh.load_state_dict(chosen)
+        return fresh
+
+
+@dataclass(frozen=True)
+class DynamicsPrediction:
+    """What each member expects of one step.
+
+    Attributes:
+        outcome: (E, N, P + 1), next physical state and reward, mean. std: their standard deviations.
+        fall_probability: (E, N).
+    """
+
+    outcome: Tensor
+    std: Tensor
+    fall_probability: Tensor
+
+
+def dynamics_features(observation: Tensor, physical: Tensor, action: Tensor, past: Tensor) -> Tensor:
+    """Input of the model: (N, O), (N, P), (N, A), (N, K, P + A) -> (N, F)."""
+    return torch.cat([observation, physical, action, past.flatten(1)], dim=1)
+
+
+# ---- Fitting ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DynamicsFit:
+    """A fitted model and what it was judged by.
+
+    Attributes:
+        model: the elites. train_rows, holdout_rows: the split by episode.
+        holdout_error: (E,) standardised mean squared error of every member trained, before selection.
+        curve: held-out error a epoch, mean over members.
+    """
+
+    model: DynamicsEnsemble
+    train_rows: Tensor
+    holdout_rows: Tensor
+    holdout_error: tuple[float, ...]
+    curve: tuple[float, ...]
+
+
+def member_loss(
+    model: DynamicsEnsemble, features: Tensor, target: Tensor, fell: Tensor, settings: DynamicsSettings
+) -> Tensor:
+    """Sum of the members' losses; features (E, B, F), standardised target (E, B, P + 1), fell (E, B) in {0, 1}."""
+    mean, log_variance, fall_logit = model(features)
+
+    # Gaussian negative log-likelihood, each error weighed by var^beta so that hard outputs keep their gradient:
+    # L_nll = E[ sg(var)^beta * 1/2 ( (y - mu)^2 / var + log var ) ]
+    inverse_variance = (-log_variance).exp()
+    likelihood = 0.5 * ((target - mean).square() * inverse_variance + log_variance)
+    likelihood = likelihood * (settings.variance_weighting * log_variance).detach().exp()
+
+    # Falls: L_fall = binary cross-entropy, unweighted, so that the probability is calibrated.
+    fall = functional.binary_cross_entropy_with_logits(fall_logit, fell, reduction="none")
+
+    return (likelihood.mean(-1) + settings.termination_weight * fall).mean(-1).sum()
+
+
+def fit_dynamics(
+    transitions: Transitions,
+    settings: DynamicsSettings,
+    generator: torch.Generator,
+    progress: Progress = no_progress,
+) -> DynamicsFit:
+    """Fit the ensemble on logged transitions and keep the elites by their error on episodes held out."""
+    features = dynamics_features(transitions.observation, transitions.physical, transitions.action, transitions.past)
+    change = transitions.next_physical - transitions.physical
+    target = torch.cat([change, transitions.reward[:, None]], dim=1)
+    fell = transitions.terminated.float()
+    train_rows, holdout_rows = split_by_episode(transitions, settings.holdout_fraction, generator)
+
+    model = DynamicsEnsemble(features.shape[1], change.shape[1], settings.members, settings.hidden_dims, generator)
+    _standardise(model, features[train_rows], target[train_rows])
+    target = (target - model.target_mean) / model.target_std
+
+    steps_an_epoch = max(1, len(train_rows) // settings.batch_size)
+    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * steps_an_epoch)
+    best = _BestMembers(model)
+    curve: list[float] = []
+    for epoch in range(settings.epochs):
+        order = torch.stack(
+            [train_rows[torch.randperm(len(train_rows), generator=generator)] for _ in range(settings.members)]
+        )
+        for step in range(steps_an_epoch):
+            rows = order[:, step * settings.batch_size : (step + 1) * settings.batch_size]
+            loss = member_loss(model, features[rows], target[rows], fell[rows], settings)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+        error = _holdout_error(model, features[holdout_rows], target[holdout_rows])
+        best.offer(error, epoch)
+        curve.append(float(error.mean()))
+        progress("dynamics", epoch + 1, settings.epochs, {"holdout_error": curve[-1]})
+        if epoch - best.last_gain >= settings.patience:
+            break
+    elites = best.error.argsort()[: settings.elites]
+    return DynamicsFit(best.restore().keep(elites), train_rows, holdout_rows, tuple(best.error.tolist()), tuple(curve))
+
+
+class _BestMembers:
+    """Each member's weights at its own best held-out error."""
+
+    def __init__(self, model: DynamicsEnsemble) -> None:
+        self._model = model
+        self._best = {name: value.detach().clone() for name, value in model.named_parameters()}
+        self.error = torch.full((model.members,), math.inf)
+        self.last_gain = 0
+
+    def offer(self, error: Tensor, epoch: int) -> None:
+        better = error < self.error
+        if not bool(better.any()):
+            return
+        self.error = torch.where(better, error, self.error)
+        self.last_gain = epoch
+        for name, value in self._model.named_parameters():
+            self._best[name][better] = value.detach()[better]
+
+    def restore(self) -> DynamicsEnsemble:
+        self._model.load_state_dict({**self._model.state_dict(), **self._best})
+        return self._model
+
+
+def _standardise(model: DynamicsEnsemble, features: Tensor, target: Tensor) -> None:
+    # A column that never changes in the log carries nothing and must not be blown up: its spread counts as one.
+    for name, value in (("input", features), ("target", target)):
+        spread = value.std(0, unbiased=False)
+        getattr(model, f"{name}_mean").copy_(value.mean(0))
+        getattr(model, f"{name}_std").copy_(torch.where(spread > 1e-6, spread, torch.ones_like(spread)))
+
+
+@torch.no_grad()
+def _holdout_error(model: DynamicsEnsemble, features: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of each member's mean (E,), in standardised units."""
+    total = torch.zeros(model.members)
+    for part, wanted in zip(features.split(4096), target.split(4096), strict=True):
+        mean, _, _ = model(part)
+        total += (mean - wanted).square().mean(-1).sum(-1)
+    return total / len(features)

@@ -1,0 +1,204 @@
+"""Branched rollouts of a policy inside the transition model, from logged states.
+
+    logged state --observe--> actor --action--> model --next physical state--> observe --> ... H steps
+        memory ------------------ remember (last action, clock, history) ---------^
+
+All randomness of a rollout is drawn beforehand (`RolloutNoise`), so that two policies can be compared on the same
+starts and the same luck.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from policy.graph import PolicyGraph
+from policy.networks import GaussianActor, gaussian_log_prob
+from policy.transitions import Transitions, observe_physical
+from policy.uni_o4.dynamics import DynamicsEnsemble, dynamics_features
+
+FallRule = Callable[[Tensor], Tensor]
+"""Physical states (N, P) -> (N,) bool: the robot has fallen there."""
+
+
+class Observer(Protocol):
+    """How physical states become a policy's observations; the policy graph on a robot, less on a toy problem."""
+
+    def observe(self, physical: Tensor, command: Tensor, memory: Tensor) -> Tensor:
+        """(N, P), (N, C), (N, M) -> observation (N, O)."""
+
+    def remember(self, memory: Tensor, observation: Tensor, action: Tensor, command: Tensor) -> Tensor:
+        """The memory (N, M) after an action."""
+
+    def project(self, physical: Tensor) -> Tensor:
+        """Predicted states (N, P) back onto what is physically possible."""
+
+
+@dataclass(frozen=True)
+class GraphObserver:
+    """The deployed policy's own graph as the observer."""
+
+    graph: PolicyGraph
+
+    def observe(self, physical: Tensor, command: Tensor, memory: Tensor) -> Tensor:
+        return observe_physical(self.graph, physical, command, memory)
+
+    def remember(self, memory: Tensor, observation: Tensor, action: Tensor, command: Tensor) -> Tensor:
+        return self.graph.remember(memory, observation, action, command)
+
+    def project(self, physical: Tensor) -> Tensor:
+        """Gravity has unit length in every frame; the network knows it only approximately."""
+        gravity = physical[:, :3]
+        unit = gravity / gravity.norm(dim=1, keepdim=True).clamp(min=1e-6)
+        return torch.cat([unit, physical[:, 3:]], dim=1)
+
+
+def tilt_rule(tilt_limit_rad: float) -> FallRule:
+    """A fall is a trunk tilted further than the robot's safety threshold (the same one that damps the real robot)."""
+    highest = -math.cos(tilt_limit_rad)
+    return lambda physical: physical[:, 2] > highest
+
+
+@dataclass(frozen=True)
+class ModelWorld:
+    """The world as learned from logs: transition model, the policy's senses in it, and what counts as a fall."""
+
+    model: DynamicsEnsemble
+    observer: Observer
+    fell: FallRule
+
+
+@dataclass(frozen=True)
+class BranchStarts:
+    """Where branches leave the logs; shapes as in `Transitions`. The command is held for the length of the branch."""
+
+    physical: Tensor
+    command: Tensor
+    memory: Tensor
+    past: Tensor
+    episode: Tensor
+
+    def __len__(self) -> int:
+        return len(self.physical)
+
+    @staticmethod
+    def at(transitions: Transitions, rows: Tensor) -> BranchStarts:
+        """The logged states of the given rows (N,)."""
+        return BranchStarts(
+            transitions.physical[rows],
+            transitions.command[rows],
+            transitions.memory[rows],
+            transitions.past[rows],
+            transitions.episode[rows],
+        )
+
+
+@dataclass(frozen=True)
+class RolloutNoise:
+    """All luck of a rollout.
+
+    Attributes:
+        action: (H, N, A) standard normal. outcome: (H, N, P) standard normal, for the predicted physical state.
+        fall: (H, N) uniform in [0, 1). member_order: (H, N), a permutation that deals the rows out to the members.
+    """
+
+    action: Tensor
+    outcome: Tensor
+    fall: Tensor
+    member_order: Tensor
+
+    @staticmethod
+    def draw(horizon: int, count: int, action_dim: int, physical_dim: int, generator: torch.Generator) -> RolloutNoise:
+        return RolloutNoise(
+            torch.randn(horizon, count, action_dim, generator=generator),
+            torch.randn(horizon, count, physical_dim, generator=generator),
+            torch.rand(horizon, count, generator=generator),
+            torch.stack([torch.randperm(count, generator=generator) for _ in range(horizon)]),
+        )
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """H steps of N branches, time first, all (H, N, ...).
+
+    Attributes:
+        observation, next_observation, action, log_prob: as in `Transitions`, of the policy rolled out.
+        reward: (H, N) as predicted, unscaled. terminated: the model's robot fell in this step.
+        alive: the step really happened: the branch had not fallen before it.
+        physical: (H, N, P) predicted state after the step.
+    """
+
+    observation: Tensor
+    next_observation: Tensor
+    action: Tensor
+    log_prob: Tensor
+    reward: Tensor
+    terminated: Tensor
+    alive: Tensor
+    physical: Tensor
+
+
+@torch.no_grad()
+def roll_out(
+    world: ModelWorld, actor: GaussianActor, starts: BranchStarts, noise: RolloutNoise, exploration: float = 1.0
+) -> Rollout:
+    """Follow the policy through the model; exploration scales its standard deviation (0 is the mean action).
+
+    Actions go into the model as they were sampled: there is no clamp, for there is none in front of the deployed
+    graph's own action scale either. log_prob is that of the unscaled policy.
+    """
+    physical, memory, past = starts.physical, starts.memory, starts.past
+    observation = world.observer.observe(physical, starts.command, memory)
+    alive = torch.ones(len(starts), dtype=torch.bool)
+    steps: list[tuple[Tensor, ...]] = []
+    for action_noise, outcome_noise, fall_noise, order in zip(
+        noise.action, noise.outcome, noise.fall, noise.member_order, strict=True
+    ):
+        mean, std = actor(observation)
+        action = mean + exploration * std * action_noise
+        log_prob = gaussian_log_prob(action, mean, std)
+
+        features = dynamics_features(observation, physical, action, past)
+        outcome, outcome_std, fall_probability = _predict_dealt(world.model, features, physical, order)
+        reached = outcome[:, :-1] + outcome_std[:, :-1] * outcome_noise
+        # A fallen branch lies still, so that nothing behind its end can grow without bound.
+        next_physical = torch.where(alive[:, None], world.observer.project(reached), physical)
+        terminated = alive & (world.fell(next_physical) | (fall_noise < fall_probability))
+
+        memory = world.observer.remember(memory, observation, action, starts.command)
+        next_observation = world.observer.observe(next_physical, starts.command, memory)
+        steps.append(
+            (observation, next_observation, action, log_prob, outcome[:, -1], terminated, alive, next_physical)
+        )
+        past = _advance_past(past, physical, action)
+        physical, observation, alive = next_physical, next_observation, alive & ~terminated
+    return Rollout(*(torch.stack(column) for column in zip(*steps, strict=True)))
+
+
+def _predict_dealt(
+    model: DynamicsEnsemble, features: Tensor, physical: Tensor, order: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Each row answered by one member only: outcome and its std (N, P + 1), fall probability (N,)."""
+    count, members = len(features), model.members
+    share = -(-count // members)
+    dealt = order[torch.arange(share * members) % count]  # the first rows dealt fill up the last share
+    prediction = model.predict(
+        features[dealt].unflatten(0, (members, share)), physical[dealt].unflatten(0, (members, share))
+    )
+    answers = (prediction.outcome, prediction.std, prediction.fall_probability)
+    back = torch.empty_like(order)
+    back[order] = torch.arange(count)
+    outcome, std, fall = (answer.flatten(0, 1)[:count][back] for answer in answers)
+    return outcome, std, fall
+
+
+def _advance_past(past: Tensor, physical: Tensor, action: Tensor) -> Tensor:
+    if past.shape[1] == 0:
+        return past
+    newest = torch.cat([physical, action], dim=1)[:, None]
+    return torch.cat([newest, past[:, :-1]], dim=1)

@@ -1,0 +1,178 @@
+"""The default offline stage: PPO inside the transition model, on a budget of KL from the behaviour that was logged.
+
+    logs -> V by TD(lambda), transition model -> repeat: branch from logged states, GAE, clipped update
+         -> stop at the budget -> score every candidate on one evaluation set -> best, or the start if none is better
+
+Why not the published improvement step (`policy.uni_o4.published`): the log of one nearly deterministic policy says
+almost nothing about other actions to a critic fitted on it, while the same clipped objective in the model finds what to
+change.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from policy.networks import GaussianActor, ValueNetwork
+from policy.transitions import Transitions, TransitionsError
+from policy.uni_o4.ensemble_rollouts import BranchStarts, ModelWorld, Rollout, RolloutNoise, roll_out
+from policy.uni_o4.evaluation import EvaluationSet, EvaluationSettings, Interval, PolicyScore, compare, model_return
+from policy.uni_o4.ppo import ActorCritic, KlBudget, PpoSettings, SequenceBatch, UpdateStatistics, update
+from policy.uni_o4.settings import Progress, no_progress, require
+from policy.uni_o4.value import RewardScale
+
+# ---- Hyper-parameters ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EnsembleSettings:
+    """How a policy is improved inside the model.
+
+    Attributes:
+        iterations: rounds of rollout and update at most.
+        branches: logged states a round. horizon: policy steps a branch.
+        kl_budget: mean KL from the logged behaviour at which everything stops [nat]; gains turn into falls beyond 0.2.
+        budget_states: logged states over which the KL is averaged.
+        ppo: the update. evaluation: how candidates are compared.
+    """
+
+    iterations: int = 8
+    branches: int = 4096
+    horizon: int = 20
+    kl_budget: float = 0.18
+    budget_states: int = 4096
+    ppo: PpoSettings = PpoSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+    def __post_init__(self) -> None:
+        require(self, "iterations", 1)
+        require(self, "branches", 1)
+        require(self, "horizon", 1)
+        require(self, "kl_budget", 0.0)
+        require(self, "budget_states", 1)
+
+
+# ---- Candidates ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A policy on the way, and what the offline evaluation thinks of it.
+
+    Attributes:
+        name: where it comes from. kl: from the logged behaviour [nat]. score: by offline policy evaluation.
+        gain: paired difference to the start. statistics: of the update that made it; None for the start.
+    """
+
+    name: str
+    actor: GaussianActor
+    kl: float
+    score: PolicyScore
+    gain: Interval
+    statistics: UpdateStatistics | None
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """Every candidate and the value as it was left.
+
+    Attributes:
+        candidates: the start first, then in the order in which they were made.
+        value: V after the last update, for online learning to go on with.
+        gate: what a gain must show: a positive mean, as published, or an interval wholly above zero.
+    """
+
+    candidates: tuple[Candidate, ...]
+    value: ValueNetwork
+    gate: Literal["mean", "lower_bound"] = "lower_bound"
+
+    @property
+    def start(self) -> Candidate:
+        return self.candidates[0]
+
+    @property
+    def best(self) -> Candidate:
+        """The highest score among the candidates that pass the gate; the start where none does."""
+        gains = [(item, item.gain.mean if self.gate == "mean" else item.gain.lower) for item in self.candidates[1:]]
+        better = [candidate for candidate, shown in gains if shown > 0.0]
+        return max(better, key=lambda candidate: candidate.score.mean, default=self.start)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether any candidate passed the gate."""
+        return self.best is not self.start
+
+
+def behavior_budget(transitions: Transitions, states: int, limit: float, generator: torch.Generator) -> KlBudget:
+    """A budget of KL counted from the distributions that were logged."""
+    if not transitions.behavior_is_known:
+        raise TransitionsError(
+            "the behaviour's mean, std and log-prob in every step",
+            "unknown ones",
+            "Clone the behaviour first (policy.uni_o4.cloning.with_cloned_behavior).",
+        )
+    rows = torch.randperm(len(transitions), generator=generator)[:states]
+    return KlBudget(transitions.observation[rows], transitions.action_mean[rows], transitions.action_std[rows], limit)
+
+
+# ---- Improvement -----------------------------------------------------------------------------------------------------
+
+
+def improve_in_ensemble(
+    actor: GaussianActor,
+    value: ValueNetwork,
+    world: ModelWorld,
+    transitions: Transitions,
+    scale: RewardScale,
+    settings: EnsembleSettings,
+    generator: torch.Generator,
+    progress: Progress = no_progress,
+) -> Improvement:
+    """Improve a copy of the actor inside the model; the networks given are left untouched."""
+    networks = ActorCritic(copy.deepcopy(actor), copy.deepcopy(value), settings.ppo)
+    budget = behavior_budget(transitions, settings.budget_states, settings.kl_budget, generator)
+    fixed = EvaluationSet.draw(transitions, settings.evaluation, generator)
+    start_score = model_return(actor, world, value, scale, fixed)
+    gain = compare(start_score, start_score, fixed)
+    candidates = [Candidate("start", copy.deepcopy(actor), budget.spent(actor), start_score, gain, None)]
+    for iteration in range(settings.iterations):
+        rows = torch.randint(len(transitions), (settings.branches,), generator=generator)
+        noise = RolloutNoise.draw(
+            settings.horizon, len(rows), transitions.action.shape[1], transitions.physical.shape[1], generator
+        )
+        rollout = roll_out(world, networks.actor, BranchStarts.at(transitions, rows), noise)
+        statistics = update(networks, model_batch(rollout, scale), budget, settings.ppo, generator)
+
+        # Every candidate is judged by the value of the logs, not by one that was trained along with it.
+        score = model_return(networks.actor, world, value, scale, fixed)
+        gain = compare(score, start_score, fixed)
+        name = f"iteration {iteration + 1}"
+        candidates.append(Candidate(name, copy.deepcopy(networks.actor), statistics.kl, score, gain, statistics))
+        progress(
+            "improvement",
+            iteration + 1,
+            settings.iterations,
+            {"kl": statistics.kl, "gain": gain.mean, "gain_lower": gain.lower, "score": score.mean},
+        )
+        if statistics.stopped:
+            break
+    return Improvement(tuple(candidates), networks.value)
+
+
+def model_batch(rollout: Rollout, scale: RewardScale) -> SequenceBatch:
+    """A rollout as sequences to learn from; the last step of a branch bootstraps, steps behind a fall do not count."""
+    ends = rollout.terminated.clone()
+    ends[-1] = True
+    return SequenceBatch(
+        rollout.observation,
+        rollout.next_observation,
+        rollout.action,
+        rollout.log_prob,
+        scale(rollout.reward),
+        rollout.terminated,
+        ends,
+        rollout.alive,
+    )

@@ -1,0 +1,230 @@
+"""One update of actor and value by the clipped objective, from sequences logged online or rolled out in a model.
+
+Both the offline stage and online learning call `update`; they differ only in where the sequences come from and in which
+policy the budget on KL is counted from.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from policy.networks import GaussianActor, ValueNetwork
+from policy.objective import (
+    clipped_surrogate,
+    explained_variance,
+    gaussian_entropy,
+    gaussian_kl,
+    generalized_advantage,
+    normalize_advantage,
+    value_loss,
+)
+from policy.uni_o4.settings import require
+
+# ---- Hyper-parameters ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PpoSettings:
+    """One PPO update.
+
+    Attributes:
+        clip: half width of the ratio's trust interval. epochs: passes over the batch; minibatch_size: steps a gradient.
+        actor_learning_rate, value_learning_rate: of Adam.
+        discount: gamma a policy step. trace_decay: lambda of the advantages.
+        entropy_weight: weight of the entropy bonus [1/nat]. max_gradient_norm: of actor and value, each on its own.
+    """
+
+    clip: float = 0.2
+    epochs: int = 5
+    minibatch_size: int = 4096
+    actor_learning_rate: float = 3e-4
+    value_learning_rate: float = 1e-3
+    discount: float = 0.99
+    trace_decay: float = 0.95
+    entropy_weight: float = 0.0
+    max_gradient_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(self, "clip", 1e-3, 1.0)
+        require(self, "epochs", 0)
+        require(self, "minibatch_size", 1)
+        require(self, "discount", 0.0, 0.9999)
+        require(self, "trace_decay", 0.0, 1.0)
+        require(self, "max_gradient_norm", 1e-6)
+
+
+# ---- What an update works on -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SequenceBatch:
+    """Steps in time order along the first dimension: (T, ...) logged, or (H, N, ...) from N branches.
+
+    Attributes:
+        observation, next_observation, action, log_prob: of the policy that acted; log_prob [nat] is that of the sample.
+        reward: scaled. terminated, episode_end: bool. counted: bool, steps that happened and may teach.
+    """
+
+    observation: Tensor
+    next_observation: Tensor
+    action: Tensor
+    log_prob: Tensor
+    reward: Tensor
+    terminated: Tensor
+    episode_end: Tensor
+    counted: Tensor
+
+
+class ActorCritic:
+    """An actor and a value with an optimiser each: what is carried from stage to stage."""
+
+    def __init__(self, actor: GaussianActor, value: ValueNetwork, settings: PpoSettings) -> None:
+        self.actor, self.value = actor, value
+        self.actor_optimizer = torch.optim.Adam(actor.parameters(), settings.actor_learning_rate)
+        self.value_optimizer = torch.optim.Adam(value.parameters(), settings.value_learning_rate)
+
+
+@dataclass(frozen=True)
+class KlBudget:
+    """How far the policy may move from a reference: mean over states of KL(reference || policy) [nat].
+
+    Attributes:
+        observation: (N, O). mean, std: (N, A) of the reference there. limit: nat.
+    """
+
+    observation: Tensor
+    mean: Tensor
+    std: Tensor
+    limit: float
+
+    @torch.no_grad()
+    def spent(self, actor: GaussianActor) -> float:
+        """KL of the actor from the reference [nat]."""
+        mean, std = actor(self.observation)
+        return float(gaussian_kl(self.mean, self.std, mean, std).mean())
+
+
+@dataclass(frozen=True)
+class UpdateStatistics:
+    """One update in figures.
+
+    Attributes:
+        kl: spent of the budget afterwards [nat]. stopped: a step was taken back because it exceeded the budget.
+        clip_fraction: of the last minibatch. explained_variance: of the returns by V, before the update.
+        entropy: of the policy afterwards [nat]. gradient_steps: of the actor.
+    """
+
+    kl: float
+    stopped: bool
+    clip_fraction: float
+    explained_variance: float
+    entropy: float
+    gradient_steps: int
+
+
+# ---- Update ----------------------------------------------------------------------------------------------------------
+
+
+def update(
+    networks: ActorCritic, batch: SequenceBatch, budget: KlBudget, settings: PpoSettings, generator: torch.Generator
+) -> UpdateStatistics:
+    """PPO epochs over the batch, advantages recomputed before each; the actor stops for good where the budget ends.
+
+    A gradient step that would exceed the budget is undone, so the limit holds exactly; the value goes on learning.
+    """
+    counted = batch.counted.flatten()
+    observation, action = batch.observation.flatten(0, -2)[counted], batch.action.flatten(0, -2)[counted]
+    old_log_prob = batch.log_prob.flatten()[counted]
+    stopped, clip_fraction, steps, explained = False, 0.0, 0, 0.0
+    for epoch in range(settings.epochs):
+        advantage, target = _advantage_and_target(networks.value, batch, settings)
+        if epoch == 0:
+            explained = explained_variance((target - advantage)[counted], target[counted])
+        advantage, target = normalize_advantage(advantage[counted]), target[counted]
+        for rows in torch.randperm(len(target), generator=generator).split(settings.minibatch_size):
+            value_step(networks, observation[rows], target[rows], settings)
+            if stopped:
+                continue
+            clip_fraction, stopped = _actor_step(
+                networks, observation[rows], action[rows], old_log_prob[rows], advantage[rows], budget, settings
+            )
+            steps += not stopped
+    with torch.no_grad():
+        entropy = float(gaussian_entropy(networks.actor.std()))
+    return UpdateStatistics(budget.spent(networks.actor), stopped, clip_fraction, explained, entropy, steps)
+
+
+def value_step(networks: ActorCritic, observation: Tensor, target: Tensor, settings: PpoSettings) -> None:
+    """One gradient step of the value: L_V = 1/2 E[ (V(s) - G_lambda)^2 ]."""
+    loss = value_loss(networks.value(observation), target)
+    _descend(networks.value_optimizer, networks.value, loss, settings.max_gradient_norm)
+
+
+def warm_up_value(
+    networks: ActorCritic, batch: SequenceBatch, epochs: int, settings: PpoSettings, generator: torch.Generator
+) -> float:
+    """Fit the value alone, so that the actor never follows a cold critic; returns the explained variance before."""
+    counted = batch.counted.flatten()
+    observation = batch.observation.flatten(0, -2)[counted]
+    explained = 0.0
+    for epoch in range(epochs):
+        advantage, target = _advantage_and_target(networks.value, batch, settings)
+        if epoch == 0:
+            explained = explained_variance((target - advantage)[counted], target[counted])
+        target = target[counted]
+        for rows in torch.randperm(len(target), generator=generator).split(settings.minibatch_size):
+            value_step(networks, observation[rows], target[rows], settings)
+    return explained
+
+
+def _actor_step(
+    networks: ActorCritic,
+    observation: Tensor,
+    action: Tensor,
+    old_log_prob: Tensor,
+    advantage: Tensor,
+    budget: KlBudget,
+    settings: PpoSettings,
+) -> tuple[float, bool]:
+    """One gradient step of the actor; (clip fraction, whether it was undone because it exceeded the budget)."""
+    # Policy: L_pi = -E[ min(r A, clip(r, 1 - eps, 1 + eps) A) ]
+    loss, statistics = clipped_surrogate(
+        networks.actor.log_prob(observation, action), old_log_prob, advantage, settings.clip
+    )
+
+    # Entropy: L_H = -beta H(pi), zero by default
+    loss = loss - settings.entropy_weight * gaussian_entropy(networks.actor.std())
+
+    before = copy.deepcopy(networks.actor.state_dict())
+    _descend(networks.actor_optimizer, networks.actor, loss, settings.max_gradient_norm)
+    if budget.spent(networks.actor) > budget.limit:
+        networks.actor.load_state_dict(before)
+        return statistics.clip_fraction, True
+    return statistics.clip_fraction, False
+
+
+@torch.no_grad()
+def _advantage_and_target(value: ValueNetwork, batch: SequenceBatch, settings: PpoSettings) -> tuple[Tensor, Tensor]:
+    """Advantage and lambda-return under the current value, flattened to (T * ...,)."""
+    now = value(batch.observation)
+    advantage = generalized_advantage(
+        batch.reward,
+        now,
+        value(batch.next_observation),
+        batch.terminated,
+        batch.episode_end,
+        settings.discount,
+        settings.trace_decay,
+    )
+    return advantage.flatten(), (advantage + now).flatten()
+
+
+def _descend(optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor, max_norm: float) -> None:
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), max_norm)
+    optimizer.step()
