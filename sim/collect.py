@@ -1,0 +1,66 @@
+"""Log policy steps on the twin, in lockstep, through the wire, several twins side by side."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Union
+
+from deploy.onboard.clock import VirtualClock
+from deploy.onboard.link import PacketLink
+from deploy.onboard.runner import RunSettings, run_session
+from deploy.onboard.schedule import SessionSettings
+from deploy.onboard.summary import RunSummary
+from policy.bundle import read_bundle
+from robot_configs.robot import load_robot
+from robot_configs.twin_conditions import load_condition
+from sim.twin.body import TwinBody
+from sim.twin.transport import TwinTransport
+
+
+@dataclass(frozen=True)
+class CollectSettings:
+    """How steps are logged.
+
+    Attributes:
+        commands: specification without a seed; each twin gets its own.
+        episode_s: longest episode. exploration: factor on the policy's own noise; 1 is what learning needs.
+        workers: twins side by side; the log depends on it, for each has its own seed.
+    """
+
+    commands: str = "random:hold_s=4,stand_fraction=0.1"
+    episode_s: float = 20.0
+    exploration: float = 1.0
+    workers: int = 2
+
+
+def collect_on_twin(
+    bundle: Union[str, Path],
+    condition: Union[str, Path],
+    steps: int,
+    log_dir: Union[str, Path],
+    seed: int,
+    settings: CollectSettings = CollectSettings(),
+) -> tuple[RunSummary, ...]:
+    """Log at least `steps` policy steps, in one session a twin; a virtual person sets a fallen robot upright again."""
+    share = -(-steps // settings.workers)
+    jobs = [(str(bundle), str(condition), share, str(log_dir), seed * 1000 + i, settings) for i in range(settings.workers)]
+    if settings.workers == 1:
+        return (_collect(jobs[0]),)
+    with ProcessPoolExecutor(settings.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return tuple(pool.map(_collect, jobs))
+
+
+def _collect(job: tuple[str, str, int, str, int, CollectSettings]) -> RunSummary:
+    bundle, condition, steps, log_dir, seed, settings = job
+    robot = load_robot()
+    body = TwinBody(load_condition(condition), seed, rescue=True)
+    session = SessionSettings(
+        episode_s=settings.episode_s, walk_s=steps / robot.control_hz, auto_rearm=True, rearm_timeout_s=60.0
+    )
+    run = RunSettings(f"{settings.commands},seed={seed}", session, settings.exploration, seed, lockstep=True)
+    return run_session(
+        read_bundle(bundle), robot, PacketLink(TwinTransport(body)), VirtualClock(), run, Path(log_dir)
+    )
