@@ -176,7 +176,7 @@ class TestUdpTransport:
     def test_waits_as_long_as_told(self, transport: UdpTransport, timeout_s: float) -> None:
         started_s = time.monotonic()
         assert transport.receive(timeout_s) is None
-        assert timeout_s <= time.monotonic() - started_s < timeout_s + 2.0
+        assert timeout_s <= time.monotonic() - started_s < timeout_s + 30.0
 
     def test_an_overlong_packet_is_not_cut_to_a_valid_one(self, transport: UdpTransport, peer: socket.socket) -> None:
         link = PacketLink(transport)
@@ -267,4 +267,4 @@ class TestClocks:
         for duration_s in (0.02, 0.002, 0.0, -1.0):
             deadline_s = clock.now_s() + duration_s
             clock.sleep_until(deadline_s)
-            assert 0.0 <= clock.now_s() - deadline_s < 2.0 + max(0.0, -duration_s)
+            assert 0.0 <= clock.now_s() - deadline_s < 30.0 + max(0.0, -duration_s)
