@@ -8,14 +8,20 @@ commands (`policy inspect`, `policy verify`, `robot run`) work where torch and m
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
+import math
 import os
+import shlex
 import sys
 from pathlib import Path
-from typing import Any, Callable, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterator, Mapping, Optional, Sequence, Tuple
 
 from robot_configs.errors import Go1Error
+
+EXIT_UNFINISHED = 1
+"""The command worked, and reports that what was asked for did not happen to the end."""
 
 EXIT_ERROR = 2
 """Also argparse's own status for a wrong command line."""
@@ -31,7 +37,10 @@ Run = Callable[[argparse.Namespace], int]
 
 def main(words: Optional[Sequence[str]] = None) -> int:
     """Run one command; returns its exit status. A `Go1Error` becomes a message, a defect of ours stays a traceback."""
+    words = sys.argv[1:] if words is None else words
     options = build_parser().parse_args(words)
+    # As typed: a bundle's lineage says which command made it.
+    options.command_line = shlex.join(["go1", *words])
     try:
         return int(options.run(options))
     except Go1Error as error:
@@ -76,6 +85,13 @@ def missing_package(name: str) -> Go1Error:
     )
 
 
+def code_version() -> str:
+    """Version of the installed project, for a bundle's lineage."""
+    from importlib.metadata import version
+
+    return version("go1-sim-to-real")
+
+
 # Types of arguments. argparse turns their errors into one line and exit status 2.
 
 
@@ -110,6 +126,17 @@ def seconds(text: str) -> float:
         value = 0.0
     if not 0.0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a time above zero in seconds; found {text!r}")
+    return value
+
+
+def factor(text: str) -> float:
+    """A finite factor of at least zero [-]."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a factor of at least zero; found {text!r}")
     return value
 
 
@@ -159,13 +186,43 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def print_json(content: Any) -> None:
-    """Machine-readable output: one JSON document on standard output."""
-    print(json.dumps(content, indent=2, sort_keys=True))
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The choice that `print_result` obeys."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def print_result(content: Mapping[str, Any], as_json: bool) -> None:
+    """To standard output, for programs or for people. What is not a number becomes null: JSON has no NaN."""
+    if as_json:
+        print(json.dumps(without_nan(content), indent=2, sort_keys=True, allow_nan=False))
+    else:
+        print_outline(content)
+
+
+def without_nan(content: Any) -> Any:
+    """The same with None for NaN and infinities."""
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, Mapping):
+        return {name: without_nan(value) for name, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [without_nan(value) for value in content]
+    return content
+
+
+@contextlib.contextmanager
+def progress_bar(title: str) -> Iterator[Callable[..., None]]:
+    """A bar on standard error, so that standard output stays the result's; yields `advance(done, total)`."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(*Progress.get_default_columns(), console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total, *_: progress.update(task, completed=done, total=total)
 
 
 def print_outline(content: Mapping[str, Any], indent: str = "") -> None:
-    """The same for people: a line for each value, nested mappings indented, lists of mappings one a line."""
+    """A line for each value, nested mappings indented, lists of mappings one a line."""
     width = max((len(name) for name in content), default=0)
     for name, value in content.items():
         if isinstance(value, Mapping):
@@ -225,7 +282,7 @@ def add_sim(commands: Commands) -> None:
         "--out", type=Path, required=True, help="folder of the bundle, the learning curve and the settings"
     )
     train.add_argument("--seed", type=int, default=1, help="of everything random [%(default)s]")
-    train.add_argument("--iterations", type=count, help="PPO iterations, where the default is not wanted")
+    train.add_argument("--steps", type=count, default=24_000_000, help="environment steps in all [%(default)s]")
 
     play = commands.command(
         "play",
@@ -262,7 +319,9 @@ def add_sim(commands: Commands) -> None:
     add_condition(measure)
     measure.add_argument("--episodes", type=count, default=20, help="number of walks [%(default)s]")
     measure.add_argument("--seed", type=int, default=1, help="two bundles are compared on the same seed [%(default)s]")
-    measure.add_argument("--json", action="store_true", help="print one JSON document")
+    measure.add_argument("--episode-s", type=seconds, default=10.0, help="length of a walk [s] [%(default)s]")
+    measure.add_argument("--commands", default="random:hold_s=4,stand_fraction=0.1", help=COMMANDS_HELP)
+    add_json(measure)
 
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:
@@ -282,9 +341,18 @@ COMMANDS_HELP = "a script (FILE.yaml), constants (vx=0.5,yaw=0), random:seed=3,h
 
 def run_sim_train(options: argparse.Namespace) -> int:
     """Pretraining."""
-    from sim.pretrain import pretrain
+    from policy.bundle import Lineage
+    from policy.export import export_bundle
+    from robot_configs.robot import load_robot
+    from sim.pretrain import PretrainSettings, pretrain
+    from sim.velocity_task import VelocityTaskSettings
 
-    print(pretrain(out=options.out, seed=options.seed, iterations=options.iterations))
+    settings = PretrainSettings(steps=options.steps, task=VelocityTaskSettings(seed=options.seed))
+    with progress_bar("iterations") as advance:
+        graph = pretrain(settings, options.out, advance)
+    path = options.out / "policy.go1policy"
+    lineage = Lineage("pretrain", (), (), code_version(), options.seed, options.command_line)
+    print(f"{path}\nsha256 {export_bundle(graph, path, lineage, 1, load_robot()).sha256}")
     return 0
 
 
@@ -308,8 +376,17 @@ def run_sim_eval(options: argparse.Namespace) -> int:
     """The measure of a policy."""
     from sim.evaluate import evaluate_bundle
 
-    report = evaluate_bundle(options.bundle, options.condition, options.episodes, options.seed)
-    print_json(report.to_dict()) if options.json else print(report)
+    with progress_bar("episodes") as advance:
+        evaluation = evaluate_bundle(
+            options.bundle,
+            options.condition,
+            options.episodes,
+            options.seed,
+            options.episode_s,
+            options.commands,
+            progress=advance,
+        )
+    print_result(evaluation.to_dict() if options.json else evaluation.summary(), options.json)
     return 0
 
 
@@ -325,7 +402,7 @@ def add_policy(commands: Commands) -> None:
         "go1 policy inspect policy/bundles/walk.go1policy --json",
     )
     add_bundle(inspect)
-    inspect.add_argument("--json", action="store_true", help="print one JSON document")
+    add_json(inspect)
     verify = commands.command(
         "verify",
         run_policy_verify,
@@ -349,10 +426,7 @@ def run_policy_inspect(options: argparse.Namespace) -> int:
         "golden": {name: list(array.shape) for name, array in bundle.golden.items()},
         "onnx_bytes": len(bundle.onnx_bytes),
     }
-    if options.json:
-        print_json(content)
-    else:
-        print_outline(content)
+    print_result(content, options.json)
     return 0
 
 
@@ -387,21 +461,37 @@ def add_robot(commands: Commands) -> None:
     run.add_argument("--duration", type=seconds, required=True, help="walking time in all [s]")
     run.add_argument("--log-dir", type=Path, required=True, help="folder of the logs (MCAP)")
     run.add_argument("--lockstep", action="store_true", help="with a twin in lockstep: under a virtual clock")
+    run.add_argument("--sdk", choices=["codec", "vendor"], default="codec", help="ours, or the vendor's [%(default)s]")
     run.add_argument(
-        "--sdk", choices=["codec", "vendor"], default="codec", help="our codec, or the vendor's [%(default)s]"
-    )
-    run.add_argument(
-        "--exploration", type=float, default=0.0, help="scale of the action noise; 0 is none, 1 the policy's own"
+        "--exploration", type=factor, default=0.0, help="of the action noise: 0 none, 1 the policy's own [0]"
     )
     run.add_argument("--seed", type=int, default=1, help="of the action noise [%(default)s]")
+    run.add_argument("--episodes", type=count, help="at most this many walks; without it as many as the duration takes")
+    run.add_argument("--episode-s", type=seconds, help="longest walk [s]; without it one walk of the whole duration")
+    run.add_argument("--auto-rearm", action="store_true", help="stand up again after a fault; only with a twin")
+    add_json(run)
 
 
 def run_robot_run(options: argparse.Namespace) -> int:
-    """The runner."""
+    """The runner. Exit status 1 when the session ended before its plan was done: a fault, the stop key, a signal."""
     from deploy.onboard.runner import run_on_robot
 
-    print(run_on_robot(options.bundle, options.robot, options.commands, options.duration, options.log_dir))
-    return 0
+    summary = run_on_robot(
+        options.bundle,
+        options.robot,
+        options.commands,
+        options.duration,
+        options.log_dir,
+        lockstep=options.lockstep,
+        sdk=options.sdk,
+        exploration=options.exploration,
+        seed=options.seed,
+        episodes=options.episodes,
+        episode_s=options.episode_s,
+        auto_rearm=options.auto_rearm,
+    )
+    print_result(summary.to_dict(), options.json)
+    return EXIT_UNFINISHED if summary.stop_reason else 0
 
 
 # go1 data
@@ -424,12 +514,12 @@ def add_data(commands: Commands) -> None:
         "go1 data check logs",
     )
     check.add_argument("logs", type=existing_folder, metavar="LOGDIR", help="folder of MCAP logs")
-    check.add_argument("--json", action="store_true", help="print one JSON document")
+    add_json(check)
     info = commands.command(
         "info", run_data_info, "Count what a data set holds.", "go1 data info datasets/monday --json"
     )
     info.add_argument("dataset", type=existing_folder, metavar="DATASET", help="folder of a data set")
-    info.add_argument("--json", action="store_true", help="print one JSON document")
+    add_json(info)
     importers = commands.group("import", "Make a data set of somebody else's recordings.")
     uni_o4 = importers.command(
         "uni-o4",
@@ -461,7 +551,7 @@ def run_data_info(options: argparse.Namespace) -> int:
     """What the data set holds."""
     from offline_data.dataset import Dataset
 
-    print_json(Dataset.open(options.dataset).info())
+    print_result(Dataset.open(options.dataset).info().to_dict(), options.json)
     return 0
 
 

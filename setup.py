@@ -37,6 +37,7 @@ TRAIN = [
     "rich",
     "rsl-rl-lib>=5.5,<5.6",
     "safetensors",
+    "tensorboard",
     "tensordict",
     "torch==2.13.0",
 ]
