@@ -1,4 +1,4 @@
-"""The same link through the vendor's own SDK: 1.4 times the processor time (benchmarks/codec.py), theirs to the last byte.
+"""The same link through the vendor's own SDK: theirs to the last byte, at 1.4 times the cost (benchmarks/codec.py).
 
 Return codes of unitree_legged_sdk 3.8.20231105, measured: `Recv` gives 0 for a good state, -1 for nothing or a packet
 without the right head, -3 for a damaged one; `Send` gives the bytes sent.
