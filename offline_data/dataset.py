@@ -237,7 +237,7 @@ class Dataset:
         self.reward_weights: dict[str, float] = dict(manifest["reward_weights"])
         self.provenance: dict[str, Any] = dict(manifest["provenance"])
         self.episodes: tuple[Episode, ...] = tuple(Episode(**episode) for episode in manifest["episodes"])
-        self.content_sha256: str = manifest["content_sha256"]
+        self.sha256: str = manifest["content_sha256"]
         self._columns = columns
 
     @staticmethod

@@ -22,7 +22,7 @@ from mcap.records import Channel as McapChannel
 from mcap.records import Chunk, Metadata, Schema
 from mcap.stream_reader import CRCValidationError, get_chunk_data_stream
 
-from offline_data.log_schema import CHANNELS, METADATA_NAME, SessionMetadata
+from offline_data.log_schema import CHANNELS, METADATA_NAME, SchemaError, SessionMetadata
 from robot_configs.errors import Go1Error
 
 MAGIC = b"\x89MCAP0\r\n"
@@ -99,7 +99,7 @@ class LogFailure:
     """A file of a folder that could not be read, and why."""
 
     path: Path
-    error: LogError
+    error: Go1Error
 
 
 def log_paths(path: Path) -> list[Path]:
@@ -123,7 +123,7 @@ def read_logs(path: Path) -> tuple[list[Log], list[LogFailure]]:
     for file in log_paths(path):
         try:
             logs.append(read_log(file))
-        except LogError as error:
+        except (LogError, SchemaError) as error:
             failures.append(LogFailure(file, error))
     return logs, failures
 

@@ -1,0 +1,335 @@
+"""From logs to a dataset: cut into episodes, line up with the 500 Hz states, estimate the velocity, score.
+
+    log ──► stretches of unbroken policy ticks ──► rows + final row ──► velocity, torque ──► reward, mask ──► dataset
+
+Nothing is invented. A hole in the ticks ends an episode as `stopped`; what follows it is used again from the first tick
+at which the policy's memory can be known (see `_restart_row`). Steps whose velocity estimate is not trusted are masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from offline_data.dataset import DatasetHeader, DatasetWriter
+from offline_data.log_reader import Log, LogError, LogFailure, log_paths, read_log
+from offline_data.log_schema import Ending, EventKind, SchemaError
+from offline_data.reward_columns import check_velocity_commands, reward_columns
+from offline_data.velocity import Motion, VelocityEstimate, VelocitySettings, estimate_velocity, rotation_trunk_to_world
+from policy.contract import ContractError, PolicyContract
+from policy.rewards import REWARD_TERMS, RewardWeights
+from robot_configs.robot import RobotModel, load_robot
+
+_VELOCITY_HZ = 100.0
+"""States are averaged to this rate for the velocity: within 2 mm/s of 500 Hz on the twin, at a fifth of the work."""
+_LATEST_END_STEPS = 3
+"""An ending reported later than this after the last tick does not belong to it: ticks are missing in between."""
+_TICK_SIGNALS = (
+    "orientation_trunk_in_world",
+    "angular_velocity_trunk_in_trunk",
+    "joint_position",
+    "joint_velocity",
+)
+_TICK_OUTPUTS = ("noise", "action", "action_mean", "action_std", "log_prob", "joint_target")
+
+
+@dataclass(frozen=True)
+class IngestSettings:
+    """Choices that shape a dataset; they are written into its provenance."""
+
+    minimum_confidence: float = 0.5
+    """Of the velocity at both ends of a transition; below it the transition is masked."""
+    velocity: VelocitySettings = field(default_factory=VelocitySettings)
+    reward: RewardWeights = field(default_factory=RewardWeights)
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What became of every file."""
+
+    dataset: Path
+    info: dict[str, int]
+    files: tuple[str, ...]
+    """Files that were used."""
+    failures: tuple[LogFailure, ...]
+    """Files that were not, and why."""
+    notes: tuple[str, ...]
+    """Damage and dropped rows, one line each."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "dataset": str(self.dataset),
+            **self.info,
+            "files": list(self.files),
+            "failures": {str(failure.path): str(failure.error) for failure in self.failures},
+            "notes": list(self.notes),
+        }
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{value} {name}" for name, value in self.info.items())
+        lines = [f"{self.dataset}: {counts}, from {len(self.files)} files", *self.notes]
+        lines += [f"skipped {failure.path}: {failure.error}" for failure in self.failures]
+        return "\n".join(lines)
+
+
+def ingest(
+    logs: Path,
+    out: Path,
+    settings: IngestSettings | None = None,
+    robot: RobotModel | None = None,
+    on_file: Callable[[Path, int, int], None] = lambda path, index, count: None,
+) -> IngestReport:
+    """Makes the dataset `out` of every log below `logs`.
+
+    Args:
+        on_file: told each file before it is read, its index, and how many there are.
+
+    Raises:
+        LogError: no log below `logs`, or none of them usable (the first one's reason).
+        DatasetError: `out` exists.
+    """
+    settings, robot = settings or IngestSettings(), robot or load_robot()
+    paths = log_paths(logs)
+    writer: DatasetWriter | None = None
+    failures: list[LogFailure] = []
+    used: list[str] = []
+    notes: list[str] = []
+    for index, path in enumerate(paths):
+        on_file(path, index, len(paths))
+        try:
+            log = read_log(path)
+            contract = _contract_of(log, writer.header.contract if writer else None)
+        except (LogError, SchemaError, ContractError) as error:
+            failures.append(LogFailure(path, error))
+            continue
+        if writer is None:
+            check_velocity_commands(contract)
+            writer = DatasetWriter(out, _header(contract, robot, settings))
+        notes += [f"{path.name}: {damage.what} (at byte {damage.offset})" for damage in log.damages]
+        notes += _append_log(writer, log, robot, settings)
+        used.append(path.name)
+    if writer is None or not writer.episodes:
+        if failures:
+            raise failures[0].error
+        raise LogError(f"policy steps in the logs below {logs}", "none", "Let the policy walk while the recorder runs.")
+    dataset = writer.finish()
+    return IngestReport(out, dataset.info().to_dict(), tuple(used), tuple(failures), tuple(notes))
+
+
+def _contract_of(log: Log, first: PolicyContract | None) -> PolicyContract:
+    """The log's contract; all logs of a dataset share it up to the observation's normaliser, which rows do not hold."""
+    contract = PolicyContract.from_json(log.metadata.contract_json)
+    if first is not None and _without_normaliser(contract) != _without_normaliser(first):
+        raise ContractError(
+            "the same contract in all logs of a dataset",
+            f"another one in {log.path}",
+            "Ingest the logs of each kind of policy into a dataset of its own.",
+        )
+    return contract
+
+
+def _without_normaliser(contract: PolicyContract) -> PolicyContract:
+    return replace(contract, observation_mean=(), observation_std=())
+
+
+def _header(contract: PolicyContract, robot: RobotModel, settings: IngestSettings) -> DatasetHeader:
+    return DatasetHeader(
+        contract=contract,
+        robot_sha256=robot.sha256,
+        reward_terms=REWARD_TERMS,
+        reward_weights=settings.reward.to_dict(),
+        provenance={
+            "importer": "ingest",
+            "velocity": "leg odometry and IMU, smoothed over the log",
+            "minimum_confidence": settings.minimum_confidence,
+            "velocity_settings": asdict(settings.velocity),
+        },
+    )
+
+
+def _append_log(writer: DatasetWriter, log: Log, robot: RobotModel, settings: IngestSettings) -> list[str]:
+    """Adds a log's episodes; returns notes on what was left out."""
+    contract = writer.header.contract
+    states = _ordered_states(log.low_state)
+    if len(states) == 0:
+        return [f"{log.path.name}: {len(log.policy_tick)} policy steps without any /low_state left out"]
+    timeline = _StateTimeline(states, robot, settings.velocity)
+    notes = []
+    for stretch in _stretches(log, contract):
+        place = f"{log.path.name}, episode {stretch.episode}"
+        rows = _rows(stretch, timeline, contract)
+        if stretch.left_out:
+            notes.append(f"{place}: {stretch.left_out} steps after a hole left out, their memory is unknown")
+        if rows is None:
+            notes.append(f"{place}: {len(stretch.ticks)} steps without states left out")
+            continue
+        confident = rows["velocity_confidence"] >= settings.minimum_confidence
+        rows["valid"] &= confident & np.append(confident[1:], False)
+        rows["valid"][: stretch.unknown_memory_rows] = False
+        reward, terms = reward_columns(rows, stretch.ending is Ending.TERMINATED, robot, settings.reward)
+        rows.update(reward=reward, reward_terms=terms)
+        bundles = {bytes(digest).hex() for digest in np.unique(stretch.ticks["bundle_sha256"], axis=0)}
+        writer.append(rows, stretch.ending, log.path.name, bundles)
+    return notes
+
+
+def _ordered_states(states: np.ndarray) -> np.ndarray:
+    """States by time, repetitions dropped: a foreign recorder may have written two of them in the wrong order."""
+    _, first = np.unique(states["monotonic_ns"], return_index=True)
+    return states[first]
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """Consecutive policy ticks of one episode, in which no signal is missing."""
+
+    episode: int
+    ticks: np.ndarray
+    ending: Ending
+    end_ns: int | None
+    """Stamp of the event that ended it; None where none was logged."""
+    unknown_memory_rows: int
+    """Leading rows whose history or last action lies in a hole."""
+    left_out: int
+    """Ticks between the hole and this stretch that could not be used."""
+
+
+def _stretches(log: Log, contract: PolicyContract) -> Iterator[_Stretch]:
+    """Episodes of a log, split at holes."""
+    ticks = log.policy_tick
+    patience_ns = round(_LATEST_END_STEPS * 1e9 / contract.control_hz)
+    ends = log.event[log.event["kind"] == EventKind.EPISODE_END]
+    for episode in np.unique(ticks["episode"]):
+        rows = ticks[ticks["episode"] == episode]
+        rows = rows[np.unique(rows["tick"], return_index=True)[1]]
+        end = ends[ends["episode"] == episode]
+        finite = np.logical_and.reduce([_finite(rows[name]) for name in _TICK_SIGNALS + _TICK_OUTPUTS + ("command",)])
+        last_tick = rows["tick"][-1]
+        rows = rows[finite]
+        breaks = np.nonzero(np.diff(rows["tick"].astype(np.int64)) != 1)[0] + 1
+        pieces = np.split(rows, breaks)
+        for piece in pieces:
+            reaches_end = len(piece) > 0 and piece["tick"][-1] == last_tick and len(end) > 0
+            known = reaches_end and end["monotonic_ns"][-1] - piece["state_monotonic_ns"][-1] <= patience_ns
+            start = _restart_row(piece, contract)
+            yield _Stretch(
+                episode=int(episode),
+                ticks=piece[start:],
+                ending=Ending(int(end["ending"][-1])) if known and end["ending"][-1] else Ending.STOPPED,
+                end_ns=int(end["monotonic_ns"][-1]) if known else None,
+                unknown_memory_rows=contract.history_length if start or piece["tick"][:1].any() else 0,
+                left_out=start,
+            )
+
+
+def _restart_row(piece: np.ndarray, contract: PolicyContract) -> int:
+    """First row of a stretch at which a memory of zeros is right again, or becomes so by masking a history's length.
+
+    At tick zero it is. After a hole it is wherever the gait phase is zero: rows before it are left out. A phase whose
+    frequency is commanded is lost with the commands, and the whole stretch with it.
+    """
+    if len(piece) == 0 or piece["tick"][0] == 0 or contract.gait_clock is None:
+        return 0
+    if isinstance(contract.gait_clock.frequency, str):
+        return len(piece)
+    cycles = piece["tick"] * contract.gait_clock.frequency / contract.control_hz
+    at_zero = np.abs(cycles - np.round(cycles)) < 1e-6
+    return int(np.argmax(at_zero)) if at_zero.any() else len(piece)
+
+
+class _StateTimeline:
+    """The 500 Hz states of a log, with what is looked up in them."""
+
+    def __init__(self, states: np.ndarray, robot: RobotModel, settings: VelocitySettings) -> None:
+        self.states = states
+        self.stamps = states["monotonic_ns"]
+        self._sums = {
+            name: np.concatenate(
+                [np.zeros((1, width)), np.cumsum(np.nan_to_num(states[name]), axis=0, dtype=np.float64)]
+            )
+            for name, width in (("joint_torque", 12), ("foot_force", 4))
+        }
+        self._velocity_time, self._velocity = _estimate(states, robot, settings)
+
+    def mean(self, name: str, boundaries_ns: np.ndarray) -> np.ndarray:
+        """Mean of `name` between consecutive boundaries; NaN where no state lies between them."""
+        at = np.searchsorted(self.stamps, boundaries_ns)
+        count = np.diff(at)[:, None].astype(np.float64)
+        total = np.diff(self._sums[name][at], axis=0)
+        return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+    def velocity(self, stamps_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Velocity (n, 3) and confidence (n,) at these moments; outside the estimated span the confidence is zero."""
+        seconds = (stamps_ns - self.stamps[0]) * 1e-9
+        axes = [np.interp(seconds, self._velocity_time, axis) for axis in self._velocity.velocity_trunk_in_trunk.T]
+        confidence = np.interp(seconds, self._velocity_time, self._velocity.confidence)
+        margin = 1.0 / _VELOCITY_HZ
+        inside = (seconds >= self._velocity_time[0] - margin) & (seconds <= self._velocity_time[-1] + margin)
+        return np.stack(axes, axis=1), np.where(inside, confidence, 0.0)
+
+    def final_state(self, last_tick_ns: int, step_ns: int, end_ns: int | None) -> np.void | None:
+        """The state one step after the last tick, or the last good one before the episode's end; None without any."""
+        until = last_tick_ns + step_ns
+        if end_ns is not None:
+            until = min(until, max(end_ns, last_tick_ns + 1))
+        candidates = self.states[(self.stamps > last_tick_ns) & (self.stamps <= until)][::-1]
+        for state in candidates:
+            if all(np.isfinite(state[name]).all() for name in _TICK_SIGNALS):
+                return state
+        return None
+
+
+def _estimate(states: np.ndarray, robot: RobotModel, settings: VelocitySettings) -> tuple[np.ndarray, VelocityEstimate]:
+    """The velocity at `_VELOCITY_HZ`, from averages of the states in between (holes stay holes)."""
+    seconds = (states["monotonic_ns"] - states["monotonic_ns"][0]) * 1e-9
+    _, first = np.unique(np.floor(seconds * _VELOCITY_HZ + 1e-6).astype(np.int64), return_index=True)
+    size = np.diff(np.append(first, len(states)))[:, None]
+
+    def averaged(name: str) -> np.ndarray:
+        return np.add.reduceat(states[name].astype(np.float64), first, axis=0) / size
+
+    time_s = np.add.reduceat(seconds, first) / size[:, 0]
+    names = _TICK_SIGNALS + ("specific_force_imu_in_trunk", "foot_force")
+    signals = {name: averaged(name) for name in names}
+    return time_s, estimate_velocity(robot, Motion(time_s=time_s, **signals), settings)
+
+
+def _rows(stretch: _Stretch, timeline: _StateTimeline, contract: PolicyContract) -> dict[str, np.ndarray] | None:
+    """Columns of one episode without the reward; None where too few states were logged to close it."""
+    ticks, step_ns = stretch.ticks, round(1e9 / contract.control_hz)
+    if len(ticks) == 0:
+        return None
+    final = timeline.final_state(int(ticks["state_monotonic_ns"][-1]), step_ns, stretch.end_ns)
+    if final is None:
+        # The log breaks off within the last step: its tick becomes the final row, and its action is unknown.
+        ticks, final = ticks[:-1], ticks[-1]
+        final_ns = int(final["state_monotonic_ns"])
+    else:
+        final_ns = int(final["monotonic_ns"])
+    if len(ticks) == 0:
+        return None
+    stamps = np.append(ticks["state_monotonic_ns"], final_ns)
+    rows = {name: np.concatenate([ticks[name], final[name][None]]) for name in _TICK_SIGNALS}
+    for name in _TICK_OUTPUTS:
+        rows[name] = np.concatenate([ticks[name], np.zeros_like(ticks[name][:1])])
+    command = ticks["command"][:, : contract.command_dim]
+    rows["command"] = np.concatenate([command, command[-1:]])
+    rotation = rotation_trunk_to_world(rows["orientation_trunk_in_world"].astype(np.float64))
+    rows["projected_gravity_in_trunk"] = -rotation[:, 2, :]
+    rows["velocity_trunk_in_trunk"], rows["velocity_confidence"] = timeline.velocity(stamps)
+    known = np.ones(len(stamps), dtype=bool)
+    for name in ("joint_torque", "foot_force"):
+        mean = timeline.mean(name, stamps)
+        known[:-1] &= np.isfinite(mean).all(axis=1)
+        rows[name] = np.concatenate([np.nan_to_num(mean), np.zeros_like(mean[:1])])
+    rows["valid"] = known
+    return rows
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.isfinite(values).reshape(len(values), -1).all(axis=1)
