@@ -10,8 +10,9 @@ episode's first row, so that histories, clocks and normalisation are those of th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -29,6 +30,14 @@ REQUIRED_COLUMNS = (
     "angular_velocity_trunk_in_trunk", "joint_position", "joint_velocity",
 )  # fmt: skip
 BEHAVIOR_COLUMNS = ("action_mean", "action_std", "log_prob")
+
+
+class Columns(Protocol):
+    """Columns by name: a dict of arrays, or an opened data set."""
+
+    def __getitem__(self, name: str) -> np.ndarray: ...
+
+    def __contains__(self, name: object) -> bool: ...
 
 
 class TransitionsError(Go1Error):
@@ -134,37 +143,41 @@ def split_by_episode(
     return (~held).nonzero().squeeze(1), held.nonzero().squeeze(1)
 
 
-def from_columns(columns: Mapping[str, np.ndarray], graph: PolicyGraph, past_steps: int = 2) -> Transitions:
+def from_columns(columns: Columns, graph: PolicyGraph, past_steps: int = 2) -> Transitions:
     """Build transitions from a data set's columns (one row a step, one `final` row an episode).
 
-    Rows that are not `valid` neither start nor end a transition, and cut the trace. `action_mean`, `action_std` and
-    `log_prob` may be absent (foreign logs); `velocity_trunk_in_trunk` joins the physical state where present.
+    A row's flags belong to the transition that starts in it. One that is not `valid`, or ends in a masked row, is left
+    out and cuts the trace. `action_mean`, `action_std` and `log_prob` may be absent (foreign logs);
+    `velocity_trunk_in_trunk` joins the physical state, and a recorded `observation` replaces the replayed one, where
+    present.
 
     Raises:
         TransitionsError: a column is missing, an episode is not closed, or a valid row holds a non-finite number.
     """
     _check_columns(columns)
     episode = np.asarray(columns["episode"]).astype(np.int64)
-    final = np.asarray(columns["final"]).astype(bool)
-    starts = _episode_starts(episode, final)
+    final_rows = np.asarray(columns["final"]).astype(bool)
+    starts = _episode_starts(episode, final_rows)
+    final = torch.as_tensor(final_rows)
 
     physical, groups = _physical_state(columns)
     action, command = _tensor(columns["action"]), _tensor(columns["command"])
-    action = torch.where(torch.as_tensor(final)[:, None], 0.0, action)  # a closing row holds none
-    observation, memory = _replay(graph, physical, action, command, starts, len(episode))
+    action = torch.where(final[:, None], 0.0, action)  # a closing row holds none
+    reward = torch.where(final, 0.0, _tensor(columns["reward"]))
+    recorded = _tensor(columns["observation"]) if "observation" in columns else None
+    observation, memory = _replay(graph, physical, action, command, recorded, starts)
     past = _past_frames(physical, action, starts, past_steps)
 
-    valid = torch.as_tensor(np.asarray(columns["valid"]).astype(bool))
-    _check_finite(valid, physical, action, command)
-    usable = valid & torch.isfinite(observation).all(1) & torch.isfinite(past).flatten(1).all(1)
-    kept = usable & ~torch.as_tensor(final)
-    kept[:-1] &= usable[1:]
-    kept &= torch.isfinite(_tensor(columns["reward"]))
+    valid = torch.as_tensor(np.asarray(columns["valid"]).astype(bool)) & ~final
+    _check_finite(valid, torch.cat([physical, action, command, reward[:, None]], dim=1))
+    finite = torch.isfinite(torch.cat([physical, observation, past.flatten(1)], dim=1)).all(1)
+    kept = valid & finite
+    kept[:-1] &= (valid | final)[1:] & finite[1:]
     rows = kept.nonzero().squeeze(1)
+    continues = torch.zeros_like(kept)
+    continues[:-1] = kept[1:]  # a final row is never kept, so no episode continues into the next
 
     terminated = torch.as_tensor(np.asarray(columns["terminated"]).astype(bool))
-    continues = torch.zeros(len(episode), dtype=torch.bool)
-    continues[:-1] = kept[1:] & torch.as_tensor(episode[1:] == episode[:-1])
     behavior = _behavior(columns, action)
     return Transitions(
         observation=observation[rows],
@@ -173,7 +186,7 @@ def from_columns(columns: Mapping[str, np.ndarray], graph: PolicyGraph, past_ste
         action_mean=behavior["action_mean"][rows],
         action_std=behavior["action_std"][rows],
         log_prob=behavior["log_prob"][rows],
-        reward=_tensor(columns["reward"])[rows],
+        reward=reward[rows],
         terminated=terminated[rows],
         truncated=(~terminated & ~continues)[rows],
         episode=torch.as_tensor(episode)[rows],
@@ -194,22 +207,25 @@ def observe_physical(graph: PolicyGraph, physical: Tensor, command: Tensor, memo
 
 
 def _replay(
-    graph: PolicyGraph, physical: Tensor, action: Tensor, command: Tensor, starts: np.ndarray, total: int
+    graph: PolicyGraph, physical: Tensor, action: Tensor, command: Tensor, recorded: Tensor | None, starts: np.ndarray
 ) -> tuple[Tensor, Tensor]:
     """Observation and memory before it of every row, all episodes side by side, each from a memory of zeros."""
     contract = graph.contract
-    lengths = np.diff(np.append(starts, total))
+    lengths = np.diff(np.append(starts, len(physical)))
     longest_first = np.argsort(-lengths, kind="stable")
     starts, lengths = starts[longest_first], lengths[longest_first]
-    observations = torch.empty(total, contract.observation_dim)
-    memories = torch.empty(total, contract.memory_dim)
+    observations = torch.empty(len(physical), contract.observation_dim)
+    memories = torch.empty(len(physical), contract.memory_dim)
     memory = torch.zeros(len(starts), contract.memory_dim)
     with torch.no_grad():
         for step in range(lengths[0]):
             running = int((lengths > step).sum())
             rows = torch.as_tensor(starts[:running] + step)
             memory = memory[:running]
-            observation = observe_physical(graph, physical[rows], command[rows], memory)
+            if recorded is None:
+                observation = observe_physical(graph, physical[rows], command[rows], memory)
+            else:
+                observation = recorded[rows]
             observations[rows], memories[rows] = observation, memory
             memory = graph.remember(memory, observation, action[rows], command[rows])
     return observations, memories
@@ -232,7 +248,7 @@ def _past_frames(physical: Tensor, action: Tensor, starts: np.ndarray, past_step
     return past
 
 
-def _physical_state(columns: Mapping[str, np.ndarray]) -> tuple[Tensor, tuple[tuple[str, int], ...]]:
+def _physical_state(columns: Columns) -> tuple[Tensor, tuple[tuple[str, int], ...]]:
     parts = [
         projected_gravity(_tensor(columns["orientation_trunk_in_world"])),
         _tensor(columns["angular_velocity_trunk_in_trunk"]),
@@ -245,7 +261,7 @@ def _physical_state(columns: Mapping[str, np.ndarray]) -> tuple[Tensor, tuple[tu
     return torch.cat(parts, dim=1), (*PHYSICAL_GROUPS, VELOCITY_GROUP)
 
 
-def _behavior(columns: Mapping[str, np.ndarray], action: Tensor) -> dict[str, Tensor]:
+def _behavior(columns: Columns, action: Tensor) -> dict[str, Tensor]:
     if all(name in columns for name in BEHAVIOR_COLUMNS):
         return {name: _tensor(columns[name]) for name in BEHAVIOR_COLUMNS}
     unknown = torch.full_like(action, float("nan"))
@@ -269,7 +285,7 @@ def _episode_starts(episode: np.ndarray, final: np.ndarray) -> np.ndarray:
     return starts
 
 
-def _check_columns(columns: Mapping[str, np.ndarray]) -> None:
+def _check_columns(columns: Columns) -> None:
     missing = [name for name in REQUIRED_COLUMNS if name not in columns]
     if missing:
         raise TransitionsError(
@@ -279,12 +295,11 @@ def _check_columns(columns: Mapping[str, np.ndarray]) -> None:
         )
 
 
-def _check_finite(valid: Tensor, physical: Tensor, action: Tensor, command: Tensor) -> None:
-    for name, tensor in (("signals", physical), ("action", action), ("command", command)):
-        bad = valid & ~torch.isfinite(tensor).all(1)
-        if bad.any():
-            raise TransitionsError(
-                f"finite {name} in every valid row",
-                f"{int(bad.sum())} rows with NaN or infinity, the first at row {int(bad.nonzero()[0])}",
-                "Mask such rows (valid = False) when the log is ingested.",
-            )
+def _check_finite(valid: Tensor, values: Tensor) -> None:
+    bad = valid & ~torch.isfinite(values).all(1)
+    if bad.any():
+        raise TransitionsError(
+            "finite signals, action, command and reward in every valid row",
+            f"{int(bad.sum())} rows with NaN or infinity, the first at row {int(bad.nonzero()[0])}",
+            "Mask such rows (valid = False) when the log is ingested.",
+        )

@@ -175,7 +175,7 @@ def roll_out(
         steps.append(
             (observation, next_observation, action, log_prob, outcome[:, -1], terminated, alive, next_physical)
         )
-        past = _advance_past(past, physical, action)
+        past = advance_past(past, physical, action)
         physical, observation, alive = next_physical, next_observation, alive & ~terminated
     return Rollout(*(torch.stack(column) for column in zip(*steps, strict=True)))
 
@@ -197,7 +197,8 @@ def _predict_dealt(
     return outcome, std, fall
 
 
-def _advance_past(past: Tensor, physical: Tensor, action: Tensor) -> Tensor:
+def advance_past(past: Tensor, physical: Tensor, action: Tensor) -> Tensor:
+    """The frames before the next step (N, K, P + A), newest first."""
     if past.shape[1] == 0:
         return past
     newest = torch.cat([physical, action], dim=1)[:, None]

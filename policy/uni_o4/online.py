@@ -24,7 +24,7 @@ from policy.trainer_state import (
     unpack_adam,
     unpack_module,
 )
-from policy.transitions import Transitions
+from policy.transitions import Transitions, TransitionsError
 from policy.uni_o4.cloning import with_cloned_behavior
 from policy.uni_o4.dynamics import DynamicsSettings, fit_dynamics
 from policy.uni_o4.ensemble_rollouts import FallRule, ModelWorld, Observer
@@ -91,7 +91,12 @@ class OnlineLearner:
         return self.networks.value
 
     def update(self, transitions: Transitions) -> UpdateStatistics:
-        """PPO on steps that the current policy logged, with the log-probs of the actions it really sampled."""
+        """PPO on steps that the current policy logged, with the log-probs of the actions it really sampled.
+
+        Raises:
+            TransitionsError: the robot acted with the mean, or its distribution is unknown.
+        """
+        _require_exploration(transitions)
         batch = logged_batch(transitions, self.scale)
         if self.updates == 0:
             warm_up_value(self.networks, batch, self.settings.warm_up_epochs, self.settings.ppo, self.generator)
@@ -170,6 +175,16 @@ class OnlineLearner:
         self.generator.set_state(state.tensors["generator"])
         self.scale = RewardScale(state.record["reward_scale"])
         self.steps, self.updates = state.record["steps"], state.record["updates"]
+
+
+def _require_exploration(transitions: Transitions) -> None:
+    """The gradient of log pi(a|s) by the mean is (a - mean) / std^2: exactly zero where the mean was the action."""
+    if torch.equal(transitions.action, transitions.action_mean):
+        raise TransitionsError(
+            "actions sampled from the policy",
+            "actions equal to its mean in every step",
+            "Log with exploration (noise above zero), or learn in the model from these logs (update_in_model).",
+        )
 
 
 def logged_batch(transitions: Transitions, scale: RewardScale) -> SequenceBatch:

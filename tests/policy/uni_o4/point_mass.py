@@ -1,7 +1,7 @@
 """A point mass on a line: the smallest world in which every stage of the learner has a known right answer.
 
-    state (position p [m], velocity v [m/s]), action a [m/s^2], step 0.1 s
-    p' = p + 0.1 v,  v' = 0.95 v + 0.1 a,  reward = 1 - p^2 - 0.02 a^2,  a fall where |p| > 3
+state (position p [m], velocity v [m/s]), action a [m/s^2], step 0.1 s
+p' = p + 0.1 v,  v' = 0.95 v + 0.1 a,  reward = 1 - p^2 - 0.02 a^2,  a fall where |p| > 3
 """
 
 from __future__ import annotations

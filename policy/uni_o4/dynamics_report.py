@@ -1,0 +1,140 @@
+"""How good a transition model is, on episodes that it never saw, next to two models that cost nothing.
+
+One step ahead: share of the variance of each signal's change that is explained (R^2), against ridge regression.
+Several steps ahead: error of the state after h logged actions, against "nothing changes" and the same ridge regression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from policy.transitions import Transitions
+from policy.uni_o4.dynamics import DynamicsFit, dynamics_features
+from policy.uni_o4.ensemble_rollouts import Observer, advance_past
+
+RIDGE_PENALTY = 1e-3  # of standardised inputs, per row: enough for collinear columns, too little to bias
+
+StepModel = Callable[[Tensor, Tensor], Tensor]
+"""Features (N, F) and physical state (N, P) -> mean of next physical state and reward (N, P + 1)."""
+
+
+@dataclass(frozen=True)
+class OneStepScore:
+    """R^2 on held-out steps, mean over a group's signals: 1 is perfect, 0 is as good as the mean change."""
+
+    ensemble: float
+    linear: float
+
+
+@dataclass(frozen=True)
+class HorizonError:
+    """Root mean squared error of the state after 1 .. H steps, each signal in units of its spread over the log."""
+
+    ensemble: tuple[float, ...]
+    linear: tuple[float, ...]
+    unchanged: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class DynamicsReport:
+    """Held-out quality of a transition model; `one_step` by signal group, the reward included."""
+
+    one_step: dict[str, OneStepScore]
+    horizon_error: HorizonError
+
+
+@torch.no_grad()
+def report_dynamics(fit: DynamicsFit, transitions: Transitions, observer: Observer, horizon: int) -> DynamicsReport:
+    """Judge a fitted model on the episodes that were held out of its fit."""
+
+    def ensemble(features: Tensor, physical: Tensor) -> Tensor:
+        return fit.model.predict(features, physical).outcome.mean(0)
+
+    linear = _fit_ridge(transitions.select(fit.train_rows))
+    held = transitions.select(fit.holdout_rows)
+    spread = transitions.physical.std(0, unbiased=False).clamp(min=1e-6)
+    return DynamicsReport(
+        {
+            name: OneStepScore(_r_squared(ensemble, held, columns), _r_squared(linear, held, columns))
+            for name, columns in _group_columns(transitions).items()
+        },
+        HorizonError(
+            _open_loop_error(ensemble, held, observer, horizon, spread),
+            _open_loop_error(linear, held, observer, horizon, spread),
+            _open_loop_error(_nothing_changes, held, observer, horizon, spread),
+        ),
+    )
+
+
+def _group_columns(transitions: Transitions) -> dict[str, slice]:
+    columns, start = {}, 0
+    for name, width in (*transitions.groups, ("reward", 1)):
+        columns[name] = slice(start, start + width)
+        start += width
+    return columns
+
+
+def _features(transitions: Transitions) -> Tensor:
+    return dynamics_features(transitions.observation, transitions.physical, transitions.action, transitions.past)
+
+
+def _r_squared(model: StepModel, held: Transitions, columns: slice) -> float:
+    """1 - squared error / variance, for the change of the state (not the state, which hardly changes in 20 ms)."""
+    still = torch.cat([held.physical, torch.zeros(len(held), 1)], dim=1)
+    wanted = torch.cat([held.next_physical, held.reward[:, None]], dim=1) - still
+    guess = model(_features(held), held.physical) - still
+    error = (wanted - guess).square().mean(0)[columns]
+    variance = wanted.var(0, unbiased=False)[columns]
+    moving = variance > 0.0
+    return float((1.0 - error[moving] / variance[moving]).mean()) if bool(moving.any()) else 0.0
+
+
+def _fit_ridge(train: Transitions) -> StepModel:
+    """Ridge regression of change and reward on the same features, in closed form."""
+    features = _features(train).double()
+    mean, spread = features.mean(0), features.std(0, unbiased=False)
+    spread = torch.where(spread > 1e-6, spread, torch.ones_like(spread))
+    target = torch.cat([train.next_physical - train.physical, train.reward[:, None]], dim=1).double()
+    standard = (features - mean) / spread
+    gram = standard.T @ standard + RIDGE_PENALTY * len(train) * torch.eye(standard.shape[1], dtype=torch.float64)
+    weight = torch.linalg.solve(gram, standard.T @ (target - target.mean(0)))
+
+    def predict(features: Tensor, physical: Tensor) -> Tensor:
+        outcome = (((features.double() - mean) / spread) @ weight + target.mean(0)).float()
+        return torch.cat([physical + outcome[:, :-1], outcome[:, -1:]], dim=1)
+
+    return predict
+
+
+def _nothing_changes(features: Tensor, physical: Tensor) -> Tensor:
+    return torch.cat([physical, torch.zeros(len(physical), 1)], dim=1)
+
+
+def _open_loop_error(
+    model: StepModel, held: Transitions, observer: Observer, horizon: int, spread: Tensor
+) -> tuple[float, ...]:
+    """Follow the logged actions and commands from every held-out step that has `horizon` more behind it."""
+    starts = _unbroken_starts(held, horizon)
+    physical, memory, past = held.physical[starts], held.memory[starts], held.past[starts]
+    errors = []
+    for step in range(horizon):
+        rows = starts + step
+        action, command = held.action[rows], held.command[rows]
+        observation = observer.observe(physical, command, memory)
+        reached = observer.project(model(dynamics_features(observation, physical, action, past), physical)[:, :-1])
+        memory = observer.remember(memory, observation, action, command)
+        past = advance_past(past, physical, action)
+        physical = reached
+        errors.append(float(((physical - held.next_physical[rows]) / spread).square().mean().sqrt()))
+    return tuple(errors)
+
+
+def _unbroken_starts(held: Transitions, horizon: int) -> Tensor:
+    """Rows from which `horizon` logged steps follow each other without an end in between."""
+    ended = held.episode_end.long().cumsum(0) - held.episode_end.long()  # ends strictly before each row
+    rows = torch.arange(len(held) - horizon + 1)
+    return rows[ended[rows] == ended[rows + horizon - 1]]
