@@ -10,13 +10,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 from robot_configs.errors import Go1Error
 
@@ -83,13 +84,6 @@ def missing_package(name: str) -> Go1Error:
         "none of that name in this environment",
         "Run it on a computer with the training environment (`make venv`, or pip install '.[train]').",
     )
-
-
-def code_version() -> str:
-    """Version of the installed project, for a bundle's lineage."""
-    from importlib.metadata import version
-
-    return version("go1-sim-to-real")
 
 
 # Types of arguments. argparse turns their errors into one line and exit status 2.
@@ -211,21 +205,27 @@ def without_nan(content: Any) -> Any:
 
 
 @contextlib.contextmanager
-def progress_bar(title: str) -> Iterator[Callable[..., None]]:
-    """A bar on standard error, so that standard output stays the result's; yields `advance(done, total)`."""
+def progress_bars() -> Iterator[Callable[..., None]]:
+    """Bars on standard error, so that standard output stays the result's; yields `advance(stage, done, total)`."""
     from rich.console import Console
     from rich.progress import Progress
 
+    tasks: Dict[str, Any] = {}
     with Progress(*Progress.get_default_columns(), console=Console(stderr=True)) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total, *_: progress.update(task, completed=done, total=total)
+
+        def advance(stage: str, done: int, total: int, *_: Any) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage)
+            progress.update(tasks[stage], completed=done, total=total)
+
+        yield advance
 
 
 def print_outline(content: Mapping[str, Any], indent: str = "") -> None:
     """A line for each value, nested mappings indented, lists of mappings one a line."""
     width = max((len(name) for name in content), default=0)
     for name, value in content.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             print(f"{indent}{name}:")
             print_outline(value, indent + "  ")
         elif isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
@@ -242,7 +242,7 @@ def shown(value: Any) -> str:
         return f"{value:g}"
     if isinstance(value, (list, tuple)):
         return " ".join(shown(item) for item in value) or "-"
-    return "-" if value is None else str(value)
+    return "-" if value in (None, "", {}) else str(value)
 
 
 # go1 demo
@@ -292,7 +292,7 @@ def add_sim(commands: Commands) -> None:
     )
     add_bundle(play)
     add_condition(play)
-    play.add_argument("--commands", default="random:seed=1,hold_s=4", help=COMMANDS_HELP)
+    play.add_argument("--commands", default="random:seed=1,hold_s=4,stand_fraction=0", help=COMMANDS_HELP)
     play.add_argument("--duration", type=seconds, default=10.0, help="length [s] [%(default)s]")
     play.add_argument("--out", type=Path, required=True, help="file to write; its ending chooses the format")
 
@@ -336,20 +336,23 @@ def add_condition(parser: argparse.ArgumentParser) -> None:
     )
 
 
-COMMANDS_HELP = "a script (FILE.yaml), constants (vx=0.5,yaw=0), random:seed=3,hold_s=4, or remote [%(default)s]"
+COMMANDS_HELP = (
+    "a script (FILE.yaml), constants (vx=0.5,yaw=0), random:seed=3,hold_s=4,stand_fraction=0.1, or remote [%(default)s]"
+)
 
 
 def run_sim_train(options: argparse.Namespace) -> int:
     """Pretraining."""
     from policy.bundle import Lineage
+    from policy.code_version import code_version
     from policy.export import export_bundle
     from robot_configs.robot import load_robot
     from sim.pretrain import PretrainSettings, pretrain
     from sim.velocity_task import VelocityTaskSettings
 
     settings = PretrainSettings(steps=options.steps, task=VelocityTaskSettings(seed=options.seed))
-    with progress_bar("iterations") as advance:
-        graph = pretrain(settings, options.out, advance)
+    with progress_bars() as advance:
+        graph = pretrain(settings, options.out, functools.partial(advance, "iterations"))
     path = options.out / "policy.go1policy"
     lineage = Lineage("pretrain", (), (), code_version(), options.seed, options.command_line)
     print(f"{path}\nsha256 {export_bundle(graph, path, lineage, 1, load_robot()).sha256}")
@@ -376,7 +379,7 @@ def run_sim_eval(options: argparse.Namespace) -> int:
     """The measure of a policy."""
     from sim.evaluate import evaluate_bundle
 
-    with progress_bar("episodes") as advance:
+    with progress_bars() as advance:
         evaluation = evaluate_bundle(
             options.bundle,
             options.condition,
@@ -384,7 +387,7 @@ def run_sim_eval(options: argparse.Namespace) -> int:
             options.seed,
             options.episode_s,
             options.commands,
-            progress=advance,
+            progress=functools.partial(advance, "episodes"),
         )
     print_result(evaluation.to_dict() if options.json else evaluation.summary(), options.json)
     return 0
@@ -456,20 +459,27 @@ def add_robot(commands: Commands) -> None:
         "go1 robot run --bundle A.go1policy --robot 192.168.123.10:8007 --commands remote --duration 60 --log-dir logs",
     )
     run.add_argument("--bundle", type=existing_file, required=True, help="a sealed policy, *.go1policy")
-    run.add_argument("--robot", type=address, required=True, metavar="HOST:PORT", help="the robot, or a twin")
+    add_robot_address(run)
     run.add_argument("--commands", required=True, metavar="FILE|SPEC", help=COMMANDS_HELP.replace(" [%(default)s]", ""))
     run.add_argument("--duration", type=seconds, required=True, help="walking time in all [s]")
     run.add_argument("--log-dir", type=Path, required=True, help="folder of the logs (MCAP)")
-    run.add_argument("--lockstep", action="store_true", help="with a twin in lockstep: under a virtual clock")
-    run.add_argument("--sdk", choices=["codec", "vendor"], default="codec", help="ours, or the vendor's [%(default)s]")
     run.add_argument(
         "--exploration", type=factor, default=0.0, help="of the action noise: 0 none, 1 the policy's own [0]"
     )
     run.add_argument("--seed", type=int, default=1, help="of the action noise [%(default)s]")
     run.add_argument("--episodes", type=count, help="at most this many walks; without it as many as the duration takes")
     run.add_argument("--episode-s", type=seconds, help="longest walk [s]; without it one walk of the whole duration")
-    run.add_argument("--auto-rearm", action="store_true", help="stand up again after a fault; only with a twin")
     add_json(run)
+
+
+def add_robot_address(parser: argparse.ArgumentParser) -> None:
+    """Where the robot is and how to talk to it."""
+    parser.add_argument("--robot", type=address, required=True, metavar="HOST:PORT", help="the robot, or a twin")
+    parser.add_argument("--lockstep", action="store_true", help="with a twin in lockstep: under a virtual clock")
+    parser.add_argument(
+        "--sdk", choices=["codec", "vendor"], default="codec", help="ours or the vendor's [%(default)s]"
+    )
+    parser.add_argument("--auto-rearm", action="store_true", help="stand up again after a fault; only with a twin")
 
 
 def run_robot_run(options: argparse.Namespace) -> int:
@@ -507,6 +517,7 @@ def add_data(commands: Commands) -> None:
     )
     ingest.add_argument("logs", type=existing_folder, metavar="LOGDIR", help="folder of MCAP logs")
     ingest.add_argument("--out", type=Path, required=True, help="folder of the data set")
+    add_json(ingest)
     check = commands.command(
         "check",
         run_data_check,
@@ -532,11 +543,13 @@ def add_data(commands: Commands) -> None:
 
 
 def run_data_ingest(options: argparse.Namespace) -> int:
-    """Logs to a data set."""
+    """Logs to a data set. Exit status 1 when a file had to be left out: the report says which and why."""
     from offline_data.ingest import ingest
 
-    print(ingest(options.logs, options.out))
-    return 0
+    with progress_bars() as advance:
+        report = ingest(options.logs, options.out, on_file=lambda _, index, files: advance("files", index, files))
+    print_result(report.to_dict(), options.json)
+    return EXIT_UNFINISHED if report.failures else 0
 
 
 def run_data_check(options: argparse.Namespace) -> int:
@@ -577,36 +590,87 @@ def add_learning(commands: Commands) -> None:
     improve.add_argument("dataset", type=existing_folder, metavar="DATASET", help="folder of a data set")
     improve.add_argument("--init", type=existing_file, metavar="BUNDLE", help="the policy that made the logs")
     improve.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="the bundle to write")
-    improve.add_argument("--seed", type=int, default=1, help="of everything random [%(default)s]")
+    improve.add_argument(
+        "--method", choices=["ensemble", "uni_o4"], default="ensemble", help="uni_o4 is as published [%(default)s]"
+    )
+    improve.add_argument("--seed", type=int, default=0, help="of everything random [%(default)s]")
+    add_json(improve)
     online = commands.command(
         "finetune",
         run_finetune,
         "Improve a policy online: rounds of walking, updating, verifying and swapping. Resumes where it was stopped.",
-        "go1 finetune --bundle better.go1policy --robot 127.0.0.1:8007 --steps 20000 --out runs/online",
+        "go1 finetune --bundle better.go1policy --robot 127.0.0.1:8007 --lockstep --steps 20000 --out runs/online",
     )
     online.add_argument("--bundle", type=existing_file, required=True, help="the policy to start from")
-    online.add_argument("--robot", type=address, required=True, metavar="HOST:PORT", help="the robot, or a twin")
-    online.add_argument("--steps", type=count, required=True, help="policy steps to collect in all")
+    add_robot_address(online)
+    online.add_argument("--steps", type=count, required=True, help="policy steps to log in all")
+    online.add_argument("--out", type=Path, required=True, help="folder of everything; the same one again resumes")
+    online.add_argument("--rounds", type=count, default=2, help="equal parts of the steps [%(default)s]")
     online.add_argument(
-        "--out", type=Path, required=True, help="folder of logs, states and bundles; resumed if it is there"
+        "--method", choices=["ensemble", "ppo"], default="ensemble", help="ppo is as published [%(default)s]"
     )
-    online.add_argument("--seed", type=int, default=1, help="of everything random [%(default)s]")
+    online.add_argument(
+        "--data",
+        type=existing_folder,
+        action="append",
+        default=[],
+        metavar="DATASET",
+        help="learn from it too; repeatable",
+    )
+    online.add_argument("--seed", type=int, default=0, help="of learner, noise and commands [%(default)s]")
+    add_json(online)
 
 
 def run_refine(options: argparse.Namespace) -> int:
-    """Offline."""
-    from policy.uni_o4.refine import refine
+    """Offline. A refinement that could show no improvement returns its start, and says so."""
+    from deploy.host.refine import RefineSettings, refine
 
-    print(refine(options.dataset, options.init, options.out, options.seed))
+    settings = RefineSettings(method=options.method, seed=options.seed)
+    with progress_bars() as advance:
+        result = refine(options.dataset, options.init, options.out, settings, advance, options.command_line)
+    content = {name: value for name, value in result.report.items() if name != "settings"}
+    print_result({"bundle": str(options.out), "sha256": result.bundle.sha256, **content}, options.json)
     return 0
 
 
 def run_finetune(options: argparse.Namespace) -> int:
-    """Online."""
-    from deploy.host.finetune import finetune
+    """Online, on whatever answers at the address."""
+    from deploy.host.finetune import FinetuneSettings, finetune
 
-    print(finetune(options.bundle, options.robot, options.steps, options.out, options.seed))
+    settings = FinetuneSettings(
+        options.steps, options.rounds, options.method, earlier_data=tuple(options.data), seed=options.seed
+    )
+    collect = functools.partial(log_on_robot, options)
+    with progress_bars() as advance:
+        result = finetune(options.bundle, collect, options.out, settings, advance, options.command_line)
+    print_result({"bundle": str(result.bundle), "rounds": result.rounds}, options.json)
     return 0
+
+
+def log_on_robot(options: argparse.Namespace, bundle: Path, steps: int, log_dir: Path, seed: int) -> None:
+    """One round's walking, with the policy's own noise and random commands over its whole range."""
+    from deploy.onboard.runner import run_on_robot
+    from robot_configs.robot import load_robot
+
+    summary = run_on_robot(
+        bundle,
+        options.robot,
+        f"random:seed={seed},hold_s=4,stand_fraction=0.1",
+        steps / load_robot().control_hz,
+        log_dir,
+        lockstep=options.lockstep,
+        sdk=options.sdk,
+        exploration=1.0,
+        seed=seed,
+        episode_s=20.0,
+        auto_rearm=options.auto_rearm,
+    )
+    if summary.steps < steps:
+        raise Go1Error(
+            f"{steps} policy steps in this round",
+            f"{summary.steps}: {summary.stop_reason}",
+            "See to the robot, then give the same command again: it resumes with this round.",
+        )
 
 
 if __name__ == "__main__":
