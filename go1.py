@@ -547,7 +547,7 @@ def run_data_ingest(options: argparse.Namespace) -> int:
     from offline_data.ingest import ingest
 
     with progress_bars() as advance:
-        report = ingest(options.logs, options.out, on_file=lambda _, index, files: advance("files", index, files))
+        report = ingest(options.logs, options.out, on_file=lambda _, index, files: advance("files", index + 1, files))
     print_result(report.to_dict(), options.json)
     return EXIT_UNFINISHED if report.failures else 0
 

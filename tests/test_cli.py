@@ -5,6 +5,7 @@ import json
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -233,6 +234,26 @@ def test_a_bundle_is_inspected_and_verified_on_the_robot(bundle: Path, run_on_ro
     assert (content["version"], content["lineage"]["seed"], content["contract"]["control_hz"]) == (3, 7, 50)
 
 
+def test_the_robots_command_walks_without_torch(bundle: Path, tmp_path: Path, run_on_robot: RunOnRobot) -> None:
+    """Through UDP to a twin in lockstep. Random weights need not walk well: half a second has to be logged."""
+    from robot_configs.twin_conditions import load_condition
+    from sim.twin.body import TwinBody
+    from sim.twin.server import TwinServer
+
+    with TwinServer(TwinBody(load_condition("nominal"), seed=1), "127.0.0.1", 0, lockstep=True) as server:
+        thread = threading.Thread(target=server.serve)
+        thread.start()
+        words = ["robot", "run", "--bundle", str(bundle), "--robot", "{}:{}".format(*server.address), "--lockstep"]
+        words += ["--commands", "vx=0,vy=0,yaw=0", "--duration", "0.5", "--log-dir", str(tmp_path / "logs"), "--json"]
+        result = run_on_robot(f"import go1; sys.exit(go1.main({words!r}))")
+        server.stop()
+        thread.join()
+    assert result.returncode == 0, result.stdout + result.stderr
+    summary = json.loads(result.stdout)
+    assert summary["steps"] == 25
+    assert [path.suffix for path in (tmp_path / "logs").iterdir()] == [".mcap"]
+
+
 def test_the_outline_names_the_contract(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert go1.main(["policy", "inspect", str(bundle)]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -254,3 +275,26 @@ def test_training_on_the_robot_names_what_is_missing(run_on_robot: RunOnRobot) -
     assert result.returncode == 2
     assert "which this command needs" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    go1.print_result({"power": [1.5, float("nan")], "below": {"cost": float("inf")}}, as_json=True)
+    assert json.loads(capsys.readouterr().out) == {"power": [1.5, None], "below": {"cost": None}}
+
+
+def test_an_outline_shows_what_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
+    go1.print_result(
+        {"faults": (), "reason": "", "refused": {}, "loss": 0.125, "episodes": [{"steps": 3}]}, as_json=False
+    )
+    assert capsys.readouterr().out == "faults    -\nreason    -\nrefused   -\nloss      0.125\nepisodes:\n  steps 3\n"
+
+
+@pytest.mark.parametrize(("text", "expected"), [("0", 0.0), ("0.5", 0.5), ("1", 1.0)])
+def test_factors(text: str, expected: float) -> None:
+    assert go1.factor(text) == expected
+
+
+@pytest.mark.parametrize("text", ["-0.1", "nan", "inf", "much"])
+def test_wrong_factors(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        go1.factor(text)
