@@ -553,11 +553,15 @@ def run_data_ingest(options: argparse.Namespace) -> int:
 
 
 def run_data_check(options: argparse.Namespace) -> int:
-    """What the logs are worth."""
+    """What the logs are worth. Exit status 1 when a file could not be read as a log."""
     from offline_data.quality import check_logs
 
-    print(check_logs(options.logs))
-    return 0
+    report = check_logs(options.logs)
+    if options.json:
+        print_result(report.to_dict(), as_json=True)
+    else:
+        print(report)
+    return EXIT_UNFINISHED if report.failures else 0
 
 
 def run_data_info(options: argparse.Namespace) -> int:
