@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -38,6 +39,14 @@ class Columns(Protocol):
     def __getitem__(self, name: str) -> np.ndarray: ...
 
     def __contains__(self, name: object) -> bool: ...
+
+
+class Columns(Protocol):
+    """A data set's columns by name, one row a policy step; a dict of arrays is one."""
+
+    def __contains__(self, name: object) -> bool: ...
+
+    def __getitem__(self, name: str) -> np.ndarray: ...
 
 
 class TransitionsError(Go1Error):

@@ -36,8 +36,8 @@ def study() -> Study:
     transitions = log_episodes(behavior, 60, 50, generator)
     scale = fit_reward_scale(transitions, DISCOUNT)
     value = fit_value(
-        transitions, scale, ValueSettings((32,), DISCOUNT, rounds=20, batch_size=256, learning_rate=3e-3), generator
+        transitions, scale, ValueSettings((64, 64), DISCOUNT, rounds=20, batch_size=256, learning_rate=3e-3), generator
     ).value
-    settings = DynamicsSettings(members=3, elites=2, hidden_dims=(32, 32), batch_size=128, epochs=25)
+    settings = DynamicsSettings(members=3, elites=2, hidden_dims=(32, 32), batch_size=64, epochs=25, learning_rate=3e-3)
     model = fit_dynamics(transitions, settings, generator).model
     return Study(behavior, transitions, world_of(model), value, scale)

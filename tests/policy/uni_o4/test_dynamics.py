@@ -20,14 +20,14 @@ from policy.uni_o4.settings import SettingsError
 from tests.policy.uni_o4.point_mass import DirectObserver, linear_actor, log_episodes
 
 torch.set_num_threads(1)
-SMALL = DynamicsSettings(members=3, elites=2, hidden_dims=(32, 32), batch_size=64, epochs=25)
+SMALL = DynamicsSettings(members=3, elites=2, hidden_dims=(32, 32), batch_size=64, epochs=30, learning_rate=3e-3)
 
 
 def pendulum_log(episodes: int = 60, steps: int = 30, seed: int = 0) -> Transitions:
-    """Angle [rad] and speed [rad/s] of a pushed pendulum: w' = w - 0.5 sin(angle) + 0.3 a. A sine is no line."""
+    """Angle [rad] and speed [rad/s] of a pushed pendulum: w' = w - 0.5 sin(angle) + 0.1 a. A sine is no line."""
     generator = torch.Generator().manual_seed(seed)
     transitions = log_episodes(linear_actor(0.0, 0.0, 0.3), episodes, steps, generator)
-    state = 3.0 * torch.randn(episodes, 2, generator=generator)
+    state = torch.stack([4.0 * torch.rand(episodes, generator=generator) - 2.0, torch.zeros(episodes)], dim=1)
     physical, following = [], []
     actions = torch.randn(steps, episodes, 1, generator=generator)
     for action in actions:
@@ -59,7 +59,7 @@ def pendulum_log(episodes: int = 60, steps: int = 30, seed: int = 0) -> Transiti
 
 def pendulum(state: Tensor, action: Tensor) -> Tensor:
     angle, speed = state[:, :1], state[:, 1:]
-    moved = 0.95 * speed - 0.5 * angle.sin() + 0.3 * action
+    moved = 0.95 * speed - 0.5 * angle.sin() + 0.1 * action
     return torch.cat([angle + 0.3 * moved, moved], dim=1)
 
 
@@ -74,10 +74,10 @@ def test_the_ensemble_beats_the_linear_model_on_a_nonlinear_world(pendulum_fit):
     report = report_dynamics(fit, transitions, DirectObserver(), horizon=5)
     speed = report.one_step["speed"]
     assert speed.ensemble > 0.95
-    assert speed.ensemble > speed.linear + 0.05
+    assert 1.0 - speed.ensemble < 0.1 * (1.0 - speed.linear)  # a tenth of what the line leaves unexplained
     assert report.one_step["reward"].ensemble > report.one_step["reward"].linear + 0.3
-    assert report.horizon_error.ensemble[-1] < report.horizon_error.linear[-1]
-    assert report.horizon_error.ensemble[-1] < 0.5 * report.horizon_error.unchanged[-1]
+    error = report.horizon_error
+    assert error.ensemble[-1] < 0.5 * error.linear[-1] < 0.5 * error.unchanged[-1]
 
 
 def test_the_linear_model_is_enough_for_a_linear_world():
@@ -112,7 +112,7 @@ def test_falls_in_the_log_become_likely_where_they_happened():
     transitions = log_episodes(linear_actor(0.9, 0.5), 80, 60, torch.Generator().manual_seed(0))  # runs away
     assert transitions.terminated.sum() > 40
     fit = fit_dynamics(transitions, SMALL, torch.Generator().manual_seed(1))
-    state = torch.tensor([[2.95, 2.0], [0.0, 0.0]])
+    state = torch.tensor([[2.9, 3.0], [0.0, 0.0]])
     features = dynamics_features(state, state, torch.zeros(2, 1), torch.zeros(2, 0, 3))
     probability = fit.model.predict(features, state).fall_probability.mean(0)
     assert probability[0].item() > 0.6

@@ -31,7 +31,7 @@ SETTINGS = EnsembleSettings(
     horizon=20,
     kl_budget=0.15,
     budget_states=512,
-    ppo=PpoSettings(discount=DISCOUNT, epochs=4, minibatch_size=1024, actor_learning_rate=3e-3),
+    ppo=PpoSettings(discount=DISCOUNT, epochs=4, minibatch_size=1024, actor_learning_rate=1e-2),
     evaluation=EvaluationSettings(starts=300, discount=DISCOUNT, resamples=200),
 )
 

@@ -42,10 +42,10 @@ def test_mistake_01_the_mean_network_learns_from_samples_and_cannot_from_means(s
 
 
 def test_an_update_stops_exactly_inside_its_budget(study: Study):
-    networks, budget = networks_of(study), budget_of(study, 0.01)
+    networks, budget = networks_of(study), budget_of(study, 0.001)
     statistics = update(networks, logged_batch(study.transitions, study.scale), budget, SETTINGS, torch.Generator())
     assert statistics.stopped
-    assert statistics.kl <= 0.01
+    assert statistics.kl <= 0.001
     assert statistics.kl == pytest.approx(budget.spent(networks.actor))
 
 

@@ -28,12 +28,8 @@ class Zero(nn.Module):
         return torch.zeros(observation.shape[:-1])
 
 
-def critics(sign: float = 1.0) -> Critics:
-    class Signed(Wanted):
-        def forward(self, observation: Tensor, action: Tensor) -> Tensor:
-            return sign * super().forward(observation, action)
-
-    return Critics(Signed(), Signed(), Zero())  # type: ignore[arg-type]
+def critics() -> Critics:
+    return Critics(Wanted(), Wanted(), Zero())  # type: ignore[arg-type]
 
 
 def test_true_action_values_lead_to_a_better_policy(study: Study):
