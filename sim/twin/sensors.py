@@ -135,7 +135,7 @@ class _BatteryAndHeat:
         cell_v = power.cell_voltage_empty_v + charge * (power.cell_voltage_full_v - power.cell_voltage_empty_v)
         # New arrays, not changed ones: states that were handed out keep theirs. The packet's int8 ends at 127.
         self.motor_temperature_c = np.minimum(self._temperature_c, 127.0).astype(np.int8)
-        self.soc_percent = math.floor(100.0 * charge + 1e-9)
+        self.soc_percent = round(100.0 * charge)
         self.cell_mv = np.full(BATTERY_CELLS, round(1000.0 * cell_v), dtype=np.int16)
         # The vendor counts a discharge as negative current.
         self.current_ma = -round(1000.0 * drawn_w / (power.cells_in_series * cell_v))
