@@ -13,7 +13,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -31,14 +30,6 @@ REQUIRED_COLUMNS = (
     "angular_velocity_trunk_in_trunk", "joint_position", "joint_velocity",
 )  # fmt: skip
 BEHAVIOR_COLUMNS = ("action_mean", "action_std", "log_prob")
-
-
-class Columns(Protocol):
-    """Columns by name: a dict of arrays, or an opened data set."""
-
-    def __getitem__(self, name: str) -> np.ndarray: ...
-
-    def __contains__(self, name: object) -> bool: ...
 
 
 class Columns(Protocol):
