@@ -17,11 +17,12 @@ from typing import List, Optional, Protocol, Sequence
 import numpy as np
 
 from deploy.onboard.clock import Clock
-from deploy.onboard.gate import ClampCounts, Gate, GateDecision, reason_names
+from deploy.onboard.gate import Gate, GateDecision
 from deploy.onboard.lateness import LatenessHistogram
 from deploy.onboard.link import Link
 from deploy.onboard.modes import ModeMachine, ModeSettings
 from deploy.onboard.pilot import Pilot, PilotStep
+from deploy.onboard.reasons import ClampCounts, reason_names
 from deploy.onboard.recorder import NO_EPISODE, Recorder
 from deploy.onboard.schedule import Change, Schedule, TickView, ending_of_fault
 from deploy.onboard.summary import EpisodeSummary, RunSummary

@@ -15,8 +15,8 @@ from typing import FrozenSet, NamedTuple, Optional, Protocol
 
 import numpy as np
 
-from deploy.onboard.gate import Reason, reason_names
 from deploy.onboard.modes import ALLOWED_NEXT, requested_mode
+from deploy.onboard.reasons import Reason, reason_names
 from deploy.onboard.remote import Key
 from deploy.onboard.target import Mode
 from deploy.onboard.wire import RobotState
@@ -43,7 +43,7 @@ class SessionSettings:
     rest_s: float = 0.5
     """How long it has to lie still first [s]."""
     rearm_timeout_s: float = 15.0
-    """Give up if it does not [s]."""
+    """Give up if it does not; also if it is unfit to stand up in the first place [s]."""
     rest_angular_velocity_rad_s: float = 0.5
     """Still: below this turn rate of the trunk [rad/s]..."""
     rest_joint_velocity_rad_s: float = 2.0
@@ -132,6 +132,7 @@ class EpisodeSchedule:
         self._failed_stands = 0
         self._fault_s = 0.0
         self._still_since_s: Optional[float] = None
+        self._unfit_since_s: Optional[float] = None
         self.done = False
         self.stop_reason = ""
 
@@ -171,7 +172,14 @@ class EpisodeSchedule:
         if self._plan_complete or self.stop_reason:
             self.done = True
             return None
-        return Change(Mode.STAND) if not view.state_faults else None
+        if not view.state_faults:
+            self._unfit_since_s = None
+            return Change(Mode.STAND)
+        if self._unfit_since_s is None:
+            self._unfit_since_s = view.time_s
+        elif view.time_s - self._unfit_since_s > self._settings.rearm_timeout_s:
+            self._stop(f"not fit to stand up: {', '.join(reason_names(view.state_faults))}")
+        return None
 
     def _begin_walk(self, view: TickView) -> Change:
         self._episodes_begun += 1
