@@ -137,7 +137,7 @@ class _BatteryAndHeat:
         self.motor_temperature_c = np.minimum(self._temperature_c, 127.0).astype(np.int8)
         self.soc_percent = round(100.0 * charge)
         self.cell_mv = np.full(BATTERY_CELLS, round(1000.0 * cell_v), dtype=np.int16)
-        # The vendor counts a discharge as negative current.
+        # Discharge is negative, as battery gauges count it; the vendor does not document its sign.
         self.current_ma = -round(1000.0 * drawn_w / (power.cells_in_series * cell_v))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Callable
 
-import numpy as np
 import pytest
 
 from deploy.onboard.wire import JointCommand
@@ -40,7 +39,7 @@ def quiet() -> TwinCondition:
 
 
 @pytest.fixture(scope="session")
-def stand_up() -> Callable[[TwinBody, float], None]:
+def stand_up() -> Callable[..., None]:
     """Ramp from wherever the joints are to the stand pose within a second, stiffness from zero, then hold."""
 
     def ramp(body: TwinBody, hold_s: float = 1.0) -> None:
@@ -68,20 +67,12 @@ def put_in_air(robot: RobotModel) -> Callable[[TwinBody], None]:
     return lift
 
 
-GRAVITY = 9.81
-
-
-def upright_cosine(body: TwinBody) -> float:
-    """Cosine of the angle between the trunk's z axis and the world's."""
-    _, x, y, _ = body.truth.orientation_trunk_in_world
-    return float(1.0 - 2.0 * (x * x + y * y))
-
-
-@pytest.fixture
+@pytest.fixture(scope="session")
 def uprightness() -> Callable[[TwinBody], float]:
-    return upright_cosine
+    """Cosine of the angle between the trunk's z axis and the world's."""
 
+    def cosine(body: TwinBody) -> float:
+        _, x, y, _ = body.truth.orientation_trunk_in_world
+        return float(1.0 - 2.0 * (x * x + y * y))
 
-@pytest.fixture
-def servo_mode() -> np.ndarray:
-    return np.full(12, 0x0A, dtype=np.uint8)
+    return cosine

@@ -130,7 +130,7 @@ def test_the_battery_empties_by_the_energy_drawn(quiet: TwinCondition, robot: Ro
     suite.reset(generator)
     first = _measure(suite, generator)
     assert (first.battery_soc_percent, int(first.battery_cell_mv[0])) == (100, 4200)
-    # 12 x 3 Nm x 5 rad/s = 180 W of work and 12 x 0.15 x 9 = 16.2 W of heat, with 3.8 W idle 200 W: of 3600 J, 55.6 % in 10 s.
+    # 12 x 3 Nm x 5 rad/s = 180 W of work, 12 x 0.15 x 9 = 16.2 W of heat, 3.8 W idle: 200 W, in 10 s 55.6 % of 3600 J.
     for _ in range(10 * robot.link_hz - 1):
         state = _measure(suite, generator, estimated_torque=np.full(12, 3.0), joint_velocity=np.full(12, 5.0))
     assert state.battery_soc_percent == 44
