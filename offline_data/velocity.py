@@ -37,6 +37,12 @@ _OVERLAP_S = 2.0
 """The log is smoothed in windows side by side; an overlap of several correlation times (0.3 s) hides the seams."""
 
 
+_STANCE_HEIGHT_M = 0.03
+_LIVE_FOOT_FORCE_COUNTS = 20.0
+"""A foot that swings changes its reading by a hundred counts and more; a dead or always loaded one by its noise."""
+_SMALLEST_LIKELIHOOD = 0.001
+
+
 class VelocityError(Go1Error):
     """Signals that no velocity can be estimated from."""
 
@@ -263,16 +269,16 @@ def _stance_likelihood(robot: RobotModel, motion: Motion, rotation: np.ndarray) 
     """(N, 4) in (0, 1]: how likely each foot stands, before its velocity is looked at.
 
     By force: counts have an unknown offset and scale per foot, so they are compared with that foot's own 5th and 95th
-    percentiles over the log; a third of that span is a standing foot. By height otherwise: within 3 cm of the lowest
-    foot.
+    percentiles over the log; a third of that span is a standing foot. By height where there is no force, or none that
+    changes (a foot that never left the ground, or whose sensor is dead): within 3 cm of the lowest foot.
     """
-    floor = 0.001
+    depth = -np.einsum("nfi,ni->nf", foot_position_in_trunk(robot, motion.joint_position), rotation[:, 2, :])
+    likelihood = 1.0 - (depth.max(axis=1, keepdims=True) - depth) / _STANCE_HEIGHT_M
     if motion.foot_force is not None:
         unloaded, loaded = np.percentile(motion.foot_force, [5, 95], axis=0)
-        share = (motion.foot_force - unloaded) / np.maximum(loaded - unloaded, 1.0)
-        return np.clip(3.0 * share - 0.3, floor, 1.0)
-    depth = -np.einsum("nfi,ni->nf", foot_position_in_trunk(robot, motion.joint_position), rotation[:, 2, :])
-    return np.clip(1.0 - (depth.max(axis=1, keepdims=True) - depth) / 0.03, floor, 1.0)
+        by_force = 3.0 * (motion.foot_force - unloaded) / np.maximum(loaded - unloaded, 1.0) - 0.3
+        likelihood = np.where(loaded - unloaded > _LIVE_FOOT_FORCE_COUNTS, by_force, likelihood)
+    return np.clip(likelihood, _SMALLEST_LIKELIHOOD, 1.0)
 
 
 def _confidence(deviation: np.ndarray, settings: VelocitySettings) -> np.ndarray:
