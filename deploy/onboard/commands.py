@@ -95,7 +95,10 @@ class ScriptedCommands:
                 f"{str(path)!r}, which is no file",
                 f"Name a YAML file, or give all of {_names(terms)}.",
             )
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        try:
+            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise CommandError(f"YAML in {path}", str(error), "Correct the file.") from None
         segments = document.get("segments") if isinstance(document, dict) else None
         if not isinstance(segments, list) or not segments or not all(isinstance(entry, dict) for entry in segments):
             raise CommandError(
