@@ -80,6 +80,8 @@ class TwinBody:
         self._sensors = SensorSuite(condition, self.robot)
         self._feet = tuple(self.model.geom(f"{name}_foot").id for name in self.robot.foot_names)
         self._bind_views()
+        self.power_ups = 0
+        """How often it was reset, the first time included: each forgets the command that acted."""
         self.reset(seed)
 
     def _bind_views(self) -> None:
@@ -103,6 +105,7 @@ class TwinBody:
         self._step_count = 0
         self._ticks = 0
         self._helpless_ticks = 0
+        self.power_ups += 1
         self._next_push_tick = self._draw_push_tick()
         self.rescues = 0
         self._sensors.reset(self._random)

@@ -11,11 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Deque, Optional, Tuple, Type, Union
 
-from deploy.onboard.packet_layout import WireError
-from deploy.onboard.wire import decode_low_cmd, encode_low_state
 from robot_configs.errors import Go1Error
 from robot_configs.twin_conditions import load_condition
 from sim.twin.body import TwinBody
+from sim.twin.transport import TwinTransport
 
 Address = Tuple[str, int]
 Datagram = Tuple[bytes, Address]
@@ -49,7 +48,7 @@ class TwinServer:
         """
         self.body = body
         self.lockstep = lockstep
-        self.refused: Counter[str] = Counter()
+        self._wire = TwinTransport(body)
         self.repeated = 0
         """Copies of a packet that did not step (lockstep)."""
         self.late_ticks = 0
@@ -69,6 +68,11 @@ class TwinServer:
                 str(error),
                 "Stop the other twin, or choose another --port or a --host of this machine.",
             ) from error
+
+    @property
+    def refused(self) -> Counter[str]:
+        """Packets that were no acceptable LowCmd, by the name of the error."""
+        return self._wire.refused
 
     @property
     def address(self) -> Address:
@@ -103,9 +107,9 @@ class TwinServer:
         deadline_s = time.monotonic()
         while not self._finished(duration_s):
             for packet, client in self._arrived():
-                if self._accept(packet):
+                if self._wire.accept(packet):
                     self._client = client
-            state = encode_low_state(self.body.step())
+            state = self._wire.receive(0.0)
             if self._client is not None:
                 self._answer(state, self._client)
             deadline_s += period_s
@@ -125,9 +129,9 @@ class TwinServer:
                 waiting.extend(self._arrived())
                 continue
             packet, client = waiting.popleft()
-            if not self._accept(packet):
+            if not self._wire.accept(packet):
                 continue
-            state = encode_low_state(self.body.step())
+            state = self._wire.receive(0.0)
             waiting.extend(self._arrived())
             fresh = [datagram for datagram in waiting if datagram != (packet, client)]
             self.repeated += len(waiting) - len(fresh)
@@ -143,15 +147,6 @@ class TwinServer:
             except BlockingIOError:
                 break
         return tuple(packets)
-
-    def _accept(self, packet: bytes) -> bool:
-        """Hand a packet to the motors; False if it was not a valid LowCmd."""
-        try:
-            self.body.accept(decode_low_cmd(packet))
-        except WireError as error:
-            self.refused[type(error).__name__] += 1
-            return False
-        return True
 
     def _answer(self, state: bytes, client: Address) -> None:
         try:

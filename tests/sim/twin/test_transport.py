@@ -81,6 +81,22 @@ def test_a_number_that_is_not_finite_is_refused_behind_a_valid_checksum(
     assert transport.refused == {"MotorCommandError": 1}
 
 
+def test_the_same_packet_acts_again_after_a_reset_or_another_packet(quiet: TwinCondition, robot: RobotModel) -> None:
+    transport = TwinTransport(TwinBody(quiet, seed=0))
+    hold, damp = encode_low_cmd(_command(robot)), encode_low_cmd(JointCommand.damp(robot))
+
+    def torque_after(packet: bytes) -> float:
+        assert transport.accept(packet)
+        transport.receive(0.0)
+        return float(np.abs(transport.body.truth.joint_torque).max())
+
+    assert torque_after(hold) > 3.0
+    transport.body.reset(0)
+    assert torque_after(hold) > 3.0
+    assert torque_after(damp) < 3.0
+    assert torque_after(hold) > 3.0
+
+
 def test_a_closed_transport_says_so(quiet: TwinCondition) -> None:
     transport = TwinTransport(TwinBody(quiet, seed=0))
     transport.close()
