@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ROBOT_PYTHON ?= python3.8
+ROBOT_BIN := build/robot/bin
 INSTALLED := $(VENV)/installed
 CHECKED := go1.py setup.py robot_configs policy offline_data deploy sim tests
 
@@ -13,10 +15,10 @@ export MKL_NUM_THREADS := 1
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow check format clean
+.PHONY: help venv demo test test-slow test-robot check format clean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(INSTALLED) ## Make .venv and install the pinned dependencies into it
 
@@ -38,6 +40,16 @@ test: venv ## Run the tests that take seconds
 
 test-slow: venv ## Run the tests that take longer
 	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+
+test-robot: venv $(ROBOT_BIN)/installed ## Run the robot's commands on the robot's Python 3.8 and packages (needs python3.8)
+	GO1_ROBOT_PYTHON=$(ROBOT_BIN)/python $(BIN)/python -m pytest -k robot tests/test_cli.py tests/test_onboard_imports.py
+
+# Another NumPy promotes integers by other rules and another onnxruntime reads other graphs: only these show it.
+$(ROBOT_BIN)/installed: setup.py constraints.txt
+	$(ROBOT_PYTHON) -m venv --clear build/robot
+	$(ROBOT_BIN)/python -m pip install --quiet --constraint constraints.txt '.[onboard]'
+	$(ROBOT_BIN)/python -m pip uninstall --quiet --yes go1-sim-to-real
+	touch $@
 
 check: venv ## Check formatting, lint and types
 	$(BIN)/ruff format --check $(CHECKED)
