@@ -121,13 +121,14 @@ class EpisodeSchedule:
     """
 
     def __init__(self, settings: SessionSettings, link_hz: int, ticks_per_step: int) -> None:
-        def whole_steps(duration_s: float) -> int:
-            return max(1, round(duration_s * link_hz / ticks_per_step)) * ticks_per_step
+        def steps(duration_s: float) -> int:
+            return max(1, round(duration_s * link_hz / ticks_per_step))
 
         self._settings = settings
-        self._episode_ticks = whole_steps(settings.episode_s)
-        self._walk_ticks = None if settings.walk_s is None else whole_steps(settings.walk_s)
-        self._walked_ticks = 0
+        self._ticks_per_step = ticks_per_step
+        self._episode_steps = steps(settings.episode_s)
+        self._walk_steps = None if settings.walk_s is None else steps(settings.walk_s)
+        self._walked_steps = 0
         self._episodes_begun = 0
         self._failed_stands = 0
         self._fault_s = 0.0
@@ -151,7 +152,7 @@ class EpisodeSchedule:
     def on_fault(self, reasons: int, view: TickView) -> None:
         """See `Schedule.on_fault`."""
         if view.mode is Mode.WALK:
-            self._walked_ticks += view.ticks_in_mode + 1
+            self._count_walk(view.ticks_in_mode + 1)
         elif view.mode is not Mode.SIT:
             self._failed_stands += 1
         self._fault_s, self._still_since_s = view.time_s, None
@@ -166,7 +167,11 @@ class EpisodeSchedule:
     @property
     def _plan_complete(self) -> bool:
         enough_episodes = self._settings.episodes is not None and self._episodes_begun >= self._settings.episodes
-        return enough_episodes or (self._walk_ticks is not None and self._walked_ticks >= self._walk_ticks)
+        return enough_episodes or (self._walk_steps is not None and self._walked_steps >= self._walk_steps)
+
+    def _count_walk(self, ticks: int) -> None:
+        """A step counts as soon as its first tick has been carried out."""
+        self._walked_steps += -(-ticks // self._ticks_per_step)
 
     def _leave_rest(self, view: TickView) -> Optional[Change]:
         if self._plan_complete or self.stop_reason:
@@ -189,16 +194,16 @@ class EpisodeSchedule:
     def _end_walk(self, view: TickView) -> Optional[Change]:
         asked = requested_mode(view.keys)
         if asked in (Mode.STAND, Mode.SIT, Mode.DAMP):
-            self._walked_ticks += view.ticks_in_mode
+            self._count_walk(view.ticks_in_mode)
             self.stop_reason = f"the remote asked for {asked.name}"
             # A session that a person has taken over ends on the ground, whichever way they chose.
             return Change(Mode.DAMP if asked is Mode.DAMP else Mode.SIT, Ending.INTERVENTION, self.stop_reason)
-        planned = self._episode_ticks
-        if self._walk_ticks is not None:
-            planned = min(planned, self._walk_ticks - self._walked_ticks)
-        if view.ticks_in_mode < planned:
+        planned = self._episode_steps
+        if self._walk_steps is not None:
+            planned = min(planned, self._walk_steps - self._walked_steps)
+        if view.ticks_in_mode < planned * self._ticks_per_step:
             return None
-        self._walked_ticks += view.ticks_in_mode
+        self._count_walk(view.ticks_in_mode)
         return Change(Mode.SIT if self._plan_complete else Mode.STAND, Ending.TRUNCATED, "planned time over")
 
     def _recover(self, view: TickView) -> Optional[Change]:
