@@ -3,7 +3,8 @@
     observation, physical state, action, past frames -> change of the physical state, reward, probability of a fall
 
 It never predicts an observation: the next one is assembled from the predicted physical state by the policy graph, so
-that clock, last action, history and command are exact. All members are one batch of matrices (E, in, out).
+that clock, last action, history and command are exact. All members are one batch of matrices (E, in, out) and share one
+ridge regression: they learn only what a line leaves unexplained, for which a few thousand steps go a long way.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from policy.transitions import Transitions, split_by_episode
+from policy.uni_o4.ridge import Ridge, column_spread, fit_ridge
 from policy.uni_o4.settings import Progress, no_progress, require
 
 # ---- Hyper-parameters ------------------------------------------------------------------------------------------------
@@ -81,12 +83,13 @@ class MemberLinear(nn.Module):
 
 
 class DynamicsEnsemble(nn.Module):
-    """Members over standardised inputs and targets; the statistics are buffers and travel with the weights."""
+    """A line and, over it, the members; line and standardisation are buffers and travel with the weights."""
 
     input_mean: Tensor
     input_std: Tensor
-    target_mean: Tensor
-    target_std: Tensor
+    line_weight: Tensor
+    line_bias: Tensor
+    residual_std: Tensor
 
     def __init__(
         self, input_dim: int, physical_dim: int, members: int, hidden_dims: tuple[int, ...], generator: torch.Generator
@@ -101,11 +104,20 @@ class DynamicsEnsemble(nn.Module):
         )
         self.register_buffer("input_mean", torch.zeros(input_dim))
         self.register_buffer("input_std", torch.ones(input_dim))
-        self.register_buffer("target_mean", torch.zeros(self.target_dim))
-        self.register_buffer("target_std", torch.ones(self.target_dim))
+        self.register_buffer("line_weight", torch.zeros(input_dim, self.target_dim))
+        self.register_buffer("line_bias", torch.zeros(self.target_dim))
+        self.register_buffer("residual_std", torch.ones(self.target_dim))
+
+    @property
+    def line(self) -> Ridge:
+        """Raw features (N, F) -> change of the physical state and reward (N, P + 1), the members' common part."""
+        return Ridge(self.input_mean, self.input_std, self.line_weight, self.line_bias)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Raw features (E, N, F) or (N, F) -> standardised mean and log-variance (E, N, P + 1), fall logit (E, N)."""
+        """What each member adds to the line, in units of what the line leaves.
+
+        Raw features (E, N, F) or (N, F) -> mean and log-variance (E, N, P + 1), fall logit (E, N).
+        """
         value = (features - self.input_mean) / self.input_std
         value = value.expand(self.members, *value.shape[-2:])
         for layer in self.layers[:-1]:
@@ -120,11 +132,11 @@ class DynamicsEnsemble(nn.Module):
     def predict(self, features: Tensor, physical: Tensor) -> DynamicsPrediction:
         """In physical units; features (E, N, F) or (N, F), physical (E, N, P) or (N, P)."""
         mean, log_variance, fall_logit = self(features)
-        mean = mean * self.target_std + self.target_mean
-        std = (0.5 * log_variance).exp() * self.target_std
-        next_physical = physical + mean[..., : self.physical_dim]
+        outcome = self.line(features) + mean * self.residual_std
+        std = (0.5 * log_variance).exp() * self.residual_std
+        next_physical = physical + outcome[..., : self.physical_dim]
         return DynamicsPrediction(
-            torch.cat([next_physical, mean[..., self.physical_dim :]], dim=-1), std, fall_logit.sigmoid()
+            torch.cat([next_physical, outcome[..., self.physical_dim :]], dim=-1), std, fall_logit.sigmoid()
         )
 
     def keep(self, members: Tensor) -> DynamicsEnsemble:
@@ -167,7 +179,7 @@ class DynamicsFit:
 
     Attributes:
         model: the elites. train_rows, holdout_rows: the split by episode.
-        holdout_error: (E,) standardised mean squared error of every member trained, before selection.
+        holdout_error: (E,) squared error of every member trained, before selection, relative to the line's.
         curve: held-out error a epoch, mean over members.
     """
 
@@ -181,7 +193,7 @@ class DynamicsFit:
 def member_loss(
     model: DynamicsEnsemble, features: Tensor, target: Tensor, fell: Tensor, settings: DynamicsSettings
 ) -> Tensor:
-    """Sum of the members' losses; features (E, B, F), standardised target (E, B, P + 1), fell (E, B) in {0, 1}."""
+    """Sum of the members' losses; features (E, B, F), standardised residual (E, B, P + 1), fell (E, B) in {0, 1}."""
     mean, log_variance, fall_logit = model(features)
 
     # Gaussian negative log-likelihood, each error weighed by var^beta so that hard outputs keep their gradient:
@@ -210,8 +222,8 @@ def fit_dynamics(
     train_rows, holdout_rows = split_by_episode(transitions, settings.holdout_fraction, generator)
 
     model = DynamicsEnsemble(features.shape[1], change.shape[1], settings.members, settings.hidden_dims, generator)
-    _standardise(model, features[train_rows], target[train_rows])
-    target = (target - model.target_mean) / model.target_std
+    _fit_line(model, features[train_rows], target[train_rows])
+    target = (target - model.line(features)) / model.residual_std
 
     steps_an_epoch = max(1, len(train_rows) // settings.batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
@@ -262,17 +274,18 @@ class _BestMembers:
         return self._model
 
 
-def _standardise(model: DynamicsEnsemble, features: Tensor, target: Tensor) -> None:
-    # A column that never changes in the log carries nothing and must not be blown up: its spread counts as one.
-    for name, value in (("input", features), ("target", target)):
-        spread = value.std(0, unbiased=False)
-        getattr(model, f"{name}_mean").copy_(value.mean(0))
-        getattr(model, f"{name}_std").copy_(torch.where(spread > 1e-6, spread, torch.ones_like(spread)))
+def _fit_line(model: DynamicsEnsemble, features: Tensor, target: Tensor) -> None:
+    line = fit_ridge(features, target)
+    model.input_mean.copy_(line.input_mean)
+    model.input_std.copy_(line.input_std)
+    model.line_weight.copy_(line.weight)
+    model.line_bias.copy_(line.bias)
+    model.residual_std.copy_(column_spread(target - line(features)))
 
 
 @torch.no_grad()
 def _holdout_error(model: DynamicsEnsemble, features: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error of each member's mean (E,), in standardised units."""
+    """Mean squared error of each member (E,), as a share of what the line leaves on the training episodes."""
     total = torch.zeros(model.members)
     for part, wanted in zip(features.split(4096), target.split(4096), strict=True):
         mean, _, _ = model(part)

@@ -16,8 +16,6 @@ from policy.transitions import Transitions
 from policy.uni_o4.dynamics import DynamicsFit, dynamics_features
 from policy.uni_o4.ensemble_rollouts import Observer, advance_past
 
-RIDGE_PENALTY = 1e-3  # of standardised inputs, per row: enough for collinear columns, too little to bias
-
 StepModel = Callable[[Tensor, Tensor], Tensor]
 """Features (N, F) and physical state (N, P) -> mean of next physical state and reward (N, P + 1)."""
 
@@ -54,7 +52,10 @@ def report_dynamics(fit: DynamicsFit, transitions: Transitions, observer: Observ
     def ensemble(features: Tensor, physical: Tensor) -> Tensor:
         return fit.model.predict(features, physical).outcome.mean(0)
 
-    linear = _fit_ridge(transitions.select(fit.train_rows))
+    def linear(features: Tensor, physical: Tensor) -> Tensor:
+        outcome = fit.model.line(features)
+        return torch.cat([physical + outcome[:, :-1], outcome[:, -1:]], dim=1)
+
     held = transitions.select(fit.holdout_rows)
     spread = transitions.physical.std(0, unbiased=False).clamp(min=1e-6)
     return DynamicsReport(
@@ -91,23 +92,6 @@ def _r_squared(model: StepModel, held: Transitions, columns: slice) -> float:
     variance = wanted.var(0, unbiased=False)[columns]
     moving = variance > 0.0
     return float((1.0 - error[moving] / variance[moving]).mean()) if bool(moving.any()) else 0.0
-
-
-def _fit_ridge(train: Transitions) -> StepModel:
-    """Ridge regression of change and reward on the same features, in closed form."""
-    features = _features(train).double()
-    mean, spread = features.mean(0), features.std(0, unbiased=False)
-    spread = torch.where(spread > 1e-6, spread, torch.ones_like(spread))
-    target = torch.cat([train.next_physical - train.physical, train.reward[:, None]], dim=1).double()
-    standard = (features - mean) / spread
-    gram = standard.T @ standard + RIDGE_PENALTY * len(train) * torch.eye(standard.shape[1], dtype=torch.float64)
-    weight = torch.linalg.solve(gram, standard.T @ (target - target.mean(0)))
-
-    def predict(features: Tensor, physical: Tensor) -> Tensor:
-        outcome = (((features.double() - mean) / spread) @ weight + target.mean(0)).float()
-        return torch.cat([physical + outcome[:, :-1], outcome[:, -1:]], dim=1)
-
-    return predict
 
 
 def _nothing_changes(features: Tensor, physical: Tensor) -> Tensor:

@@ -39,11 +39,11 @@ class EnsembleSettings:
         ppo: the update. evaluation: how candidates are compared.
     """
 
-    iterations: int = 8
-    branches: int = 4096
+    iterations: int = 10
+    branches: int = 2048
     horizon: int = 20
     kl_budget: float = 0.18
-    budget_states: int = 4096
+    budget_states: int = 2048
     ppo: PpoSettings = PpoSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 

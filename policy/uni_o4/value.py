@@ -142,11 +142,11 @@ def fit_value(
         with torch.no_grad():
             held = explained_variance(value(transitions.observation[holdout_rows]), target[holdout_rows])
         curve.append(held)
-        # The targets lean on V itself, so an early round can look good by chance: only the later half competes.
-        if held > best_score and round_index >= settings.rounds // 2:
+        # The targets lean on V itself, so an early round can look good by chance: the first quarter does not compete.
+        if held > best_score and round_index >= settings.rounds // 4:
             best, best_score = copy.deepcopy(value), held
         progress("value", round_index + 1, settings.rounds, {"explained_variance": held})
-    return ValueFit(best, tuple(curve[settings.rounds // 2 :]))
+    return ValueFit(best, tuple(curve[settings.rounds // 4 :]))
 
 
 def _cold_value(

@@ -103,7 +103,7 @@ def test_the_elites_are_the_members_with_the_least_held_out_error(pendulum_fit):
     target = torch.cat([transitions.next_physical - transitions.physical, transitions.reward[:, None]], dim=1)[rows]
     with torch.no_grad():
         mean, _, _ = fit.model(features)
-    standard = (target - fit.model.target_mean) / fit.model.target_std
+    standard = (target - fit.model.line(features)) / fit.model.residual_std
     error = (mean - standard).square().mean((1, 2))
     torch.testing.assert_close(error, torch.tensor(sorted(fit.holdout_error)[:2]), rtol=1e-3, atol=1e-6)
 
@@ -124,8 +124,8 @@ def test_predictions_are_in_physical_units_and_relative_to_the_state():
     model = DynamicsEnsemble(3, 2, 2, (4,), torch.Generator().manual_seed(0))
     for parameter in model.parameters():
         parameter.data.zero_()
-    model.target_mean.copy_(torch.tensor([1.0, 2.0, 5.0]))
-    model.target_std.copy_(torch.tensor([2.0, 2.0, 2.0]))
+    model.line_bias.copy_(torch.tensor([1.0, 2.0, 5.0]))
+    model.residual_std.copy_(torch.tensor([2.0, 2.0, 2.0]))
     prediction = model.predict(torch.zeros(1, 3), torch.tensor([[10.0, 20.0]]))
     assert prediction.outcome[0, 0].tolist() == [11.0, 22.0, 5.0]
     assert prediction.fall_probability[0].item() == 0.5
