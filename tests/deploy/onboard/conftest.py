@@ -95,7 +95,7 @@ def folded_link(make_state: StateMaker, robot: RobotModel) -> FakeLink:
 
 @pytest.fixture(scope="session")
 def contract(robot: RobotModel) -> PolicyContract:
-    """The smallest contract that is one."""
+    """A small contract that uses every signal."""
     joints = len(robot.joint_names)
     return PolicyContract(
         robot=robot.name,
@@ -114,7 +114,10 @@ def contract(robot: RobotModel) -> PolicyContract:
             CommandTerm("vy", "m/s", -0.8, 0.8),
             CommandTerm("yaw", "rad/s", -1.5, 1.5),
         ),
-        terms=(ObservationTerm("joint_position", (1.0,)), ObservationTerm("command", (1.0,))),
+        terms=tuple(
+            ObservationTerm(name, (1.0,))
+            for name in ("projected_gravity", "angular_velocity", "joint_position", "joint_velocity", "command")
+        ),
         history_length=1,
         gait_clock=None,
         observation_mean=(),

@@ -1,0 +1,209 @@
+"""The runner: what it refuses before anything is sent, what it writes, and a whole session over UDP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mcap.reader import make_reader
+
+from deploy.onboard.clock import VirtualClock
+from deploy.onboard.commands import CommandError
+from deploy.onboard.link import PacketLink
+from deploy.onboard.packet_layout import LOW_CMD
+from deploy.onboard.runner import RunnerError, RunSettings, open_link, run_on_robot, run_session
+from deploy.onboard.schedule import SessionSettings
+from deploy.onboard.vendor_link import VendorLink
+from deploy.onboard.wire import POSITION_STOP, RobotState, decode_low_cmd, encode_low_state
+from offline_data.log_schema import METADATA_NAME, SessionMetadata
+from policy.bundle import Bundle, BundleError, Lineage
+from policy.contract import ContractError, PolicyContract
+from policy.export import export_bundle
+from policy.graph import PolicyGraph
+from policy.networks import GaussianActor
+from robot_configs.robot import RobotModel
+
+STANDING = "vx=0,vy=0,yaw=0"
+SHORT = RunSettings(STANDING, SessionSettings(episode_s=0.1, episodes=1), lockstep=True)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory, contract: PolicyContract, robot: RobotModel) -> Bundle:
+    """A policy with random weights."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    graph = PolicyGraph(contract, GaussianActor(contract.observation_dim, contract.action_dim, (8,), 0.1))
+    lineage = Lineage("pretrain", (), (), "test", 0, "test")
+    return export_bundle(graph, tmp_path_factory.mktemp("bundle") / "a.go1policy", lineage, 3, robot)
+
+
+@pytest.fixture(scope="module")
+def bundle_path(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return next(tmp_path_factory.getbasetemp().glob("bundle*/a.go1policy"))
+
+
+class LockstepRobot:
+    """A weightless robot on the network: each LowCmd gets one LowState, with the servoed joints at their targets."""
+
+    def __init__(self, make_state: Callable[..., RobotState], position: np.ndarray) -> None:
+        self._make_state, self._position = make_state, position.astype(np.float32)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.settimeout(0.1)
+        self.address = "127.0.0.1:{}".format(self._socket.getsockname()[1])
+        self.commands = 0
+        self.last_was_damping = False
+        self.on_command: Callable[[int], None] = lambda number: None
+        self._stopping = False
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while not self._stopping:
+            try:
+                packet, client = self._socket.recvfrom(LOW_CMD.itemsize)
+            except socket.timeout:
+                continue
+            command = decode_low_cmd(packet)
+            self.last_was_damping = bool(np.all(command.position > POSITION_STOP / 2))
+            if not self.last_was_damping and np.all(command.stiffness > 0.0):
+                self._position = command.position
+            state = self._make_state(tick_ms=2 * self.commands, joint_position=self._position)
+            self.commands += 1
+            self.on_command(self.commands)
+            self._socket.sendto(encode_low_state(state), client)
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._thread.join()
+        self._socket.close()
+
+
+@pytest.fixture
+def lockstep_robot(make_state: Any, robot: RobotModel) -> Iterator[LockstepRobot]:
+    server = LockstepRobot(make_state, robot.sit_position)
+    yield server
+    server.stop()
+
+
+def test_a_whole_session_over_udp(
+    lockstep_robot: LockstepRobot, bundle_path: Path, bundle: Bundle, tmp_path: Path
+) -> None:
+    summary = run_on_robot(
+        bundle_path,
+        lockstep_robot.address,
+        STANDING,
+        0.3,
+        tmp_path,
+        lockstep=True,
+        exploration=1.0,
+        seed=5,
+        episode_s=0.2,
+    )
+    assert [(episode.ending, episode.steps) for episode in summary.episodes] == [("truncated", 10), ("truncated", 5)]
+    assert summary.stop_reason == ""
+    assert lockstep_robot.commands == summary.link.packets_sent  # one answer each, none lost, none doubled
+    assert summary.link.packets_received >= lockstep_robot.commands - 1
+    assert lockstep_robot.last_was_damping
+    assert summary.recorder.messages["/policy_tick"] == summary.steps == 15
+    assert Path(summary.recorder.path).parent == tmp_path
+    with open(summary.recorder.path, "rb") as stream:
+        metadata = {record.name: record.metadata for record in make_reader(stream).iter_metadata()}
+    session = SessionMetadata.from_record(metadata[METADATA_NAME])
+    assert PolicyContract.from_json(session.contract_json) == bundle.contract
+    assert session.bundle_sha256 == bundle.sha256
+    settings = json.loads(session.settings_json)
+    assert (settings["exploration"], settings["seed"], settings["session"]["walk_s"]) == (1.0, 5, 0.3)
+
+
+def test_a_signal_ends_the_session_damped(lockstep_robot: LockstepRobot, bundle_path: Path, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    lockstep_robot.on_command = lambda number: os.kill(os.getpid(), signal.SIGTERM) if number == 1200 else None
+    summary = run_on_robot(bundle_path, lockstep_robot.address, STANDING, 60.0, tmp_path, lockstep=True)
+    assert summary.stop_reason == "SIGTERM"
+    assert [episode.ending for episode in summary.episodes] == ["stopped"]
+    assert lockstep_robot.last_was_damping
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_without_a_log_directory_nothing_is_recorded(folded_link: Any, bundle: Bundle, robot: RobotModel) -> None:
+    summary = run_session(bundle, robot, folded_link, VirtualClock(), SHORT)
+    assert summary.recorder.path == ""
+    assert summary.steps == 5
+
+
+def test_with_the_remote_as_source_its_keys_decide(folded_link: Any, bundle: Bundle, robot: RobotModel) -> None:
+    """Nobody presses anything: the robot lies there, damped, until it is told to stop."""
+    settings = replace(SHORT, commands="remote")
+
+    def tamper(number: int, state: RobotState) -> RobotState:
+        if number == 500:
+            os.kill(os.getpid(), signal.SIGINT)
+        return state
+
+    folded_link.tamper = tamper
+    summary = run_session(bundle, robot, folded_link, VirtualClock(), settings)
+    assert (summary.episodes, summary.stop_reason) == ((), "SIGINT")
+    assert all(np.all(command.stiffness == 0.0) for command in folded_link.sent)
+
+
+def test_a_policy_that_computes_something_else_is_refused_before_anything_is_sent(
+    folded_link: Any, bundle: Bundle, robot: RobotModel, tmp_path: Path
+) -> None:
+    golden = dict(bundle.golden)
+    golden["out.joint_target"] = golden["out.joint_target"] + np.float32(0.01)
+    with pytest.raises(BundleError, match="golden"):
+        run_session(replace(bundle, golden=golden), robot, folded_link, VirtualClock(), SHORT, tmp_path)
+    assert folded_link.sent == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_policy_for_another_robot_is_refused_before_anything_is_sent(
+    folded_link: Any, bundle: Bundle, robot: RobotModel
+) -> None:
+    with pytest.raises(ContractError, match="robot"):
+        run_session(bundle, replace(robot, name="another"), folded_link, VirtualClock(), SHORT)
+    assert folded_link.sent == []
+
+
+def test_unusable_commands_are_refused_before_anything_is_sent(
+    folded_link: Any, bundle: Bundle, robot: RobotModel, tmp_path: Path
+) -> None:
+    with pytest.raises(CommandError, match="missing: yaw"):
+        run_session(bundle, robot, folded_link, VirtualClock(), replace(SHORT, commands="vx=0,vy=0"), tmp_path)
+    assert folded_link.sent == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", ":8007", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:x"]
+)
+def test_unusable_addresses_are_refused(robot: RobotModel, address: str) -> None:
+    with pytest.raises(RunnerError, match="HOST:PORT"):
+        open_link(address, "codec", robot)
+
+
+def test_both_sdks_open(robot: RobotModel) -> None:
+    links = open_link("127.0.0.1:8007", "codec", robot), open_link(("127.0.0.1", 8007), "codec", robot)
+    assert all(isinstance(link, PacketLink) for link in links)
+    for link in links:
+        link.close()
+    with pytest.raises(RunnerError, match="vendor"):
+        open_link("127.0.0.1:8007", "other", robot)
+
+
+def test_the_vendors_sdk_opens(robot: RobotModel) -> None:
+    pytest.importorskip("unitree_legged_sdk.robot_interface", reason="the vendor's SDK is not installed")
+    link = open_link("127.0.0.1:8007", "vendor", robot)
+    assert isinstance(link, VendorLink)
+    link.close()
