@@ -163,7 +163,7 @@ def test_a_malformed_script_is_refused(tmp_path: Path, text: str, complaint: str
         ({"ly": float("nan")}, [0.0, 0.0, 0.0, 2.0]),
     ],
 )
-def test_the_sticks(make_state: Any, sticks: dict[str, float], expected: list[float]) -> None:
+def test_the_sticks(make_state: Any, sticks: dict[str, Any], expected: list[float]) -> None:
     source = parse_commands("remote", WITH_GAIT)
     assert source.command(0.0, make_state(remote=encode_remote(**sticks))) == pytest.approx(np.array(expected))
 

@@ -109,7 +109,7 @@ def test_every_field_comes_back(tmp_path: Path, robot: RobotModel, make_state: A
     logged = {topic: rows[0] for topic, rows in read(Path(report.path)).items()}
 
     low_state = logged["/low_state"]
-    for name, value in {
+    expected: dict[str, Any] = {
         "monotonic_ns": 100_002_000_000,
         "orientation_trunk_in_world": state.orientation_trunk_in_world,
         "angular_velocity_trunk_in_trunk": state.angular_velocity_trunk_in_trunk,
@@ -126,7 +126,8 @@ def test_every_field_comes_back(tmp_path: Path, robot: RobotModel, make_state: A
         "imu_temperature": -3,
         "battery_soc": 77,
         "wireless_remote": np.frombuffer(state.remote, np.uint8),
-    }.items():
+    }
+    for name, value in expected.items():
         assert np.array_equal(low_state[name], value), name
 
     low_cmd = logged["/low_cmd"]
