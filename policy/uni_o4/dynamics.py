@@ -110,7 +110,7 @@ class DynamicsEnsemble(nn.Module):
 
     @property
     def line(self) -> Ridge:
-        """Raw features (N, F) -> change of the physical state and reward (N, P + 1), the members' common part."""
+        """Raw features (N, F) -> change of the physical state, and the mean reward, (N, P + 1): the common part."""
         return Ridge(self.input_mean, self.input_std, self.line_weight, self.line_bias)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -278,9 +278,10 @@ def _fit_line(model: DynamicsEnsemble, features: Tensor, target: Tensor) -> None
     line = fit_ridge(features, target)
     model.input_mean.copy_(line.input_mean)
     model.input_std.copy_(line.input_std)
-    model.line_weight.copy_(line.weight)
+    # The reward is a bounded kernel of errors: a line through it extrapolates to commands that it never saw, and fails.
+    model.line_weight[:, :-1].copy_(line.weight[:, :-1])
     model.line_bias.copy_(line.bias)
-    model.residual_std.copy_(column_spread(target - line(features)))
+    model.residual_std.copy_(column_spread(target - model.line(features)))
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from torch import Tensor
 from policy.transitions import Transitions
 from policy.uni_o4.dynamics import DynamicsFit, dynamics_features
 from policy.uni_o4.ensemble_rollouts import Observer, advance_past
+from policy.uni_o4.ridge import fit_ridge
 
 StepModel = Callable[[Tensor, Tensor], Tensor]
 """Features (N, F) and physical state (N, P) -> mean of next physical state and reward (N, P + 1)."""
@@ -52,8 +53,12 @@ def report_dynamics(fit: DynamicsFit, transitions: Transitions, observer: Observ
     def ensemble(features: Tensor, physical: Tensor) -> Tensor:
         return fit.model.predict(features, physical).outcome.mean(0)
 
+    train = transitions.select(fit.train_rows)
+    change = torch.cat([train.next_physical - train.physical, train.reward[:, None]], dim=1)
+    line = fit_ridge(_features(train), change)
+
     def linear(features: Tensor, physical: Tensor) -> Tensor:
-        outcome = fit.model.line(features)
+        outcome = line(features)
         return torch.cat([physical + outcome[:, :-1], outcome[:, -1:]], dim=1)
 
     held = transitions.select(fit.holdout_rows)
