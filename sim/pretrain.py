@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import time
 from dataclasses import asdict, dataclass, field
@@ -16,7 +17,6 @@ from typing import Any, Callable, Mapping, Optional
 import torch
 from rsl_rl.runners import OnPolicyRunner
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from policy.graph import PolicyGraph
 from policy.networks import GaussianActor
@@ -37,6 +37,8 @@ class PretrainSettings:
         steps_per_iteration: control steps each robot takes between two updates.
         actor_hidden, critic_hidden: widths of the hidden layers.
         initial_std: of the actions, before learning.
+        deployed_std: mean std of the actions in the bundle. Simulation explores more boldly than a robot should; the mean action,
+            which is what walks, does not depend on it.
         threads: torch threads; the engine uses every core on its own.
     """
 
@@ -45,6 +47,7 @@ class PretrainSettings:
     actor_hidden: tuple[int, ...] = (128, 128)
     critic_hidden: tuple[int, ...] = (256, 128)
     initial_std: float = 0.8
+    deployed_std: float = 0.2
     entropy_weight: float = 0.008
     learning_rate: float = 1e-3
     desired_kl: float = 0.01
@@ -75,13 +78,15 @@ def pretrain(settings: PretrainSettings, out: Path, progress: Optional[Progress]
     task = VelocityTask(settings.task, robot, graph, MujocoEngine(robot, settings.task.num_envs))
     runner = _Runner(task, settings, out, progress)
     runner.learn(settings.iterations, init_at_random_ep_len=True)
-    copy_actor(runner.alg.actor, graph.actor)
+    _copy_weights(runner.alg.actor.state_dict(), graph.actor)
+    return with_deployed_std(graph, settings.deployed_std)
+
+
+def with_deployed_std(graph: PolicyGraph, deployed_std: float) -> PolicyGraph:
+    """The same policy with its standard deviations scaled to the given mean."""
+    with torch.no_grad():
+        graph.actor.log_std += math.log(deployed_std / float(graph.actor.std().mean()))
     return graph
-
-
-def copy_actor(source: nn.Module, target: GaussianActor) -> None:
-    """Weights of rsl_rl's actor into the project's own: the same layers under other names."""
-    _copy_weights(source.state_dict(), target)
 
 
 def _copy_weights(source: Mapping[str, torch.Tensor], target: GaussianActor) -> None:
@@ -97,7 +102,7 @@ def policy_from_checkpoint(path: Path, settings: PretrainSettings) -> PolicyGrap
     contract = velocity_contract(load_robot())
     actor = GaussianActor(contract.observation_dim, contract.action_dim, settings.actor_hidden, settings.initial_std)
     _copy_weights(weights, actor)
-    return PolicyGraph(contract, actor)
+    return with_deployed_std(PolicyGraph(contract, actor), settings.deployed_std)
 
 
 class _Runner(OnPolicyRunner):

@@ -298,7 +298,7 @@ def decode_low_state(packet: bytes) -> RobotState:
         foot_force=record["foot_force"].copy(),
         battery_soc_percent=int(battery["soc"]),
         battery_current_ma=int(battery["current"]),
-        battery_cell_mv=battery["cells"] * np.int16(CELL_QUANTUM_MV),
+        battery_cell_mv=battery["cells"].astype(np.int16) * np.int16(CELL_QUANTUM_MV),
         remote=record["remote"].tobytes(),
     )
 
