@@ -31,7 +31,7 @@ class ValueSettings:
         holdout_fraction: share of the episodes held out; the round that explains most of their returns is kept.
     """
 
-    hidden_dims: tuple[int, ...] = (256, 256)
+    hidden_dims: tuple[int, ...] = (128, 128)
     discount: float = 0.99
     trace_decay: float = 0.95
     rounds: int = 20
@@ -125,8 +125,8 @@ def fit_value(
     updates = max(1, len(train_rows) // settings.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.rounds * updates)
     best, best_score, curve = copy.deepcopy(value), -float("inf"), []
+    _, target = value_targets(value, transitions, scale, settings.discount, settings.trace_decay)
     for round_index in range(settings.rounds):
-        _, target = value_targets(value, transitions, scale, settings.discount, settings.trace_decay)
         order = train_rows[torch.randperm(len(train_rows), generator=generator)]
         for update in range(updates):
             rows = order[update * settings.batch_size : (update + 1) * settings.batch_size]
