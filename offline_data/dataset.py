@@ -277,6 +277,11 @@ class Dataset:
     def __contains__(self, name: object) -> bool:
         return name in self._columns
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns that this dataset has."""
+        return tuple(self._columns)
+
     def __len__(self) -> int:
         """Rows, final ones included."""
         return self.episodes[-1].stop
