@@ -44,8 +44,8 @@ class DiskWriter:
         except OSError:
             stream.close()
             raise
-        # Not a daemon: at the end of the program the interpreter waits for the log to be complete.
-        self._thread = threading.Thread(target=self._run, args=(stream, writer), name="disk_writer")
+        # A daemon: whoever leaves without `close` loses what is still waiting, but the program ends.
+        self._thread = threading.Thread(target=self._run, args=(stream, writer), name="disk_writer", daemon=True)
         self._thread.start()
 
     def put(self, blocks: List[MessageBlock]) -> None:

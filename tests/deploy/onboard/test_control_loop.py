@@ -196,6 +196,16 @@ def test_a_bad_state_ends_the_episode_in_the_same_tick(
     ]
 
 
+@pytest.mark.parametrize("offset", range(10))
+def test_the_policy_never_sees_what_the_gate_refuses(bench: Bench, offset: int) -> None:
+    """Wherever between two policy steps the sensors break."""
+    broken = {"joint_velocity": np.full(12, np.nan, np.float32)}
+    bench.link.tamper = from_tick(IN_WALK + offset, lambda state: replace(state, **broken))
+    bench.loop(episode_s=1.0, episodes=1).run()
+    assert bench.policy.calls
+    assert all(np.all(np.isfinite(signal)) for call in bench.policy.calls for signal in call)
+
+
 def test_a_lost_link_damps_within_the_age_limit(bench: Bench) -> None:
     bench.link.tamper = from_tick(IN_WALK, lambda state: None)
     summary = bench.loop(episode_s=1.0, episodes=1).run()
@@ -410,6 +420,20 @@ def test_a_stall_between_two_policy_steps_makes_the_target_stale(bench: Bench) -
     summary = bench.loop(episode_s=2.0, episodes=1).run()
     assert (summary.episodes[0].ending, summary.episodes[0].reason) == ("stopped", "target_stale")
     assert ends_damped(bench)
+
+
+def test_policy_steps_that_were_missed_are_not_made_up_for(
+    bench: Bench, make_state: Any, contract: PolicyContract, robot: RobotModel
+) -> None:
+    """Frozen for 45 ms as a step begins: the grid of 20 ms goes on from the next tick, without a burst of steps."""
+    rehearsal = Bench(type(bench.link)(make_state, robot.stand_position), bench.policy, contract, robot)
+    rehearsal.loop(episode_s=0.4, episodes=1).run()
+    bench.clock = StallingClock(at_s=rehearsal.notes.steps[5].time_s - 1e-6, stall_s=0.045)
+    summary = bench.loop(episode_s=0.4, episodes=1).run()
+    assert summary.faults == ()
+    assert summary.steps == 19  # of twenty, 5 came late, 6 and 7 were made together
+    intervals = np.diff([step.time_s for step in bench.notes.steps])
+    assert np.sum(intervals < 0.01) == 1
 
 
 def test_observers_see_steps_and_endings(bench: Bench) -> None:

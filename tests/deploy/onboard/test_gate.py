@@ -229,6 +229,16 @@ def test_jumps_of_the_tick(robot: RobotModel, gate: Gate, make_state: Any, tick_
     assert gate.latched == expected
 
 
+def test_after_a_jump_of_the_tick_it_can_be_rearmed(robot: RobotModel, gate: Gate, make_state: Any) -> None:
+    """The controller has restarted and counts from zero: the new count is what it goes by from then on."""
+    for tick, tick_ms in enumerate((1000, 0, 2, 4)):
+        gate.step(make_state(tick_ms=tick_ms), make_target(robot), NOW_S + tick * TICK_S, Mode.WALK)
+    assert gate.latched == Reason.TICK_JUMP
+    assert gate.rearm(NOW_S + 3 * TICK_S) == ()
+    gate.step(make_state(tick_ms=6), make_target(robot), NOW_S + 4 * TICK_S, Mode.STAND)
+    assert gate.latched == 0
+
+
 def test_a_late_packet_is_not_acted_upon(robot: RobotModel, gate: Gate, make_state: Any) -> None:
     tilted = turned(2.0, axis=0)
     gate.step(make_state(tick_ms=1000), make_target(robot), NOW_S, Mode.WALK)
@@ -286,6 +296,17 @@ def test_faults_of_the_target(
     decision = gate.step(make_state(), make_target(robot, **change), NOW_S, Mode.WALK)
     assert gate.latched == expected
     assert is_damping(robot, decision) == bool(expected)
+
+
+@pytest.mark.parametrize("field", ["stiffness", "damping"])
+def test_new_gains_are_checked_even_if_the_others_stay(
+    robot: RobotModel, gate: Gate, make_state: Any, field: str
+) -> None:
+    target = make_target(robot)
+    gate.step(make_state(), target, NOW_S, Mode.WALK)
+    changed = target._replace(**{field: np.full(12, 1000.0)})
+    gate.step(make_state(tick_ms=1002), changed, NOW_S + TICK_S, Mode.WALK)
+    assert gate.latched == Reason.GAINS_OUT_OF_RANGE
 
 
 def test_walking_without_a_target_is_a_fault(robot: RobotModel, gate: Gate, make_state: Any) -> None:
@@ -402,13 +423,14 @@ def test_a_folded_robot_may_leave_the_pose_it_lies_in(robot: RobotModel, gate: G
     assert ask(-2.81, -2.78, 1) == pytest.approx(-2.78)
     assert ask(-2.75, -2.75, 2) == pytest.approx(-2.75)
     assert ask(-2.78, -2.75, 3) == pytest.approx(-2.75)  # the limit has followed the robot inwards
-    assert ask(-2.60, -2.60, 4) == pytest.approx(-2.67)  # 0.08 rad a tick
-    assert ask(-2.60, -2.60, 5) == pytest.approx(-2.60)
-    assert ask(-2.75, -2.60, 6) == pytest.approx(-2.68)
-    assert ask(-2.75, -2.60, 7) == pytest.approx(-2.697)
-    assert ask(-2.75, -2.76, 8) == pytest.approx(-2.697)  # even if it is pushed out again
-    gate.step(replace(state, tick_ms=1018), None, NOW_S + 9 * TICK_S, Mode.DAMP)
-    assert ask(-2.78, -2.78, 10) == pytest.approx(-2.78)  # after damping it is measured anew
+    assert ask(-2.78, -2.77, 4) == pytest.approx(-2.75)  # and stays there if the robot is pushed out again
+    assert ask(-2.60, -2.60, 5) == pytest.approx(-2.67)  # 0.08 rad a tick
+    assert ask(-2.60, -2.60, 6) == pytest.approx(-2.60)
+    assert ask(-2.75, -2.60, 7) == pytest.approx(-2.68)
+    assert ask(-2.75, -2.60, 8) == pytest.approx(-2.697)
+    assert ask(-2.75, -2.76, 9) == pytest.approx(-2.697)
+    gate.step(replace(state, tick_ms=1020), None, NOW_S + 10 * TICK_S, Mode.DAMP)
+    assert ask(-2.78, -2.78, 11) == pytest.approx(-2.78)  # after damping it is measured anew
 
 
 joint_arrays = st.lists(st.floats(-20.0, 20.0, width=32), min_size=12, max_size=12).map(np.array)

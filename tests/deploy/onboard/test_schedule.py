@@ -166,6 +166,15 @@ def test_any_motion_or_fault_restarts_the_wait(view: Any, make_state: Any) -> No
         assert mode_of(schedule.decide(view(Mode.FAULT, time_s=11.903))) is Mode.DAMP
 
 
+def test_every_fall_needs_a_rest_of_its_own(view: Any) -> None:
+    schedule = fallen(view)
+    schedule.decide(view(Mode.FAULT, time_s=11.0))
+    assert mode_of(schedule.decide(view(Mode.FAULT, time_s=11.6))) is Mode.DAMP
+    schedule.on_fault(Reason.TILT, view(Mode.STAND, time_s=12.0))
+    assert schedule.decide(view(Mode.FAULT, time_s=12.1)) is None
+    assert mode_of(schedule.decide(view(Mode.FAULT, time_s=12.7))) is Mode.DAMP
+
+
 def test_it_gives_up_on_a_robot_that_stays_down(view: Any) -> None:
     schedule = fallen(view, rearm_timeout_s=4.0)
     tipped = {"state_faults": int(Reason.TILT)}
