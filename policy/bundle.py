@@ -29,6 +29,7 @@ MAGIC = b"GO1POL\x00\x01"
 MAX_FILE_BYTES = 16 * 2**20
 MINIMUM_GOLDEN_SEQUENCES = 64
 SUFFIX = ".go1policy"
+BUNDLES = Path(__file__).resolve().parent / "bundles"  # the shipped ones
 # Float32 arithmetic of different onnxruntime builds differs in the last digits; actions of a walking robot are of order one.
 GOLDEN_TOLERANCE = 1e-4
 # What every golden step holds; the last one of a sequence also has the observation and the memory.

@@ -1,0 +1,1 @@
+"""Beside the robot: what a person runs on a workstation."""

@@ -1,0 +1,233 @@
+"""Offline refinement: a data set and a policy in, a better policy out, or the same one if nothing better could be shown.
+
+    data set -> transitions -> (cloned behaviour) -> V, transition model -> clipped improvement -> gate -> bundle
+
+Beside the bundle go its trainer state, for `finetune` to start warm, and a JSON report with every curve.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Optional
+
+import torch
+
+from offline_data.dataset import Dataset
+from policy.bundle import Bundle, Lineage, read_bundle, verify_bundle
+from policy.code_version import code_version
+from policy.export import export_bundle, load_graph
+from policy.graph import PolicyGraph
+from policy.networks import GaussianActor, ValueNetwork
+from policy.trainer_state import TrainerState, pack_module, save_trainer_state
+from policy.transitions import Transitions, from_columns
+from policy.uni_o4.cloning import CloningSettings, clone_behavior, with_cloned_behavior
+from policy.uni_o4.critics import CriticSettings, fit_critics
+from policy.uni_o4.dynamics import DynamicsSettings, fit_dynamics
+from policy.uni_o4.dynamics_report import report_dynamics
+from policy.uni_o4.ensemble_rollouts import GraphObserver, ModelWorld, tilt_rule
+from policy.uni_o4.offline import EnsembleSettings, Improvement, improve_in_ensemble
+from policy.uni_o4.published import PublishedSettings, improve_published
+from policy.uni_o4.settings import Progress, no_progress, seeded_generator, settings_record
+from policy.uni_o4.value import RewardScale, ValueSettings, fit_reward_scale, fit_value
+from robot_configs.errors import Go1Error
+from robot_configs.robot import RobotModel, load_robot
+
+Method = Literal["ensemble", "uni_o4"]
+
+_REPORT_HORIZON = 20  # policy steps over which the transition model's open-loop error is reported: 0.4 s
+
+
+class RefineError(Go1Error):
+    """A refinement that was asked for something its data can not give."""
+
+
+@dataclass(frozen=True)
+class RefineSettings:
+    """What a refinement does.
+
+    Attributes:
+        method: `ensemble` is PPO inside the transition model, the default because it measures best; `uni_o4` is the
+            published method: cloned ensemble, IQL critics, AM-Q gate.
+        seed: of the one generator.
+        threads: torch threads.
+    """
+
+    method: Method = "ensemble"
+    seed: int = 0
+    threads: int = 2
+    cloning: CloningSettings = field(default_factory=CloningSettings)
+    value: ValueSettings = field(default_factory=ValueSettings)
+    dynamics: DynamicsSettings = field(default_factory=DynamicsSettings)
+    improvement: EnsembleSettings = field(default_factory=EnsembleSettings)
+    critics: CriticSettings = field(default_factory=CriticSettings)
+    published: PublishedSettings = field(default_factory=PublishedSettings)
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What came out: the bundle, whether it differs from its start, and the figures."""
+
+    bundle: Bundle
+    accepted: bool
+    report: dict[str, Any]
+
+
+def trainer_state_path(bundle: Path) -> Path:
+    """Where a bundle's trainer state lies."""
+    return bundle.with_suffix(".trainer.safetensors")
+
+
+def report_path(bundle: Path) -> Path:
+    """Where the report on a bundle's making lies."""
+    return bundle.with_suffix(".report.json")
+
+
+def refine(
+    dataset: Path,
+    init: Optional[Path],
+    out: Path,
+    settings: RefineSettings = RefineSettings(),
+    progress: Progress = no_progress,
+    command: str = "",
+) -> Refinement:
+    """Refine on a data set, starting from `init` or, without it, from the cloned behaviour.
+
+    Raises:
+        RefineError: the policy given is not under the data's contract.
+        TransitionsError: the data hold no usable episodes.
+    """
+    started = time.monotonic()
+    torch.set_num_threads(settings.threads)
+    generator = seeded_generator(settings.seed)
+    robot, data = load_robot(), Dataset.open(dataset)
+    parent = read_bundle(init) if init is not None else None
+    graph = _start_graph(data, parent, settings)
+    transitions = from_columns(data, graph)
+
+    members: tuple[GaussianActor, ...] = (graph.actor,)
+    if parent is None:
+        clones = clone_behavior(transitions, settings.cloning, generator, progress)
+        members = clones.members
+        graph = PolicyGraph(data.contract, clones.best)
+    transitions = _with_behavior(transitions, graph.actor)
+    scale = fit_reward_scale(transitions, settings.value.discount)
+    dynamics = fit_dynamics(transitions, settings.dynamics, generator, progress)
+    world = ModelWorld(dynamics.model, GraphObserver(graph), tilt_rule(robot.safety.tilt_limit_rad))
+    improvement, value_report = _improve(members, world, transitions, scale, settings, generator, progress)
+
+    report = {
+        "method": settings.method,
+        "dataset": data.sha256,
+        "transitions": len(transitions),
+        "falls": int(transitions.terminated.sum()),
+        "value": value_report,
+        "transition_model": asdict(report_dynamics(dynamics, transitions, world.observer, _REPORT_HORIZON)),
+        "candidates": [_candidate_record(candidate) for candidate in improvement.candidates],
+        "best": improvement.best.name,
+        "accepted": improvement.accepted,
+        "settings": {**asdict(settings), "seed": settings.seed},
+        "wall_s": time.monotonic() - started,
+    }
+    bundle = _seal(out, graph, improvement, parent, data, report, settings, robot, command)
+    _save_trainer_state(out, bundle, improvement.value, scale, settings)
+    report_path(out).write_text(json.dumps(report, indent=1, default=str))
+    return Refinement(bundle, improvement.accepted, report)
+
+
+def _start_graph(data: Dataset, parent: Optional[Bundle], settings: RefineSettings) -> PolicyGraph:
+    if parent is None:
+        contract = data.contract
+        hidden = settings.cloning.hidden_dims
+        return PolicyGraph(contract, GaussianActor(contract.observation_dim, contract.action_dim, hidden, 1.0))
+    if parent.contract != data.contract:
+        raise RefineError(
+            "a policy under the contract of the data set",
+            f"contracts {parent.contract.sha256[:12]} and {data.contract.sha256[:12]}",
+            "Refine the policy that the data were logged with, or leave --init out to start from the cloned behaviour.",
+        )
+    return load_graph(parent)
+
+
+def _with_behavior(transitions: Transitions, actor: GaussianActor) -> Transitions:
+    """The logged behaviour where the log knows it, else the actor's."""
+    return transitions if transitions.behavior_is_known else with_cloned_behavior(transitions, actor)
+
+
+def _improve(
+    members: tuple[GaussianActor, ...],
+    world: ModelWorld,
+    transitions: Transitions,
+    scale: RewardScale,
+    settings: RefineSettings,
+    generator: torch.Generator,
+    progress: Progress,
+) -> tuple[Improvement, dict[str, Any]]:
+    """Improvement by the chosen method, and how well its value explains held-out episodes."""
+    if settings.method == "uni_o4":
+        if len(members) == 1:
+            members = clone_behavior(transitions, settings.cloning, generator, progress).members
+        critics = fit_critics(transitions, scale, settings.critics, generator, progress)
+        published = improve_published(members, critics, world, transitions, settings.published, generator, progress)
+        return published, {}
+    fitted = fit_value(transitions, scale, settings.value, generator, progress=progress)
+    improvement = improve_in_ensemble(
+        members[0], fitted.value, world, transitions, scale, settings.improvement, generator, progress
+    )
+    return improvement, {"explained_variance": fitted.explained_variance, "curve": list(fitted.curve)}
+
+
+def _candidate_record(candidate: Any) -> dict[str, Any]:
+    return {
+        "name": candidate.name,
+        "kl": candidate.kl,
+        "score": candidate.score.mean,
+        "gain": candidate.gain.mean,
+        "gain_interval": [candidate.gain.lower, candidate.gain.upper],
+    }
+
+
+def _seal(
+    out: Path,
+    graph: PolicyGraph,
+    improvement: Improvement,
+    parent: Optional[Bundle],
+    data: Dataset,
+    report: dict[str, Any],
+    settings: RefineSettings,
+    robot: RobotModel,
+    command: str,
+) -> Bundle:
+    best = improvement.best
+    notes = (
+        f"method {settings.method}, best candidate: {best.name}",
+        f"kl from the logged behaviour {best.kl:.3f}",
+        f"predicted gain {best.gain.mean:.3f} [{best.gain.lower:.3f}, {best.gain.upper:.3f}]",
+    )
+    lineage = Lineage(
+        stage="refine",
+        parents=(parent.sha256,) if parent is not None else (),
+        data=(data.sha256,),
+        code_version=code_version(),
+        seed=settings.seed,
+        command=command,
+        notes=notes,
+    )
+    version = parent.version + 1 if parent is not None else 1
+    bundle = export_bundle(PolicyGraph(graph.contract, best.actor), out, lineage, version, robot)
+    verify_bundle(bundle, robot)
+    return bundle
+
+
+def _save_trainer_state(
+    out: Path, bundle: Bundle, value: ValueNetwork, scale: RewardScale, settings: RefineSettings
+) -> None:
+    record = {
+        "bundle_sha256": bundle.sha256,
+        "reward_scale": scale.factor,
+        "value_hidden_dims": list(value.hidden_dims),
+        "settings": settings_record(settings.value),
+    }
+    save_trainer_state(trainer_state_path(out), TrainerState(pack_module("value", value), record))

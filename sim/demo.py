@@ -1,0 +1,210 @@
+"""The main job, once round: evaluate, log, refine, evaluate, fine-tune, evaluate; on the twin, through the wire.
+
+    shipped bundle ─► evaluate ─► log 40,000 steps ─► ingest ─► refine ─► evaluate ─► fine-tune online ─► evaluate ─► report
+
+A stage whose policy does not measure better than its start on trial episodes of its own is not promoted: the next stage goes on from
+the start. The figures in the summary come from other episodes than the trials, the same ones for all stages.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from deploy.host.finetune import FinetuneSettings, finetune
+from deploy.host.refine import RefineSettings, refine
+from offline_data.ingest import ingest
+from policy.bundle import BUNDLES, read_bundle, verify_bundle
+from robot_configs.robot import load_robot
+from sim.collect import CollectSettings, collect_on_twin
+from sim.evaluate import Evaluation, evaluate_bundle, paired_difference
+from sim.report import write_report
+
+STAGES = ("pretrained", "offline", "online")
+SHIPPED_BUNDLE = BUNDLES / "go1_velocity.go1policy"
+_TRIAL_SEED_OFFSET = 500_000  # trial episodes are never those of the figures
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """Sizes of the demo.
+
+    Attributes:
+        condition: twin condition. log_steps, online_steps: policy steps logged for the two learning stages.
+        episodes: evaluation episodes a stage, of `episode_s` seconds. trials: episodes in which start and result of a stage compete
+            before promotion. workers: twins side by side.
+    """
+
+    condition: str = "mattress"
+    seed: int = 1
+    log_steps: int = 40_000
+    online_steps: int = 20_000
+    online_rounds: int = 2
+    episodes: int = 20
+    episode_s: float = 10.0
+    trials: int = 10
+    workers: int = 2
+    refine: RefineSettings = field(default_factory=RefineSettings)
+    collect: CollectSettings = field(default_factory=CollectSettings)
+
+
+class _Bars:
+    """Progress bars, one a task."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, Any] = {}
+
+    def show(self, name: str, done: int, total: int) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=total)
+        self._progress.update(self._tasks[name], completed=done, total=total)
+
+    def learning(self, prefix: str) -> Any:
+        """A progress callback for the learner."""
+        return lambda stage, done, total, figures: self.show(f"{prefix}: {stage}", done, total)
+
+
+class Demo:
+    """One run of the demo in the folder `out`."""
+
+    def __init__(self, out: Path, settings: DemoSettings, bars: _Bars) -> None:
+        self.out, self.settings, self.bars = out, settings, bars
+        self.summary: dict[str, Any] = {"settings": asdict(settings)}
+        self._evaluations: dict[str, Evaluation] = {}
+
+    def run(self) -> dict[str, Any]:
+        """All stages, one after the other; returns the summary."""
+        robot = load_robot()
+        verify_bundle(read_bundle(SHIPPED_BUNDLE), robot)
+        self._measure("pretrained", SHIPPED_BUNDLE, 0, time.monotonic())
+        promoted = self._offline(SHIPPED_BUNDLE)
+        promoted = self._online(promoted)
+        self.summary["promoted_bundle"] = str(promoted)
+        self.summary["differences"] = {
+            f"{after}_minus_{before}": paired_difference(self._evaluations[before], self._evaluations[after])
+            for before, after in (("pretrained", "offline"), ("offline", "online"), ("pretrained", "online"))
+        }
+        self.summary["wall_s"] = sum(self.summary[stage]["wall_s"] for stage in STAGES)
+        return self.summary
+
+    def _offline(self, start: Path) -> Path:
+        settings, began = self.settings, time.monotonic()
+        self.bars.show("offline: log on the twin", 0, 1)
+        collect_on_twin(start, settings.condition, settings.log_steps, self.out / "logs", settings.seed, settings.collect)
+        self.bars.show("offline: log on the twin", 1, 1)
+        report = ingest(self.out / "logs", self.out / "dataset")
+        result = refine(
+            self.out / "dataset",
+            start,
+            self.out / "offline.go1policy",
+            replace(settings.refine, seed=settings.seed),
+            self.bars.learning("offline"),
+            command=f"go1 demo --seed {settings.seed}",
+        )
+        self.summary["dataset"] = report.info
+        self.summary["refine"] = {key: result.report[key] for key in ("candidates", "best", "value", "transition_model")}
+        return self._judge("offline", start, self.out / "offline.go1policy", settings.log_steps, began)
+
+    def _online(self, start: Path) -> Path:
+        settings, began = self.settings, time.monotonic()
+
+        def collect(bundle: Path, steps: int, log_dir: Path, seed: int) -> None:
+            self.bars.show(f"online: log {log_dir.parent.name}", 0, 1)
+            collect_on_twin(bundle, settings.condition, steps, log_dir, seed, settings.collect)
+            self.bars.show(f"online: log {log_dir.parent.name}", 1, 1)
+
+        result = finetune(
+            start,
+            collect,
+            self.out / "online",
+            FinetuneSettings(
+                steps=settings.online_steps,
+                rounds=settings.online_rounds,
+                earlier_data=(self.out / "dataset",),
+                seed=settings.seed + 1000,
+            ),
+            self.bars.learning("online"),
+            command=f"go1 demo --seed {settings.seed}",
+        )
+        self.summary["finetune"] = list(result.rounds)
+        return self._judge("online", start, result.bundle, settings.online_steps, began)
+
+    def _judge(self, stage: str, start: Path, candidate: Path, steps: int, began: float) -> Path:
+        """Trial of candidate against start; then the figures, of the candidate as it is, promoted or not."""
+        settings = self.settings
+        trials = []
+        for bundle in (start, candidate):
+            trials.append(
+                evaluate_bundle(
+                    bundle, settings.condition, settings.trials, _TRIAL_SEED_OFFSET + settings.seed, settings.episode_s,
+                    workers=settings.workers, progress=lambda n, m: self.bars.show(f"{stage}: trial", n, m),
+                )
+            )  # fmt: skip
+        trial = paired_difference(*trials)
+        trial_steps = sum(episode.steps for trial_ in trials for episode in trial_.episodes)
+        promoted = candidate if trial["mean"] > 0.0 else start
+        self._measure(stage, candidate, steps + trial_steps, began)
+        self.summary[stage].update(trial=trial, promoted=promoted == candidate, started_from=str(start))
+        return promoted
+
+    def _measure(self, stage: str, bundle: Path, steps_used: int, began: float) -> None:
+        settings = self.settings
+        evaluation = evaluate_bundle(
+            bundle, settings.condition, settings.episodes, settings.seed, settings.episode_s,
+            workers=settings.workers, progress=lambda n, m: self.bars.show(f"{stage}: evaluate", n, m),
+        )  # fmt: skip
+        self._evaluations[stage] = evaluation
+        self.summary[stage] = {
+            **evaluation.to_dict(),
+            "bundle": str(bundle),
+            "steps_used": steps_used,
+            "wall_s": time.monotonic() - began,
+        }
+
+
+def run_demo(out: Path, seed: int = 1, settings: DemoSettings = DemoSettings()) -> dict[str, Any]:
+    """Run the demo afresh in `out`, print its table, write summary.json and report.html there."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    console = Console()
+    columns = (TextColumn("{task.description:<34}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f}"))
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        summary = Demo(out, replace(settings, seed=seed), _Bars(progress)).run()
+    (out / "summary.json").write_text(json.dumps(summary, indent=1, default=str))
+    write_report(summary, out / "report.html")
+    console.print(_table(summary))
+    for name, difference in summary["differences"].items():
+        low, high = difference["ci95"]
+        console.print(f"{name.replace('_', ' ')}: {difference['mean']:+.1f}  95 % [{low:+.1f}, {high:+.1f}]")
+    console.print(f"in {summary['wall_s'] / 60:.1f} minutes; {out / 'summary.json'}, {out / 'report.html'}")
+    return summary
+
+
+def _table(summary: dict[str, Any]) -> Table:
+    settings = summary["settings"]
+    table = Table(title=f"twin: {settings['condition']}, {settings['episodes']} episodes x {settings['episode_s']:.0f} s")
+    for heading in ("", "return", "95 %", "m/s", "rad/s", "falls/min", "steps", "promoted"):
+        table.add_column(heading, justify="right")
+    for stage in STAGES:
+        row = summary[stage]
+        low, high = row["return_ci95"]
+        table.add_row(
+            stage,
+            f"{row['return_mean']:.0f}",
+            f"[{low:.0f}, {high:.0f}]",
+            f"{row['velocity_error']['linear_m_s']:.3f}",
+            f"{row['velocity_error']['yaw_rad_s']:.3f}",
+            f"{row['falls_per_minute']:.2f}",
+            f"{row['steps_used']:,}",
+            {True: "yes", False: "no"}.get(row.get("promoted"), "-"),  # type: ignore[arg-type]
+        )
+    return table
