@@ -13,7 +13,7 @@ linear and, with equal noise on the three axes, share one scalar gain: Rauch, Tu
 Journal 3(8), 1965).
 
 On soft ground the vertical axis is the weak one: a foot that sinks while it bears looks like a trunk that rises. On the
-twin's mattress that is a bias of 4 to 7 cm/s; the confidence speaks of the horizontal axes.
+twin's mattress that is a bias of 4 to 8 cm/s; the confidence speaks of the horizontal axes.
 
 The contact point lies one foot radius below the foot's centre and moves with the calf, as a ball rolls; leaving the
 rolling out loses about 7 % of the speed.
@@ -40,6 +40,9 @@ _OVERLAP_S = 2.0
 """The log is smoothed in windows side by side; an overlap of several correlation times (0.3 s) hides the seams."""
 
 
+_HORIZONTAL, _SPACE = slice(0, 2), slice(0, 3)
+"""A foot that sinks into soft ground may still tell the horizontal velocity, so that is judged by horizontal residuals
+alone; the vertical one needs feet that are at rest altogether."""
 _STANCE_HEIGHT_M = 0.03
 _LIVE_FOOT_FORCE_COUNTS = 20.0
 """A foot that swings changes its reading by a hundred counts and more; a dead or always loaded one by its noise."""
@@ -54,7 +57,7 @@ class VelocityError(Go1Error):
 class VelocitySettings:
     """Noise model; the defaults were chosen on the twin (nominal, mattress, ice), see tests/offline_data."""
 
-    acceleration_noise: float = 0.1
+    acceleration_noise: float = 0.07
     """Random walk of the velocity that the accelerometer leaves, tilt errors included [m/s per sqrt(s)]."""
     acceleration_noise_without_imu: float = 2.0
     """The same where there is no accelerometer: how fast a walking trunk changes its velocity [m/s per sqrt(s)]."""
@@ -62,7 +65,7 @@ class VelocitySettings:
     """Velocity of the contact point of a standing foot."""
     foot_noise_correlation_s: float = 0.1
     """How long that velocity persists; samples closer together than this do not count fully."""
-    degrees_of_freedom: float = 1.0
+    degrees_of_freedom: float = 0.2
     """Of the Student-t foot noise; small: a contradicting foot loses all weight."""
     iterations: int = 8
     """Rounds of reweighting."""
@@ -125,11 +128,16 @@ def estimate_velocity(robot: RobotModel, motion: Motion, settings: VelocitySetti
     foot_in_trunk = trunk_velocity_by_foot(robot, motion) + imu_from_trunk[:, None]
     foot = np.einsum("nij,nfj->nfi", rotation, foot_in_trunk)
     stance = _stance_likelihood(robot, motion, rotation) * usable[:, None]
-    dead_reckoning = _DeadReckoning(motion, rotation, usable, settings)
-    velocity, variance = _reweighted_smoothing(foot, stance, dead_reckoning, settings)
+    velocity, variance, _ = _reweighted_smoothing(
+        foot, stance, _DeadReckoning(motion, rotation, usable, settings), settings, _HORIZONTAL
+    )
+    in_space, _, bias = _reweighted_smoothing(
+        foot, stance, _DeadReckoning(motion, rotation, usable, settings), settings, _SPACE
+    )
+    velocity[:, 2] = in_space[:, 2]
     in_trunk = np.einsum("nji,nj->ni", rotation, velocity) - imu_from_trunk
     deviation = np.sqrt(variance)
-    return VelocityEstimate(in_trunk, deviation, _confidence(deviation, settings), dead_reckoning.bias)
+    return VelocityEstimate(in_trunk, deviation, _confidence(deviation, settings), bias)
 
 
 def trunk_velocity_by_foot(robot: RobotModel, motion: Motion) -> np.ndarray:
@@ -195,12 +203,16 @@ class _DeadReckoning:
 
 
 def _reweighted_smoothing(
-    foot: np.ndarray, stance: np.ndarray, dead_reckoning: _DeadReckoning, settings: VelocitySettings
-) -> tuple[np.ndarray, np.ndarray]:
-    """Velocity (N, 3) and its variance (N,), world frame, after the rounds of reweighting.
+    foot: np.ndarray,
+    stance: np.ndarray,
+    dead_reckoning: _DeadReckoning,
+    settings: VelocitySettings,
+    judged_axes: slice,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Velocity (N, 3), its variance (N,), both in the world frame, and the bias, after the rounds of reweighting.
 
-    Weight of a foot with squared residual r^2 under a three-dimensional Student-t of n degrees of freedom:
-    (n + 3) / (n + r^2 / sigma^2), here relative to that of r = 0.
+    Weight of a foot with residual r under a Student-t of n degrees of freedom, relative to that of r = 0:
+    n / (n + r^2 / sigma^2), with r taken along `judged_axes`.
     """
     squared_noise = settings.foot_noise_m_s**2
     independent = np.clip(dead_reckoning.interval / settings.foot_noise_correlation_s, 0.0, 1.0)
@@ -212,10 +224,10 @@ def _reweighted_smoothing(
         precision = precision_by_foot.sum(axis=1)
         measured = np.einsum("nf,nfi->ni", precision_by_foot, foot) / np.maximum(precision, 1e-12)[:, None]
         velocity, variance = _smooth_in_windows(measured, precision, dead_reckoning)
-        residual = ((foot - velocity[:, None]) ** 2).sum(axis=-1)
+        residual = ((foot - velocity[:, None])[..., judged_axes] ** 2).sum(axis=-1)
         weight = stance * settings.degrees_of_freedom / (settings.degrees_of_freedom + residual / squared_noise)
         dead_reckoning.learn_bias(velocity)
-    return velocity, variance
+    return velocity, variance, dead_reckoning.bias
 
 
 def _smooth_in_windows(
