@@ -165,6 +165,7 @@ class McapRecorder:
         self._bundle_digest = np.frombuffer(bytes.fromhex(metadata.bundle_sha256), np.uint8)
         self._wall_minus_clock_ns = time.time_ns() - nanoseconds(start_s)
         self._flush_s, self._next_flush_s = flush_s, start_s + flush_s
+        self._newest_s = start_s
         self._states, self._commands = _ChannelBuffer("/low_state"), _ChannelBuffer("/low_cmd")
         self._ticks, self._events = _ChannelBuffer("/policy_tick"), _ChannelBuffer("/event")
         self._buffers = (self._states, self._commands, self._ticks, self._events)
@@ -247,6 +248,7 @@ class McapRecorder:
     def close(self) -> RecorderReport:
         """See `Recorder.close`."""
         if self._report is None:
+            self._note_drops()
             self._hand_over()
             self._disk.close()
             disk = self._disk
@@ -254,6 +256,7 @@ class McapRecorder:
         return self._report
 
     def _begin_row(self, buffer: _ChannelBuffer, time_s: float) -> int:
+        self._newest_s = time_s
         monotonic_ns = nanoseconds(time_s)
         return buffer.begin_row(monotonic_ns, monotonic_ns + self._wall_minus_clock_ns)
 
@@ -261,6 +264,13 @@ class McapRecorder:
         if buffer.used == buffer.capacity or time_s >= self._next_flush_s:
             self._next_flush_s = time_s + self._flush_s
             self._hand_over()
+
+    def _note_drops(self) -> None:
+        """Say in the log itself what is missing from it, if the disk lets us."""
+        lost = [f"{count} of {topic}" for topic, count in self._disk.dropped.items() if count]
+        if lost:
+            text = "lost " + ", ".join(lost)
+            self.event(EventKind.RECORDER_DROPS, Mode.DAMP, self._newest_s, text, NO_EPISODE, Ending.NONE)
 
     def _hand_over(self) -> None:
         _quantize_gains(self._commands)

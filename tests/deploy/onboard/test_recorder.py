@@ -285,7 +285,10 @@ def test_a_stuck_disk_does_not_stop_the_loop(tmp_path: Path, make_state: Any, mo
     report = recorder.close()
     assert report.dropped["/low_state"] >= 5 * 15
     assert report.messages["/low_state"] + report.dropped["/low_state"] == messages + 1
-    sequences = read(Path(report.path))["/low_state"]["sequence"]
+    logged = read(Path(report.path))
+    sequences, event = logged["/low_state"]["sequence"], logged["/event"][0]
+    assert event["kind"] == EventKind.RECORDER_DROPS
+    assert log_schema.decode_text(event["text"]) == f"lost {report.dropped['/low_state']} of /low_state"
     assert len(sequences) == report.messages["/low_state"]
     assert np.diff(sequences.astype(int)).max() > 1  # the gap shows in the log itself
 
