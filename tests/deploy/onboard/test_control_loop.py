@@ -199,7 +199,7 @@ def test_a_bad_state_ends_the_episode_in_the_same_tick(
 @pytest.mark.parametrize("offset", range(10))
 def test_the_policy_never_sees_what_the_gate_refuses(bench: Bench, offset: int) -> None:
     """Wherever between two policy steps the sensors break."""
-    broken = {"joint_velocity": np.full(12, np.nan, np.float32)}
+    broken: dict[str, Any] = {"joint_velocity": np.full(12, np.nan, np.float32)}
     bench.link.tamper = from_tick(IN_WALK + offset, lambda state: replace(state, **broken))
     bench.loop(episode_s=1.0, episodes=1).run()
     assert bench.policy.calls

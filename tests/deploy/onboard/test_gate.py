@@ -304,7 +304,8 @@ def test_new_gains_are_checked_even_if_the_others_stay(
 ) -> None:
     target = make_target(robot)
     gate.step(make_state(), target, NOW_S, Mode.WALK)
-    changed = target._replace(**{field: np.full(12, 1000.0)})
+    changes: dict[str, Any] = {field: np.full(12, 1000.0)}
+    changed = target._replace(**changes)
     gate.step(make_state(tick_ms=1002), changed, NOW_S + TICK_S, Mode.WALK)
     assert gate.latched == Reason.GAINS_OUT_OF_RANGE
 
