@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +24,6 @@ from typing import Any
 
 import numpy as np
 
-from offline_data.log_schema import Ending
 from policy.contract import PolicyContract
 from robot_configs.errors import Go1Error
 from robot_configs.robot import canonical_json
@@ -94,18 +92,6 @@ class Episode:
 
 
 @dataclass(frozen=True)
-class DatasetHeader:
-    """What a dataset is about, known before the first row."""
-
-    contract: PolicyContract
-    robot_sha256: str
-    reward_terms: tuple[str, ...]
-    reward_weights: Mapping[str, float]
-    provenance: Mapping[str, Any]
-    """How the rows were made: importer, estimator settings, what was masked and why. JSON values, no clock times."""
-
-
-@dataclass(frozen=True)
 class DatasetInfo:
     """Counts of a dataset; the four endings count episodes, `masked` counts transitions."""
 
@@ -121,108 +107,6 @@ class DatasetInfo:
     def to_dict(self) -> dict[str, int]:
         """JSON form, as `go1 data info --json` prints it."""
         return asdict(self)
-
-
-class DatasetWriter:
-    """Collects episodes and writes the folder in one go: it appears complete or not at all."""
-
-    def __init__(self, path: Path, header: DatasetHeader) -> None:
-        if path.exists():
-            raise DatasetError(
-                f"no dataset at {path}", "one", "Choose another name, or remove the old one: datasets are not edited."
-            )
-        self.path = path
-        self.header = header
-        self.episodes: list[Episode] = []
-        self._specification = dataset_columns(header.contract, header.reward_terms)
-        self._parts: dict[str, list[np.ndarray]] = {}
-        self._bundles: set[str] = set()
-        self._rows = 0
-
-    def append(self, columns: Mapping[str, np.ndarray], ending: Ending, source: str, bundles: set[str]) -> None:
-        """Adds one episode.
-
-        Args:
-            columns: arrays of n >= 2 equally many rows, the last one final; without `episode`, `final`, `terminated`
-                and `truncated`, which follow from the ending.
-            ending: anything but NONE.
-            source: file the episode came from.
-            bundles: hex digests of the bundles that acted.
-        """
-        if ending is Ending.NONE:
-            raise DatasetError("an episode that ended", "Ending.NONE", "Cut it, and say why it was cut.")
-        rows = len(columns["action"])
-        if rows < 2:
-            raise DatasetError("an episode of at least one step and its final row", f"{rows} rows", "Leave it out.")
-        last_step = np.arange(rows) == rows - 2
-        complete = dict(columns)
-        complete["episode"] = np.full(rows, len(self.episodes))
-        complete["final"] = np.arange(rows) == rows - 1
-        complete["terminated"] = last_step & (ending is Ending.TERMINATED)
-        complete["truncated"] = last_step & (ending is not Ending.TERMINATED)
-        complete["valid"] = np.asarray(complete["valid"], dtype=bool) & ~complete["final"]
-        self._check(complete, rows, source)
-        for name, values in complete.items():
-            self._parts.setdefault(name, []).append(np.ascontiguousarray(values, self._specification[name].dtype))
-        self.episodes.append(Episode(self._rows, self._rows + rows, ending.name.lower(), source))
-        self._bundles |= bundles
-        self._rows += rows
-
-    def _check(self, columns: Mapping[str, np.ndarray], rows: int, source: str) -> None:
-        """Names, shapes and finiteness; every episode of a dataset has the same columns."""
-        required = {name for name, column in self._specification.items() if column.required}
-        expected = set(self._parts) if self._parts else required | (set(columns) & set(self._specification))
-        if set(columns) != expected:
-            raise DatasetError(
-                f"the columns {sorted(expected)} in {source}",
-                f"missing {sorted(expected - set(columns))}, unknown {sorted(set(columns) - expected)}",
-                "Every episode of a dataset has the same columns; import the sources into separate datasets.",
-            )
-        for name, values in columns.items():
-            width = self._specification[name].width
-            shape = (rows, width) if width else (rows,)
-            if np.shape(values) != shape:
-                raise DatasetError(f"{name} of shape {shape}", f"{np.shape(values)} in {source}", "Mend the importer.")
-            if not np.isfinite(values).all():
-                where = int(np.nonzero(~np.isfinite(values).reshape(rows, -1).all(axis=1))[0][0])
-                raise DatasetError(
-                    f"finite values in {name}",
-                    f"NaN or infinity in row {where}, {source}",
-                    "Cut the episode before.",
-                )
-
-    def finish(self) -> Dataset:
-        """Writes the folder and opens it."""
-        if not self.episodes:
-            raise DatasetError("at least one episode", "none", "See the report on the files that were read.")
-        partial = self.path.with_name(self.path.name + ".partial")
-        if partial.exists():  # left by a run that was killed
-            shutil.rmtree(partial)
-        (partial / "columns").mkdir(parents=True)
-        hashes: dict[str, dict[str, Any]] = {}
-        for name, parts in self._parts.items():
-            values = np.concatenate(parts)
-            np.save(_column_path(partial, name), values)
-            hashes[name] = {
-                "dtype": values.dtype.str,
-                "shape": list(values.shape),
-                "sha256": _file_sha256(_column_path(partial, name)),
-            }
-        manifest = {
-            "format_version": FORMAT_VERSION,
-            "contract": json.loads(self.header.contract.to_json()),
-            "bundles": sorted(self._bundles),
-            "robot_sha256": self.header.robot_sha256,
-            "reward_terms": list(self.header.reward_terms),
-            "reward_weights": dict(self.header.reward_weights),
-            "provenance": dict(self.header.provenance),
-            "episodes": [asdict(episode) for episode in self.episodes],
-            "columns": hashes,
-        }
-        manifest["content_sha256"] = _content_sha256(manifest)
-        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-        partial.rename(self.path)
-        return Dataset.open(self.path, verify=False)
 
 
 class Dataset:
@@ -320,7 +204,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         raise DatasetError(
             f"dataset format version {FORMAT_VERSION}", repr(manifest.get("format_version")), "Ingest the logs again."
         )
-    if manifest.get("content_sha256") != _content_sha256(manifest):
+    if manifest.get("content_sha256") != content_sha256(manifest):
         raise DatasetError(
             f"{file} as it was written", "changed content (its hash differs)", "Ingest the logs again; never edit it."
         )
@@ -328,10 +212,10 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _open_column(path: Path, name: str, entry: Mapping[str, Any], verify: bool) -> np.ndarray:
-    file = _column_path(path, name)
+    file = column_path(path, name)
     if not file.is_file():
         raise DatasetError(f"the column file {file}", "none", "Copy the whole folder, or ingest the logs again.")
-    if verify and _file_sha256(file) != entry["sha256"]:
+    if verify and file_sha256(file) != entry["sha256"]:
         raise DatasetError(f"{file} as it was written", "changed bytes", "Copy it anew, or ingest the logs again.")
     try:
         values = np.load(file, mmap_mode="r", allow_pickle=False)
@@ -346,17 +230,19 @@ def _open_column(path: Path, name: str, entry: Mapping[str, Any], verify: bool) 
     return values
 
 
-def _column_path(folder: Path, name: str) -> Path:
+def column_path(folder: Path, name: str) -> Path:
+    """File of a column."""
     return folder / "columns" / f"{name}.npy"
 
 
-def _content_sha256(manifest: Mapping[str, Any]) -> str:
+def content_sha256(manifest: Mapping[str, Any]) -> str:
     """Over everything that the manifest says, the columns' hashes included, and so over the whole dataset."""
     content = {name: value for name, value in manifest.items() if name != "content_sha256"}
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
-def _file_sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):

@@ -20,19 +20,19 @@ from typing import Any
 
 import numpy as np
 
-from offline_data.dataset import Dataset, DatasetHeader, DatasetWriter
+from offline_data.dataset import Dataset
+from offline_data.dataset_writer import DatasetHeader, DatasetWriter
 from offline_data.log_reader import LogFailure
 from offline_data.log_schema import Ending
 from offline_data.reward_columns import reward_columns
 from offline_data.uni_o4_recording import UPRIGHT_GRAVITY_Z, Recording, RecordingError, read_recording
 from offline_data.velocity import (
     Motion,
-    VelocityErrorReport,
     VelocityEstimate,
     VelocitySettings,
     estimate_velocity,
-    velocity_error_report,
 )
+from offline_data.velocity_error import VelocityErrorReport, velocity_error_report
 from policy.contract import PolicyContract
 from policy.presets import walk_these_ways_contract
 from policy.rewards import REWARD_TERMS, RewardWeights

@@ -15,25 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from offline_data.dataset import DatasetHeader, DatasetWriter
+from offline_data.dataset_writer import DatasetHeader, DatasetWriter
 from offline_data.log_reader import Log, LogError, LogFailure, log_paths, read_log
 from offline_data.log_schema import Ending, EventKind, SchemaError
 from offline_data.reward_columns import check_velocity_commands, reward_columns
-from offline_data.velocity import Motion, VelocityEstimate, VelocitySettings, estimate_velocity, rotation_trunk_to_world
+from offline_data.state_timeline import SIGNALS, StateTimeline, ordered_states
+from offline_data.velocity import VelocitySettings, rotation_trunk_to_world
 from policy.contract import ContractError, PolicyContract
 from policy.rewards import REWARD_TERMS, RewardWeights
 from robot_configs.robot import RobotModel, load_robot
 
-_VELOCITY_HZ = 100.0
-"""States are averaged to this rate for the velocity: within 2 mm/s of 500 Hz on the twin, at a fifth of the work."""
 _LATEST_END_STEPS = 3
 """An ending reported later than this after the last tick does not belong to it: ticks are missing in between."""
-_TICK_SIGNALS = (
-    "orientation_trunk_in_world",
-    "angular_velocity_trunk_in_trunk",
-    "joint_position",
-    "joint_velocity",
-)
 _TICK_OUTPUTS = ("noise", "action", "action_mean", "action_std", "log_prob", "joint_target")
 
 
@@ -155,10 +148,10 @@ def _header(contract: PolicyContract, robot: RobotModel, settings: IngestSetting
 def _append_log(writer: DatasetWriter, log: Log, robot: RobotModel, settings: IngestSettings) -> list[str]:
     """Adds a log's episodes; returns notes on what was left out."""
     contract = writer.header.contract
-    states = _ordered_states(log.low_state)
+    states = ordered_states(log.low_state)
     if len(states) == 0:
         return [f"{log.path.name}: {len(log.policy_tick)} policy steps without any /low_state left out"]
-    timeline = _StateTimeline(states, robot, settings.velocity)
+    timeline = StateTimeline(states, robot, settings.velocity)
     notes = []
     for stretch in _stretches(log, contract):
         place = f"{log.path.name}, episode {stretch.episode}"
@@ -176,12 +169,6 @@ def _append_log(writer: DatasetWriter, log: Log, robot: RobotModel, settings: In
         bundles = {bytes(digest).hex() for digest in np.unique(stretch.ticks["bundle_sha256"], axis=0)}
         writer.append(rows, stretch.ending, log.path.name, bundles)
     return notes
-
-
-def _ordered_states(states: np.ndarray) -> np.ndarray:
-    """States by time, repetitions dropped: a foreign recorder may have written two of them in the wrong order."""
-    _, first = np.unique(states["monotonic_ns"], return_index=True)
-    return states[first]
 
 
 @dataclass(frozen=True)
@@ -208,7 +195,7 @@ def _stretches(log: Log, contract: PolicyContract) -> Iterator[_Stretch]:
         rows = ticks[ticks["episode"] == episode]
         rows = rows[np.unique(rows["tick"], return_index=True)[1]]
         end = ends[ends["episode"] == episode]
-        finite = np.logical_and.reduce([_finite(rows[name]) for name in _TICK_SIGNALS + _TICK_OUTPUTS + ("command",)])
+        finite = np.logical_and.reduce([_finite(rows[name]) for name in SIGNALS + _TICK_OUTPUTS + ("command",)])
         last_tick = rows["tick"][-1]
         rows = rows[finite]
         breaks = np.nonzero(np.diff(rows["tick"].astype(np.int64)) != 1)[0] + 1
@@ -242,64 +229,7 @@ def _restart_row(piece: np.ndarray, contract: PolicyContract) -> int:
     return int(np.argmax(at_zero)) if at_zero.any() else len(piece)
 
 
-class _StateTimeline:
-    """The 500 Hz states of a log, with what is looked up in them."""
-
-    def __init__(self, states: np.ndarray, robot: RobotModel, settings: VelocitySettings) -> None:
-        self.states = states
-        self.stamps = states["monotonic_ns"]
-        self._sums = {
-            name: np.concatenate(
-                [np.zeros((1, width)), np.cumsum(np.nan_to_num(states[name]), axis=0, dtype=np.float64)]
-            )
-            for name, width in (("joint_torque", 12), ("foot_force", 4))
-        }
-        self._velocity_time, self._velocity = _estimate(states, robot, settings)
-
-    def mean(self, name: str, boundaries_ns: np.ndarray) -> np.ndarray:
-        """Mean of `name` between consecutive boundaries; NaN where no state lies between them."""
-        at = np.searchsorted(self.stamps, boundaries_ns)
-        count = np.diff(at)[:, None].astype(np.float64)
-        total = np.diff(self._sums[name][at], axis=0)
-        return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-
-    def velocity(self, stamps_ns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Velocity (n, 3) and confidence (n,) at these moments; outside the estimated span the confidence is zero."""
-        seconds = (stamps_ns - self.stamps[0]) * 1e-9
-        axes = [np.interp(seconds, self._velocity_time, axis) for axis in self._velocity.velocity_trunk_in_trunk.T]
-        confidence = np.interp(seconds, self._velocity_time, self._velocity.confidence)
-        margin = 1.0 / _VELOCITY_HZ
-        inside = (seconds >= self._velocity_time[0] - margin) & (seconds <= self._velocity_time[-1] + margin)
-        return np.stack(axes, axis=1), np.where(inside, confidence, 0.0)
-
-    def final_state(self, last_tick_ns: int, step_ns: int, end_ns: int | None) -> np.void | None:
-        """The state one step after the last tick, or the last good one before the episode's end; None without any."""
-        until = last_tick_ns + step_ns
-        if end_ns is not None:
-            until = min(until, max(end_ns, last_tick_ns + 1))
-        candidates = self.states[(self.stamps > last_tick_ns) & (self.stamps <= until)][::-1]
-        for state in candidates:
-            if all(np.isfinite(state[name]).all() for name in _TICK_SIGNALS):
-                return state
-        return None
-
-
-def _estimate(states: np.ndarray, robot: RobotModel, settings: VelocitySettings) -> tuple[np.ndarray, VelocityEstimate]:
-    """The velocity at `_VELOCITY_HZ`, from averages of the states in between (holes stay holes)."""
-    seconds = (states["monotonic_ns"] - states["monotonic_ns"][0]) * 1e-9
-    _, first = np.unique(np.floor(seconds * _VELOCITY_HZ + 1e-6).astype(np.int64), return_index=True)
-    size = np.diff(np.append(first, len(states)))[:, None]
-
-    def averaged(name: str) -> np.ndarray:
-        return np.add.reduceat(states[name].astype(np.float64), first, axis=0) / size
-
-    time_s = np.add.reduceat(seconds, first) / size[:, 0]
-    names = _TICK_SIGNALS + ("specific_force_imu_in_trunk", "foot_force")
-    signals = {name: averaged(name) for name in names}
-    return time_s, estimate_velocity(robot, Motion(time_s=time_s, **signals), settings)
-
-
-def _rows(stretch: _Stretch, timeline: _StateTimeline, contract: PolicyContract) -> dict[str, np.ndarray] | None:
+def _rows(stretch: _Stretch, timeline: StateTimeline, contract: PolicyContract) -> dict[str, np.ndarray] | None:
     """Columns of one episode without the reward; None where too few states were logged to close it."""
     ticks, step_ns = stretch.ticks, round(1e9 / contract.control_hz)
     if len(ticks) == 0:
@@ -314,7 +244,7 @@ def _rows(stretch: _Stretch, timeline: _StateTimeline, contract: PolicyContract)
     if len(ticks) == 0:
         return None
     stamps = np.append(ticks["state_monotonic_ns"], final_ns)
-    rows = {name: np.concatenate([ticks[name], final[name][None]]) for name in _TICK_SIGNALS}
+    rows = {name: np.concatenate([ticks[name], final[name][None]]) for name in SIGNALS}
     for name in _TICK_OUTPUTS:
         rows[name] = np.concatenate([ticks[name], np.zeros_like(ticks[name][:1])])
     command = ticks["command"][:, : contract.command_dim]

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offline_data.dataset import MANIFEST, Dataset, DatasetError, DatasetHeader, DatasetWriter, dataset_columns
+from offline_data.dataset import MANIFEST, Dataset, DatasetError, dataset_columns
+from offline_data.dataset_writer import DatasetHeader, DatasetWriter
 from offline_data.log_schema import Ending
 from policy.velocity_contract import velocity_contract
 from robot_configs.robot import load_robot

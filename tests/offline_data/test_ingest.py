@@ -156,6 +156,14 @@ def test_nan_states_lower_the_confidence_but_do_not_spread(tmp_path: Path) -> No
     np.testing.assert_allclose(dataset["velocity_trunk_in_trunk"], 0.0, atol=5e-3)
 
 
+def test_steps_with_a_broken_torque_are_masked(tmp_path: Path) -> None:
+    session = standing_session(STEPS)
+    session["/low_state"]["joint_torque"][305, 2] = np.nan
+    dataset, _ = ingested(tmp_path, session)
+    assert np.nonzero(~dataset["valid"])[0].tolist() == [30, STEPS]
+    assert np.isfinite(dataset["reward"]).all()
+
+
 def test_several_files_and_bad_ones(tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     logs.mkdir()

@@ -126,7 +126,7 @@ def test_coverage_counts_cells(tmp_path: Path) -> None:
     session["/policy_tick"]["command"][:10, 2] = -9.0  # beyond the range: counted in the outermost bin
     measured = report(tmp_path, session)
     assert measured.coverage == pytest.approx(3 / 125)
-    assert measured.commanded["vx"] == (0.0, pytest.approx(1.4))
+    assert measured.commanded["vx"] == pytest.approx((0.0, 1.4))
 
 
 def test_a_log_without_states_or_ticks(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from deploy.onboard.wire import JointCommand
-from offline_data.velocity import Motion, VelocityErrorReport, estimate_velocity, velocity_error_report
+from offline_data.velocity import Motion, estimate_velocity
+from offline_data.velocity_error import VelocityErrorReport, velocity_error_report
 from robot_configs.robot import load_robot
 from robot_configs.twin_conditions import load_condition
 from sim.twin.body import TwinBody
@@ -26,7 +27,7 @@ def leg_angles(forward_m: float, sideways_m: float, down_m: float) -> tuple[floa
 
 def trot(time_s: float, forward: float, turn: float) -> np.ndarray:
     """Open-loop trot: joint targets (12,) for a forward speed [m/s] and a turning rate [rad/s]."""
-    joints = []
+    joints: list[float] = []
     for name in ROBOT.foot_names:
         side = 1.0 if name[1] == "L" else -1.0
         front = 1.0 if name[0] == "F" else -1.0
