@@ -61,7 +61,7 @@ setup(
     },
     install_requires=ROBOT,
     extras_require={
-        # Empty on purpose: `pip install .[onboard]` says what the machine is for and installs the base and nothing more.
+        # Empty on purpose: `pip install .[onboard]` says what the machine is for, installs the base and nothing more.
         "onboard": [],
         "go1sdk": GO1SDK,
         "train": TRAIN,

@@ -4,8 +4,8 @@ Layout (little endian)::
 
     magic 8 | header size u32 | header: canonical JSON | sections, back to back | SHA-256 of all bytes before it, 32
 
-The header lists the sections with their sizes. Nothing is parsed before the digest over the whole file agrees. No pickle, no archive, no
-compression: there is nothing to unpack that could be larger than the file.
+The header lists the sections with their sizes. Nothing is parsed before the digest over the whole file agrees. No
+pickle, no archive, no compression: there is nothing to unpack that could be larger than the file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_FILE_BYTES = 16 * 2**20
 MINIMUM_GOLDEN_SEQUENCES = 64
 SUFFIX = ".go1policy"
 BUNDLES = Path(__file__).resolve().parent / "bundles"  # the shipped ones
-# Float32 arithmetic of different onnxruntime builds differs in the last digits; actions of a walking robot are of order one.
+# Float32 arithmetic of different onnxruntime builds differs in the last digits; actions of a walk are of order one.
 GOLDEN_TOLERANCE = 1e-4
 # What every golden step holds; the last one of a sequence also has the observation and the memory.
 GOLDEN_STEP_OUTPUTS = ("joint_target", "action", "action_mean", "action_std", "log_prob")
@@ -302,7 +302,8 @@ def _parse_lineage(content: Dict[str, Any]) -> Lineage:
     expected = set(Lineage.__dataclass_fields__)
     if not isinstance(content, dict) or set(content) != expected:
         raise _broken(f"a lineage with the fields {sorted(expected)}", f"{sorted(content)}")
-    return Lineage(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+    values: Dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
+    return Lineage(**values)
 
 
 def _broken(expected: str, found: str) -> BundleError:

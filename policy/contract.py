@@ -1,10 +1,10 @@
 """The contract of a policy: everything a program must know to feed it and to obey it, as data.
 
-A contract is canonical JSON inside the sealed bundle. `policy.graph.PolicyGraph` is built from it, so that observation terms, scales,
-history, gait clock, action scale and default pose live inside the exported ONNX graph and nowhere else.
+A contract is canonical JSON inside the sealed bundle. `policy.graph.PolicyGraph` is built from it, so that observation
+terms, scales, history, gait clock, action scale and default pose live inside the exported ONNX graph and nowhere else.
 
-Vectors at the graph's border are in the order of the robot's wire (`joint_names`). Inside, a policy may use the order that it was trained
-in (`policy_joint_names`); `noise`, `action`, `action_mean`, `action_std` and `observation` are in that inner order.
+Vectors at the graph's border are in the order of the robot's wire (`joint_names`). Inside, a policy may use the order
+that it was trained in (`policy_joint_names`): that of `noise`, `action`, `action_mean`, `action_std` and `observation`.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class PolicyContract:
 
     def output_widths(self) -> Dict[str, int]:
         """Width of every graph output by name; `log_prob` has none (shape (B,)) and is given as 0."""
-        widths = {name: self.action_dim for name in ("joint_target", "action", "action_mean", "action_std")}
+        widths = dict.fromkeys(("joint_target", "action", "action_mean", "action_std"), self.action_dim)
         return {**widths, "log_prob": 0, "observation": self.observation_dim, "next_memory": self.memory_dim}
 
     def to_json(self) -> str:
@@ -174,7 +174,7 @@ class PolicyContract:
         try:
             content = json.loads(text)
         except ValueError as error:
-            raise ContractError("a contract in JSON", f"text that is none ({error})", "Export the policy anew.") from None
+            raise ContractError("a contract in JSON", f"other text ({error})", "Export the policy anew.") from None
         content = dict(_exact_fields(PolicyContract, content, "contract"))
         content["commands"] = tuple(
             CommandTerm(**_exact_fields(CommandTerm, term, "command term")) for term in content["commands"]
@@ -185,7 +185,8 @@ class PolicyContract:
             clock = dict(_exact_fields(GaitClock, content["gait_clock"], "gait clock"))
             clock["channels"] = tuple(tuple(channel) for channel in clock["channels"])
             content["gait_clock"] = GaitClock(**clock)
-        return PolicyContract(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+        values: Dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
+        return PolicyContract(**values)
 
     def check_robot(self, robot: RobotModel) -> None:
         """Refuse a robot that this policy is not for.
@@ -229,7 +230,7 @@ def _exact_fields(kind: Any, content: Any, what: str) -> Mapping[str, Any]:
             f"unknown: {', '.join(sorted(found - expected)) or 'none'}",
             "Export the policy anew with this version of the project.",
         )
-    return content  # type: ignore[no-any-return]
+    return dict(content)
 
 
 def _validate(contract: PolicyContract) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
-from typing import Dict, Tuple, Union
+from typing import Any, Dict, Tuple, Union
 
 import numpy as np
 import onnx
@@ -40,7 +40,7 @@ def onnx_bytes(graph: PolicyGraph) -> bytes:
     """The graph as ONNX, batch-dynamic, with its weights under their own names."""
     widths = graph.contract.signal_widths()
     inputs = tuple(torch.ones(2, widths[name]) for name, _ in SIGNALS)
-    stream = io.BytesIO()
+    stream: Any = io.BytesIO()  # torch accepts a stream; its annotation names paths only
     with warnings.catch_warnings():
         # The TorchScript exporter is deprecated, but the newer one writes an IR that the robot's onnxruntime refuses.
         warnings.simplefilter("ignore")
@@ -111,15 +111,15 @@ def load_graph(bundle: Bundle) -> PolicyGraph:
     missing = set(actor.state_dict()) ^ set(weights)
     if missing:
         raise BundleError(
-            "the weights of a Gaussian actor in the graph", f"differences at {sorted(missing)}", "Export the policy anew."
+            "the weights of a Gaussian actor in the graph",
+            f"differences at {sorted(missing)}",
+            "Export the policy anew.",
         )
     actor.load_state_dict(weights)
     return PolicyGraph(bundle.contract, actor)
 
 
-def _actor_shape(
-    contract: PolicyContract, weights: Dict[str, torch.Tensor]
-) -> Tuple[int, int, Tuple[int, ...]]:
+def _actor_shape(contract: PolicyContract, weights: Dict[str, torch.Tensor]) -> Tuple[int, int, Tuple[int, ...]]:
     """Observation width, action width, hidden widths; from the weights' own shapes."""
     layers = sorted(
         (name for name in weights if name.startswith("mean_network.") and name.endswith(".weight")),

@@ -1,10 +1,10 @@
 """The policy graph: raw robot signals in, joint targets out. One module for simulation, data sets, learning and export.
 
-                       +---------------------------- memory: started, phase, last action, older frames --------------+
-                       v                                                                                             |
-    raw signals -> projected gravity -> terms, scales -> stack -> normalise -> actor -> action -> joint target       |
-                                                           |                              |                          |
-                                                           +------------------------------+--------------------------+
+                   +---------------------------- memory: started, phase, last action, older frames --------------+
+                   v                                                                                             |
+raw signals -> projected gravity -> terms, scales -> stack -> normalise -> actor -> action -> joint target       |
+                                                       |                              |                          |
+                                                       +------------------------------+--------------------------+
 """
 
 from __future__ import annotations
@@ -23,7 +23,16 @@ STARTED, PHASE, LAST_ACTION = 0, 1, 2
 
 
 class PolicyGraph(nn.Module):
-    """Contract and actor as one torch module; see `forward` for its border and the module's docstring for its inside."""
+    """Contract and actor as one torch module; `forward` tells its border, the module's docstring its inside."""
+
+    to_policy_order: torch.Tensor
+    to_wire_order: torch.Tensor
+    default_position: torch.Tensor
+    action_scale: torch.Tensor
+    target_lower: torch.Tensor
+    target_upper: torch.Tensor
+    observation_mean: torch.Tensor
+    observation_std: torch.Tensor
 
     def __init__(self, contract: PolicyContract, actor: GaussianActor) -> None:
         super().__init__()
@@ -162,6 +171,4 @@ def projected_gravity(orientation: torch.Tensor) -> torch.Tensor:
     The third row of the rotation matrix, negated: R^T (0, 0, -1). Any non-zero quaternion is normalised.
     """
     w, x, y, z = (orientation / orientation.square().sum(dim=1, keepdim=True).sqrt()).unbind(dim=1)
-    return torch.stack(
-        [-2.0 * (x * z - w * y), -2.0 * (y * z + w * x), -(1.0 - 2.0 * (x * x + y * y))], dim=1
-    )
+    return torch.stack([-2.0 * (x * z - w * y), -2.0 * (y * z + w * x), -(1.0 - 2.0 * (x * x + y * y))], dim=1)

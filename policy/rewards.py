@@ -1,7 +1,8 @@
 """The reward of the velocity task, in physical units, from what a log of the real robot can tell.
 
-The same function scores a step in simulation (true velocity), on the twin (true velocity) and in a data set (estimated velocity).
-It takes commands in m/s and rad/s and a velocity in the trunk frame; neither scaled observations nor world-frame velocities fit its names.
+The same function scores a step in simulation (true velocity), on the twin (true velocity) and in a data set (estimated
+velocity). It takes commands in m/s and rad/s and a velocity in the trunk frame; neither scaled observations nor
+world-frame velocities fit its names.
 """
 
 from __future__ import annotations

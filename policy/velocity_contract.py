@@ -10,7 +10,7 @@ STANDING_COMMAND_BELOW = 0.1
 
 
 def velocity_contract(robot: RobotModel) -> PolicyContract:
-    """47 observed values a moment, no base velocity: what the robot measures, the command, the last action, a trot's clock.
+    """47 observed values a moment, no base velocity: what the robot measures, command, last action, a trot's clock.
 
     Gains: 30 Nm/rad is between walk-these-ways (20) and playground (35); 0.75 is exact on the wire (12/16).
     """

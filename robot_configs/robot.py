@@ -1,4 +1,4 @@
-"""The typed robot model, loaded from go1.yaml: joints, limits, gains, rates, network, safety thresholds, leg geometry."""
+"""The typed robot model, loaded from go1.yaml: joints, limits, gains, rates, network, safety thresholds, geometry."""
 
 from __future__ import annotations
 

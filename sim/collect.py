@@ -46,7 +46,8 @@ def collect_on_twin(
 ) -> tuple[RunSummary, ...]:
     """Log at least `steps` policy steps, in one session a twin; a virtual person sets a fallen robot upright again."""
     share = -(-steps // settings.workers)
-    jobs = [(str(bundle), str(condition), share, str(log_dir), seed * 1000 + i, settings) for i in range(settings.workers)]
+    seeds = range(seed * 1000, seed * 1000 + settings.workers)
+    jobs = [(str(bundle), str(condition), share, str(log_dir), own, settings) for own in seeds]
     if settings.workers == 1:
         return (_collect(jobs[0]),)
     with ProcessPoolExecutor(settings.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -61,6 +62,4 @@ def _collect(job: tuple[str, str, int, str, int, CollectSettings]) -> RunSummary
         episode_s=settings.episode_s, walk_s=steps / robot.control_hz, auto_rearm=True, rearm_timeout_s=60.0
     )
     run = RunSettings(f"{settings.commands},seed={seed}", session, settings.exploration, seed, lockstep=True)
-    return run_session(
-        read_bundle(bundle), robot, PacketLink(TwinTransport(body)), VirtualClock(), run, Path(log_dir)
-    )
+    return run_session(read_bundle(bundle), robot, PacketLink(TwinTransport(body)), VirtualClock(), run, Path(log_dir))

@@ -1,6 +1,6 @@
 """Measure a bundle through the wire: real packets, the onboard runner, the twin; scored with the twin's truth.
 
-Episode i of seed s sees the same robot, noise and commands whatever the policy, so that two policies can be compared in pairs.
+Episode i of seed s sees the same robot, noise and commands whatever the policy: two policies can be compared in pairs.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class EpisodeResult:
     Attributes:
         episode_return: sum of the task's reward, unscaled; a fall ends it.
         linear_error_m_s: mean norm of (vx, vy) minus the command. yaw_error_rad_s: mean absolute error.
-        fell: whether it ended in a fall. power_w: positive mechanical power. cost_of_transport: energy / (m g distance).
+        fell: whether it ended in a fall.
+        power_w: positive mechanical power. cost_of_transport: energy / (m g distance).
     """
 
     seed: int

@@ -1,6 +1,6 @@
 """Pretraining: rsl_rl's PPO on the velocity task, from nothing to a sealed bundle.
 
-    python -m sim.pretrain --out runs/pretrain --steps 24000000 --seed 1
+python -m sim.pretrain --out runs/pretrain --steps 24000000 --seed 1
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class PretrainSettings:
         steps_per_iteration: control steps each robot takes between two updates.
         actor_hidden, critic_hidden: widths of the hidden layers.
         initial_std: of the actions, before learning.
-        deployed_std: mean std of the actions in the bundle. Simulation explores more boldly than a robot should; the mean action,
-            which is what walks, does not depend on it.
+        deployed_std: mean std of the actions in the bundle. Simulation explores more boldly than a robot should; the
+            mean action, which is what walks, does not depend on it.
         threads: torch threads; the engine uses every core on its own.
     """
 
@@ -66,7 +66,7 @@ class PretrainSettings:
 
 
 def pretrain(settings: PretrainSettings, out: Path, progress: Optional[Progress] = None) -> PolicyGraph:
-    """Train from scratch; writes settings.json, curve.csv and trainer.safetensors into `out`, and returns the policy."""
+    """Train from scratch; writes settings.json, curve.csv and trainer.safetensors into `out`; returns the policy."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "settings.json").write_text(json.dumps(asdict(settings), indent=1))
     torch.set_num_threads(settings.threads)
@@ -85,7 +85,7 @@ def pretrain(settings: PretrainSettings, out: Path, progress: Optional[Progress]
 def with_deployed_std(graph: PolicyGraph, deployed_std: float) -> PolicyGraph:
     """The same policy with its standard deviations scaled to the given mean."""
     with torch.no_grad():
-        graph.actor.log_std += math.log(deployed_std / float(graph.actor.std().mean()))
+        graph.actor.log_std.add_(math.log(deployed_std / float(graph.actor.std().mean())))
     return graph
 
 
@@ -162,8 +162,8 @@ class _CurveLog:
         row["action_std"] = float(action_std.detach().mean())
         row["learning_rate"] = float(rest["learning_rate"])
         row.update({f"loss_{name}": float(value) for name, value in loss_dict.items()})
-        names = sorted({name for log in self._logs for name in log})
-        row.update({name[1:]: float(torch.stack([lg[name] for lg in self._logs if name in lg]).mean()) for name in names})
+        for name in sorted({name for log in self._logs for name in log}):
+            row[name[1:]] = float(torch.stack([log[name] for log in self._logs if name in log]).mean())
         self._rewards, self._logs = [], []
         self._write(row)
         for name, value in row.items():

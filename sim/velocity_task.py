@@ -1,6 +1,7 @@
 """The velocity task: follow commanded vx, vy and yaw rate with a trot; batched, on any engine, for rsl_rl.
 
-The actor sees what `PolicyGraph.observe` makes of noisy raw signals: the module that is exported. The critic also sees the truth.
+The actor sees what `PolicyGraph.observe` makes of noisy raw signals: the module that is exported. The critic also
+sees the truth.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from robot_configs.robot import RobotModel
 from sim.engines.protocol import Engine, EngineState
 from sim.randomization import Randomization, draw_commands, draw_physics
 
-
 SHAPING_TERMS = ("swing", "slip", "posture", "height", "far")
 
 
@@ -33,8 +33,8 @@ class ShapingWeights:
         slip: weight of the squared horizontal speed of feet that the clock has on the ground [m^2/s^2].
         posture: weight of the squared hip angles (keeps the feet under the hips).
         height: weight of the squared error of the trunk's height to trunk_height_m.
-        far: weight of the velocity error's norm [m/s] plus half the yaw rate's [rad/s]. The tracking kernel is flat far from
-            its peak, and a robot that trots on the spot feels no pull towards 1.5 m/s without this.
+        far: weight of the velocity error's norm [m/s] plus half the yaw rate's [rad/s]. The tracking kernel is flat far
+            from its peak, and a robot that trots on the spot feels no pull towards 1.5 m/s without this.
     """
 
     swing_height_m: float = 0.09
@@ -265,9 +265,7 @@ class VelocityTask(VecEnv):
         velocity = self.state.linear_velocity_trunk_in_trunk
         log = {
             "/error/linear_m_s": (velocity[:, :2] - self.command[:, :2]).norm(dim=1).mean(),
-            "/error/yaw_rad_s": (
-                (self.state.angular_velocity_trunk_in_trunk[:, 2] - self.command[:, 2]).abs().mean()
-            ),
+            "/error/yaw_rad_s": (self.state.angular_velocity_trunk_in_trunk - self.command)[:, 2].abs().mean(),
             "/falls_per_minute": fallen.float().mean() / self.step_s * 60.0,
         }
         if done.any():

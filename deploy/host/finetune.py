@@ -1,10 +1,10 @@
 """Online fine-tuning: rounds of log, learn, seal, until the planned steps are spent.
 
     round k:  bundle k-1 ──runner──► logs ──ingest──► data set ──learner──► bundle k, trainer state k
-              refit on everything logged so far, improve inside the model on a small KL budget, or plain PPO on the round
+              refit on all logs so far, improve inside the model on a small KL budget, or plain PPO on the round
 
-Every round lives in a folder of its own, and each of its artefacts appears whole or not at all. A run that is killed at any moment
-and started again does the first missing artefact next, from the same random state: the result is the same.
+Every round lives in a folder of its own, and each of its artefacts appears whole or not at all. A run that is killed at
+any moment and started again does the first missing artefact next, from the same random state: the result is the same.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class FinetuneSettings:
 
     Attributes:
         steps: policy steps to log in all. rounds: equal parts of them, each followed by an update.
-        method: `ensemble` refits the transition model to everything logged and improves inside it, the default because it
-            measures better; `ppo` is the published step, PPO on the round's own steps.
+        method: `ensemble` refits the transition model to everything logged and improves inside it, the default because
+            it measures better; `ppo` is the published step, PPO on the round's own steps.
         earlier_data: data sets logged before, under the same contract; `ensemble` learns from them too.
         seed: of the learner and of the rounds' logging.
     """
@@ -180,12 +180,12 @@ class _Round:
         return record
 
     def _learner(self, graph: PolicyGraph, new: Transitions) -> OnlineLearner:
-        """Continued from the round before; at first from the trainer state beside the bundle, else fitted to this round."""
+        """Continued from the round before; at first from the trainer state beside the bundle, else fitted anew."""
         settings = self._settings
         if self._index > 0:
             previous = self._folder.parent / f"round_{self._index}"
-            value, scale = ValueNetwork(graph.contract.observation_dim, settings.model.value.hidden_dims), RewardScale(1.0)
-            learner = OnlineLearner(graph.actor, value, scale, settings.online)
+            value = ValueNetwork(graph.contract.observation_dim, settings.model.value.hidden_dims)
+            learner = OnlineLearner(graph.actor, value, RewardScale(1.0), settings.online)
             learner.load(previous / "learner.safetensors", Dataset.open(previous / "dataset").sha256)
             return learner
         value, scale = _warm_value(self._start, graph, new, settings)

@@ -1,4 +1,4 @@
-"""Offline refinement: a data set and a policy in, a better policy out, or the same one if nothing better could be shown.
+"""Offline refinement: a data set and a policy in, a better policy out, or the same one if none could be shown better.
 
     data set -> transitions -> (cloned behaviour) -> V, transition model -> clipped improvement -> gate -> bundle
 

@@ -66,7 +66,9 @@ class MujocoEngine:
             foot_position_in_world=torch.tensor(self._site_xpos[:, self._foot_sites], dtype=torch.float32),
         )
 
-    def reset(self, rows: torch.Tensor, position: torch.Tensor, orientation: torch.Tensor, joints: torch.Tensor) -> None:
+    def reset(
+        self, rows: torch.Tensor, position: torch.Tensor, orientation: torch.Tensor, joints: torch.Tensor
+    ) -> None:
         index = rows.numpy()
         self._batch.reset(ids=index.astype(np.int32))
         self._qpos[index] = torch.cat([position, orientation, joints], dim=1).numpy()

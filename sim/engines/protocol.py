@@ -67,7 +67,9 @@ class Engine(Protocol):
     def state(self) -> EngineState:
         """The state now; tensors are fresh copies."""
 
-    def reset(self, rows: torch.Tensor, position: torch.Tensor, orientation: torch.Tensor, joints: torch.Tensor) -> None:
+    def reset(
+        self, rows: torch.Tensor, position: torch.Tensor, orientation: torch.Tensor, joints: torch.Tensor
+    ) -> None:
         """Put the robots `rows` (R,) at rest in a pose: (R, 3), (R, 4), (R, 12)."""
 
     def push(self, velocity_change: torch.Tensor) -> None:

@@ -1,4 +1,4 @@
-"""The sealed bundle: torch, ONNX and file agree; whatever is changed, cut or foreign is refused with its own message."""
+"""The sealed bundle: torch, ONNX and file agree; what is changed, cut or foreign is refused with its own message."""
 
 import dataclasses
 import hashlib
@@ -77,12 +77,13 @@ def test_session_steps_like_torch_through_memory(path, graph, robot):
         memory = expected[-1]
         found = session.step(*values)
         for wanted, got in zip(expected, found, strict=True):
-            np.testing.assert_allclose(np.ravel(wanted.numpy()), np.ravel(got), atol=2e-4)
+            np.testing.assert_allclose(wanted.numpy().ravel(), np.asarray(got).ravel(), atol=2e-4)
 
 
 def test_reset_forgets(path, robot):
     session = PolicySession(read_bundle(path), robot)
-    state = ([1, 0, 0, 0], [0, 0, 0], np.full(12, 0.1), np.ones(12), [1, 0, 0])
+    level, still, forward = np.array([1, 0, 0, 0]), np.zeros(3), np.array([1, 0, 0])
+    state = (level, still, np.full(12, 0.1), np.ones(12), forward)
     first = session.step(*state)
     second = session.step(*state)
     session.reset()

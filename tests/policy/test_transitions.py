@@ -98,9 +98,9 @@ def test_mistake_10_labels_are_what_the_graph_saw_step_by_step_online(preset):
             for name in ("orientation_trunk_in_world", "angular_velocity_trunk_in_trunk", "joint_position",
                          "joint_velocity", "command")
         ]  # fmt: skip
-        mean, std = graph.actor(graph.forward(*signals, torch.zeros(1, 12), memory)[5])
+        mean, std = graph.actor(graph(*signals, torch.zeros(1, 12), memory)[5])
         noise = (torch.tensor(columns["action"][row : row + 1], dtype=torch.float32) - mean) / std
-        *_, observation, memory = graph.forward(*signals, noise, memory)
+        *_, observation, memory = graph(*signals, noise, memory)
         online.append(observation)
     labelled = from_columns(columns, graph).observation[5:]
     torch.testing.assert_close(labelled, torch.cat(online), atol=2e-5, rtol=1e-5)

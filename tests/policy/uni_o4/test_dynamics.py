@@ -11,6 +11,7 @@ from policy.uni_o4.dynamics import (
     LOG_VARIANCE_BOUNDS,
     DynamicsEnsemble,
     DynamicsSettings,
+    MemberLinear,
     dynamics_features,
     fit_dynamics,
     member_loss,
@@ -147,7 +148,9 @@ def test_members_learn_on_their_own():
     settings = DynamicsSettings(members=2, elites=1, variance_weighting=1.0, termination_weight=0.0)
     loss = member_loss(model, features, target, torch.zeros(2, 8), settings)
     loss.backward()
-    mean_columns = model.layers[-1].weight.grad[:, :, :3]
+    last = model.layers[-1]
+    assert isinstance(last, MemberLinear) and last.weight.grad is not None
+    mean_columns = last.weight.grad[:, :, :3]
     assert mean_columns[0].abs().max() > 1e-3
     assert mean_columns[1].abs().max() < 1e-6
 

@@ -59,9 +59,9 @@ def test_model_return_by_hand_with_and_without_a_fall():
     score = model_return(
         pushing_actor(1.0),
         drift(1.5),
-        Constant(),
+        Constant(),  # type: ignore[arg-type]
         RewardScale(2.0),
-        fixed_set([0.0, -9.0], 3, discount=0.5),  # type: ignore[arg-type]
+        fixed_set([0.0, -9.0], 3, discount=0.5),
     )
     assert score.per_start.tolist() == [1.5, 1.75 + 0.125 * 10.0 / 2.0]
 
@@ -80,7 +80,8 @@ def test_mistake_06_the_interval_resamples_episodes_not_starts():
     values = torch.tensor([0.0, 0.0, 1.0, 1.0])[episode]
 
     def width(labels: Tensor) -> float:
-        starts = BranchStarts(*(torch.zeros(100, 1) for _ in range(4)), labels)
+        zeros = torch.zeros(100, 1)
+        starts = BranchStarts(zeros, zeros, zeros, zeros, labels)
         interval = bootstrap_interval(values, EvaluationSet(starts, draw(1, 100), EvaluationSettings(), 7))
         assert interval.mean == pytest.approx(0.5)
         return interval.upper - interval.lower
@@ -91,7 +92,8 @@ def test_mistake_06_the_interval_resamples_episodes_not_starts():
 
 
 def test_one_episode_gives_no_interval():
-    starts = BranchStarts(*(torch.zeros(5, 1) for _ in range(4)), torch.zeros(5, dtype=torch.long))
+    zeros = torch.zeros(5, 1)
+    starts = BranchStarts(zeros, zeros, zeros, zeros, torch.zeros(5, dtype=torch.long))
     with pytest.raises(TransitionsError, match="at least 2 episodes"):
         bootstrap_interval(torch.ones(5), EvaluationSet(starts, draw(1, 5), EvaluationSettings(), 7))
 
