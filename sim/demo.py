@@ -1,9 +1,9 @@
 """The main job, once round: evaluate, log, refine, evaluate, fine-tune, evaluate; on the twin, through the wire.
 
-    shipped bundle ─► evaluate ─► log 40,000 steps ─► ingest ─► refine ─► evaluate ─► fine-tune online ─► evaluate ─► report
+    shipped bundle ─► evaluate ─► log steps ─► ingest ─► refine ─► evaluate ─► fine-tune online ─► evaluate ─► report
 
-A stage whose policy does not measure better than its start on trial episodes of its own is not promoted: the next stage goes on from
-the start. The figures in the summary come from other episodes than the trials, the same ones for all stages.
+A stage whose policy does not measure better than its start on trial episodes of its own is not promoted: the next stage
+goes on from the start. The figures in the summary come from other episodes than the trials, the same for all stages.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class DemoSettings:
 
     Attributes:
         condition: twin condition. log_steps, online_steps: policy steps logged for the two learning stages.
-        episodes: evaluation episodes a stage, of `episode_s` seconds. trials: episodes in which start and result of a stage compete
-            before promotion. workers: twins side by side.
+        episodes: evaluation episodes a stage, of `episode_s` seconds.
+        trials: episodes in which start and result of a stage compete before promotion. workers: twins side by side.
     """
 
     condition: str = "mattress"
@@ -99,7 +99,9 @@ class Demo:
     def _offline(self, start: Path) -> Path:
         settings, began = self.settings, time.monotonic()
         self.bars.show("offline: log on the twin", 0, 1)
-        collect_on_twin(start, settings.condition, settings.log_steps, self.out / "logs", settings.seed, settings.collect)
+        collect_on_twin(
+            start, settings.condition, settings.log_steps, self.out / "logs", settings.seed, settings.collect
+        )
         self.bars.show("offline: log on the twin", 1, 1)
         report = ingest(self.out / "logs", self.out / "dataset")
         result = refine(
@@ -111,7 +113,8 @@ class Demo:
             command=f"go1 demo --seed {settings.seed}",
         )
         self.summary["dataset"] = report.info
-        self.summary["refine"] = {key: result.report[key] for key in ("candidates", "best", "value", "transition_model")}
+        told = ("candidates", "best", "value", "transition_model")
+        self.summary["refine"] = {key: result.report[key] for key in told}
         return self._judge("offline", start, self.out / "offline.go1policy", settings.log_steps, began)
 
     def _online(self, start: Path) -> Path:
@@ -191,7 +194,8 @@ def run_demo(out: Path, seed: int = 1, settings: DemoSettings = DemoSettings()) 
 
 def _table(summary: dict[str, Any]) -> Table:
     settings = summary["settings"]
-    table = Table(title=f"twin: {settings['condition']}, {settings['episodes']} episodes x {settings['episode_s']:.0f} s")
+    episodes = f"{settings['episodes']} episodes x {settings['episode_s']:.0f} s"
+    table = Table(title=f"twin: {settings['condition']}, {episodes}")
     for heading in ("", "return", "95 %", "m/s", "rad/s", "falls/min", "steps", "promoted"):
         table.add_column(heading, justify="right")
     for stage in STAGES:
@@ -205,6 +209,6 @@ def _table(summary: dict[str, Any]) -> Table:
             f"{row['velocity_error']['yaw_rad_s']:.3f}",
             f"{row['falls_per_minute']:.2f}",
             f"{row['steps_used']:,}",
-            {True: "yes", False: "no"}.get(row.get("promoted"), "-"),  # type: ignore[arg-type]
+            {True: "yes", False: "no"}.get(row.get("promoted"), "-"),
         )
     return table
