@@ -144,7 +144,7 @@ class Camera:
         return pixels[::-1].copy()  # OpenGL counts rows from below
 
     def _take_the_sun_along(self) -> None:
-        """A light casts shadows around its own place only; left at the origin, the robot would walk out of its shadow."""
+        """A light casts shadows only around its own place: left at the origin, it would soon cast none of the robot."""
         trunk = self._data.body("trunk").xpos
         for light in self._scene.lights[: self._scene.nlight]:
             if not light.headlight:
