@@ -92,7 +92,8 @@ def _verdict(summary: Mapping[str, Any], stage: str) -> str:
     else:
         effect = f"changed the return by {mean:+.1f} ({low:+.1f} to {high:+.1f}), which may be chance,"
     promotion = "was promoted" if summary[stage]["promoted"] else "was not promoted"
-    return f"{stage} learning, from the {start_of(summary, stage)} policy, {effect} and {promotion}"
+    trial = f"{summary[stage]['trial']['mean']:+.1f} in its trial on other walks"
+    return f"{stage} learning, from the {start_of(summary, stage)} policy, {effect} and {promotion} ({trial})"
 
 
 def _page(summary: Mapping[str, Any]) -> str:
@@ -119,29 +120,29 @@ def _page(summary: Mapping[str, Any]) -> str:
 
 def _results(summary: Mapping[str, Any]) -> str:
     stages = {name: summary[name] for name in STAGES}
-    headings = ("", "return", "95 %", "m/s", "rad/s", "falls/min", "steps", "minutes", "trial", "promoted")
-    rows = [_stage_row(name, stage) for name, stage in stages.items()]
+    measured = ("", "return", "95 %", "m/s", "rad/s", "falls/min")
+    learned = ("", "started from", "steps", "minutes", "trial", "95 %", "promoted")
     differences = [
         (name.replace("_", " "), f"{entry['mean']:+.1f}", _interval(entry["ci95"], "+.1f"))
         for name, entry in summary["differences"].items()
     ]
+    paired = _figure(
+        returns_chart(stages),
+        "A thin line is one episode: the same robot, noise and commands for every policy. A cross is a fall. "
+        "Beside the dots: mean and 95 % interval.",
+    )
     return f"""<h2>What it came to</h2>
-{_table(headings, rows)}
-<p class="note">m/s and rad/s are mean errors of the velocity and of the turn rate. The trial is the gain over the
-stage's start on episodes of its own: a stage is promoted if it is positive.</p>
-{
-        _figure(
-            returns_chart(stages),
-            "A thin line is one episode: the same robot, noise and commands for every policy. "
-            "A cross is a fall. Beside the dots: mean and 95 % interval.",
-        )
-    }
+{_table(measured, [_measured_row(name, stage) for name, stage in stages.items()])}
+<p class="note">m/s and rad/s are mean errors of the velocity and of the turn rate.</p>
+{_table(learned, [_learned_row(summary, name) for name in STAGES[1:]])}
+<p class="note">Steps were walked for learning and for the trial, which is the gain over the stage's start on episodes
+of its own. A stage whose trial does not gain is not promoted: the next goes on from its start.</p>
+{paired}
 {_table(("paired difference of the returns", "mean", "95 %"), differences)}
 {_figure(errors_chart(stages), "Less is better.")}"""
 
 
-def _stage_row(name: str, stage: Mapping[str, Any]) -> tuple[str, ...]:
-    learned = "trial" in stage
+def _measured_row(name: str, stage: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         name,
         f"{stage['return_mean']:.1f}",
@@ -149,10 +150,19 @@ def _stage_row(name: str, stage: Mapping[str, Any]) -> tuple[str, ...]:
         f"{stage['velocity_error']['linear_m_s']:.3f}",
         f"{stage['velocity_error']['yaw_rad_s']:.3f}",
         f"{stage['falls_per_minute']:.2f}",
+    )
+
+
+def _learned_row(summary: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    stage = summary[name]
+    return (
+        name,
+        start_of(summary, name),
         f"{stage['steps_used']:,}",
         f"{stage['wall_s'] / 60:.1f}",
-        f"{stage['trial']['mean']:+.1f}" if learned else "–",
-        ("yes" if stage["promoted"] else "no") if learned else "–",
+        f"{stage['trial']['mean']:+.1f}",
+        _interval(stage["trial"]["ci95"], "+.1f"),
+        "yes" if stage["promoted"] else "no",
     )
 
 
@@ -166,20 +176,18 @@ def _offline(summary: Mapping[str, Any]) -> str:
         (group.replace("_", " "), f"{score['ensemble']:.2f}", f"{score['linear']:.2f}")
         for group, score in model["one_step"].items()
     ]
+    candidates = _figure(
+        candidates_chart(refine["candidates"], refine["best"]),
+        "What the transition model predicts of each candidate, before any of them walked.",
+    )
+    horizon = _figure(
+        horizon_chart(model["horizon_error"], 1.0 / load_robot().control_hz),
+        "Held-out episodes, following the logged actions without looking. 1 is a signal's whole spread in the log.",
+    )
     return f"""<h2>Offline</h2>
 <p>Learned from {html.escape(counts)}.{value}</p>
-{
-        _figure(
-            candidates_chart(refine["candidates"], refine["best"]),
-            "What the transition model predicts of each candidate, before any of them walked.",
-        )
-    }
-{
-        _figure(
-            horizon_chart(model["horizon_error"], 1.0 / load_robot().control_hz),
-            "Held-out episodes, following the logged actions without looking. 1 is a signal's whole spread in the log.",
-        )
-    }
+{candidates}
+{horizon}
 {_table(("R² of one step's change, held out", "transition model", "linear"), scores)}"""
 
 

@@ -25,10 +25,8 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.edgecolor": _INK,
     "axes.labelcolor": _INK,
-    "text.color": _INK,
     "xtick.color": _INK,
     "ytick.color": _INK,
-    "legend.frameon": False,
 }
 
 
@@ -94,7 +92,7 @@ def candidates_chart(candidates: Sequence[Mapping[str, Any]], best: str) -> str:
     )  # fmt: skip
     axes.set_xlabel("KL divergence from the logged behaviour [nat]")
     axes.set_ylabel("predicted gain")
-    axes.legend(loc="best")
+    axes.legend(loc="best", frameon=False)
     return _svg(figure, "candidates", "Predicted gain of the candidates over their distance from the logged behaviour")
 
 
@@ -112,7 +110,7 @@ def horizon_chart(horizon_error: Mapping[str, Sequence[float]], step_s: float) -
     axes.set_ylim(bottom=0.0)
     axes.set_xlabel("time ahead [s]")
     axes.set_ylabel("error [spread of each signal]")
-    axes.legend(loc="best")
+    axes.legend(loc="best", frameon=False)
     return _svg(figure, "horizon", "Open-loop error of the transition model over the time ahead")
 
 
