@@ -7,7 +7,6 @@ OSMesa) or the GPU (EGL); either is a system library and neither is needed for a
 from __future__ import annotations
 
 import ctypes.util
-import importlib
 import os
 import shutil
 import subprocess
@@ -164,7 +163,11 @@ def open_gl(width_px: int, height_px: int) -> Any:
     """
     name = choose_drawing_library(os.environ, ctypes.util.find_library)
     try:
-        context = importlib.import_module(f"mujoco.{name}").GLContext(width_px, height_px)
+        if name == "osmesa":
+            from mujoco.osmesa import GLContext
+        else:
+            from mujoco.egl import GLContext
+        context = GLContext(width_px, height_px)
         context.make_current()
     except (ImportError, AttributeError, RuntimeError) as error:  # what PyOpenGL raises depends on what is missing
         raise _nothing_to_draw_with(f"{name}, which does not work: {error}") from None

@@ -31,7 +31,8 @@ th:first-child, td:first-child { text-align: left; } th { font-weight: 600; }
 figure { margin: 1rem 0; break-inside: avoid; } figure svg { width: 100%; max-width: 36rem; height: auto; }
 svg text { font-family: system-ui, sans-serif !important; }
 figcaption, .note { font-size: 0.9rem; color: #5a5a5a; } pre { font-size: 0.75rem; white-space: pre-wrap; }
-@media print { body { max-width: none; font-size: 10pt; } figure svg { max-width: 24rem; } details { display: none; } h2 { break-after: avoid; } }
+@media print { body { max-width: none; font-size: 10pt; } figure svg { max-width: 24rem; } }
+@media print { details { display: none; } h2 { break-after: avoid; } }
 """
 
 
