@@ -25,7 +25,7 @@ VALUE = ValueSettings(hidden_dims=(32,), rounds=4, batch_size=128)
 DYNAMICS = DynamicsSettings(members=2, elites=1, hidden_dims=(32,), batch_size=128, epochs=3)
 
 
-def improvement(learning_rate: float = 3e-4) -> EnsembleSettings:
+def improvement(learning_rate: float = 3e-5) -> EnsembleSettings:
     """Two iterations on few short branches."""
     ppo = PpoSettings(minibatch_size=256, epochs=2, actor_learning_rate=learning_rate)
     return EnsembleSettings(iterations=2, branches=128, horizon=4, budget_states=64, ppo=ppo, evaluation=EVALUATION)
