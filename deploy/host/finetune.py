@@ -26,12 +26,15 @@ from policy.code_version import code_version
 from policy.export import export_bundle, load_graph
 from policy.graph import PolicyGraph
 from policy.networks import ValueNetwork
+from policy.rewards import RewardWeights
 from policy.trainer_state import load_trainer_state, unpack_module
 from policy.transitions import Transitions, concatenate, from_columns
-from policy.uni_o4.ensemble_rollouts import GraphObserver, tilt_rule
+from policy.uni_o4.dynamics import DynamicsEnsemble
+from policy.uni_o4.ensemble_rollouts import ModelWorld
 from policy.uni_o4.online import ModelSettings, OnlineLearner, OnlineSettings
 from policy.uni_o4.settings import Progress, no_progress, seeded_generator
 from policy.uni_o4.value import RewardScale, fit_reward_scale, fit_value
+from policy.uni_o4.velocity_world import velocity_world
 from robot_configs.robot import load_robot
 
 OnlineMethod = Literal["ensemble", "ppo"]
@@ -93,14 +96,15 @@ def finetune(
     _claim(out, read_bundle(bundle), settings)
     current, records = bundle, []
     for index in range(settings.rounds):
+        verify_bundle(read_bundle(current), load_robot())  # whoever collects: what does not verify is never driven
         folder = out / f"round_{index + 1}"
         folder.mkdir(exist_ok=True)
-        round_ = _Round(folder, current, index, settings, bundle)
+        round_ = _Round(folder, current, index, settings)
         round_.log(collect)
         round_.ingest()
         records.append(round_.learn(progress, command))
         current = round_.bundle
-        verify_bundle(read_bundle(current), load_robot())
+    verify_bundle(read_bundle(current), load_robot())
     return FinetuneResult(current, tuple(records))
 
 
@@ -109,7 +113,7 @@ def _claim(out: Path, bundle: Bundle, settings: FinetuneSettings) -> None:
     wanted = json.loads(json.dumps({"bundle": bundle.sha256, "settings": asdict(settings)}, default=str))
     path = out / "run.json"
     if not path.exists():
-        path.write_text(json.dumps(wanted, indent=1))
+        _write_whole(path, wanted)
     elif json.loads(path.read_text()) != wanted:
         raise RefineError(
             f"a new folder, or one with the same bundle and settings, at {out}",
@@ -118,11 +122,28 @@ def _claim(out: Path, bundle: Bundle, settings: FinetuneSettings) -> None:
         )
 
 
+def _write_whole(path: Path, content: dict[str, Any]) -> None:
+    """JSON that appears under its name whole or not at all."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=1))
+    part.rename(path)
+
+
+def _hidden_dims(learner_state: Path) -> tuple[int, ...]:
+    """Widths of the hidden layers of the value network in a learner's state."""
+    tensors = load_trainer_state(learner_state).tensors
+    weights = sorted(
+        (name for name in tensors if name.startswith("value.network.") and name.endswith(".weight")),
+        key=lambda name: int(name.split(".")[2]),
+    )
+    return tuple(tensors[name].shape[0] for name in weights[:-1])
+
+
 class _Round:
     """One round's artefacts and how each is made."""
 
-    def __init__(self, folder: Path, start: Path, index: int, settings: FinetuneSettings, first: Path) -> None:
-        self._folder, self._start, self._index, self._settings, self._first = folder, start, index, settings, first
+    def __init__(self, folder: Path, start: Path, index: int, settings: FinetuneSettings) -> None:
+        self._folder, self._start, self._index, self._settings = folder, start, index, settings
         self.bundle = folder / "policy.go1policy"
         self._logs, self._dataset = folder / "logs", folder / "dataset"
         self._state, self._record = folder / "learner.safetensors", folder / "round.json"
@@ -174,9 +195,7 @@ class _Round:
             "bundle_sha256": read_bundle(self.bundle).sha256,
             "wall_s": time.monotonic() - started,
         }
-        part = self._record.with_suffix(".part")
-        part.write_text(json.dumps(record, indent=1))
-        part.rename(self._record)
+        _write_whole(self._record, record)
         return record
 
     def _learner(self, graph: PolicyGraph, new: Transitions) -> OnlineLearner:
@@ -184,7 +203,7 @@ class _Round:
         settings = self._settings
         if self._index > 0:
             previous = self._folder.parent / f"round_{self._index}"
-            value = ValueNetwork(graph.contract.observation_dim, settings.model.value.hidden_dims)
+            value = ValueNetwork(graph.contract.observation_dim, _hidden_dims(previous / "learner.safetensors"))
             learner = OnlineLearner(graph.actor, value, RewardScale(1.0), settings.online)
             learner.load(previous / "learner.safetensors", Dataset.open(previous / "dataset").sha256)
             return learner
@@ -198,10 +217,12 @@ class _Round:
             statistics = learner.update(new)
             return {"method": "ppo", "kl": statistics.kl, "explained_variance": statistics.explained_variance}
         everything = self._everything(graph, new)
-        tilt_limit = load_robot().safety.tilt_limit_rad
-        improvement = learner.update_in_model(
-            everything, len(new), GraphObserver(graph), tilt_rule(tilt_limit), self._settings.model, progress
-        )
+        robot, weights = load_robot(), RewardWeights(**Dataset.open(self._dataset).reward_weights)
+
+        def world_of(model: DynamicsEnsemble) -> ModelWorld:
+            return velocity_world(model, graph, robot, weights, everything)
+
+        improvement = learner.update_in_model(everything, len(new), world_of, self._settings.model, progress)
         best = improvement.best
         return {
             "method": "ensemble",

@@ -21,17 +21,19 @@ from policy.code_version import code_version
 from policy.export import export_bundle, load_graph
 from policy.graph import PolicyGraph
 from policy.networks import GaussianActor, ValueNetwork
+from policy.rewards import RewardWeights
 from policy.trainer_state import TrainerState, pack_module, save_trainer_state
 from policy.transitions import Transitions, from_columns
 from policy.uni_o4.cloning import CloningSettings, clone_behavior, with_cloned_behavior
 from policy.uni_o4.critics import CriticSettings, fit_critics
 from policy.uni_o4.dynamics import DynamicsSettings, fit_dynamics
 from policy.uni_o4.dynamics_report import report_dynamics
-from policy.uni_o4.ensemble_rollouts import GraphObserver, ModelWorld, tilt_rule
+from policy.uni_o4.ensemble_rollouts import ModelWorld
 from policy.uni_o4.offline import EnsembleSettings, Improvement, improve_in_ensemble
 from policy.uni_o4.published import PublishedSettings, improve_published
 from policy.uni_o4.settings import Progress, no_progress, seeded_generator, settings_record
 from policy.uni_o4.value import RewardScale, ValueSettings, fit_reward_scale, fit_value
+from policy.uni_o4.velocity_world import velocity_world
 from robot_configs.errors import Go1Error
 from robot_configs.robot import RobotModel, load_robot
 
@@ -115,7 +117,7 @@ def refine(
     transitions = _with_behavior(transitions, graph.actor)
     scale = fit_reward_scale(transitions, settings.value.discount)
     dynamics = fit_dynamics(transitions, settings.dynamics, generator, progress)
-    world = ModelWorld(dynamics.model, GraphObserver(graph), tilt_rule(robot.safety.tilt_limit_rad))
+    world = velocity_world(dynamics.model, graph, robot, RewardWeights(**data.reward_weights), transitions)
     improvement, value_report = _improve(members, world, transitions, scale, settings, generator, progress)
 
     report = {

@@ -64,13 +64,27 @@ def tilt_rule(tilt_limit_rad: float) -> FallRule:
     return lambda physical: physical[:, 2] > highest
 
 
+class RewardRule(Protocol):
+    """The task's reward as a known function of what the model predicts."""
+
+    def __call__(
+        self, next_physical: Tensor, command: Tensor, action: Tensor, memory: Tensor, terminated: Tensor
+    ) -> Tensor:
+        """Predicted state (N, P), command (N, C), action (N, A), memory before it (N, M), falls (N,) -> reward (N,)."""
+
+
 @dataclass(frozen=True)
 class ModelWorld:
-    """The world as learned from logs: transition model, the policy's senses in it, and what counts as a fall."""
+    """The world as learned from logs: transition model, the policy's senses in it, what is a fall, what is rewarded.
+
+    Without a reward rule the model's own prediction of the reward is used. A policy that is optimised against it soon
+    finds where that prediction errs, although the predicted motion earns nothing more: where it is known, give it.
+    """
 
     model: DynamicsEnsemble
     observer: Observer
     fell: FallRule
+    reward: RewardRule | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +142,7 @@ class Rollout:
 
     Attributes:
         observation, next_observation, action, log_prob: as in `Transitions`, of the policy rolled out.
-        reward: (H, N) as predicted, unscaled. terminated: the model's robot fell in this step.
+        reward: (H, N), unscaled, by the world's rule or as predicted. terminated: the model's robot fell in this step.
         alive: the step really happened: the branch had not fallen before it.
         physical: (H, N, P) predicted state after the step.
     """
@@ -163,18 +177,19 @@ def roll_out(
         action = mean + exploration * std * action_noise
         log_prob = gaussian_log_prob(action, mean, std)
 
-        features = dynamics_features(observation, physical, action, past)
+        features = dynamics_features(observation, physical, action, past, world.model.measured)
         outcome, outcome_std, fall_probability = _predict_dealt(world.model, features, physical, order)
         reached = outcome[:, :-1] + outcome_std[:, :-1] * outcome_noise
         # A fallen branch lies still, so that nothing behind its end can grow without bound.
         next_physical = torch.where(alive[:, None], world.observer.project(reached), physical)
         terminated = alive & (world.fell(next_physical) | (fall_noise < fall_probability))
 
+        reward = outcome[:, -1]
+        if world.reward is not None:
+            reward = world.reward(next_physical, starts.command, action, memory, terminated)
         memory = world.observer.remember(memory, observation, action, starts.command)
         next_observation = world.observer.observe(next_physical, starts.command, memory)
-        steps.append(
-            (observation, next_observation, action, log_prob, outcome[:, -1], terminated, alive, next_physical)
-        )
+        steps.append((observation, next_observation, action, log_prob, reward, terminated, alive, next_physical))
         past = advance_past(past, physical, action)
         physical, observation, alive = next_physical, next_observation, alive & ~terminated
     return Rollout(*(torch.stack(column) for column in zip(*steps, strict=True)))

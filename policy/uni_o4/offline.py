@@ -34,15 +34,15 @@ class EnsembleSettings:
     Attributes:
         iterations: rounds of rollout and update at most.
         branches: logged states a round. horizon: policy steps a branch.
-        kl_budget: mean KL from the logged behaviour at which everything stops [nat]; gains turn into falls beyond 0.2.
+        kl_budget: mean KL from the logged behaviour at which everything stops [nat]; see docs/lab_notes.md for what lies beyond.
         budget_states: logged states over which the KL is averaged.
         ppo: the update. evaluation: how candidates are compared.
     """
 
-    iterations: int = 10
+    iterations: int = 12
     branches: int = 2048
     horizon: int = 20
-    kl_budget: float = 0.18
+    kl_budget: float = 0.4
     budget_states: int = 2048
     ppo: PpoSettings = PpoSettings()
     evaluation: EvaluationSettings = EvaluationSettings()

@@ -8,6 +8,7 @@ counted from the current policy.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +27,8 @@ from policy.trainer_state import (
 )
 from policy.transitions import Transitions, TransitionsError
 from policy.uni_o4.cloning import with_cloned_behavior
-from policy.uni_o4.dynamics import DynamicsSettings, fit_dynamics
-from policy.uni_o4.ensemble_rollouts import FallRule, ModelWorld, Observer
+from policy.uni_o4.dynamics import DynamicsEnsemble, DynamicsSettings, fit_dynamics
+from policy.uni_o4.ensemble_rollouts import ModelWorld
 from policy.uni_o4.offline import EnsembleSettings, Improvement, behavior_budget, improve_in_ensemble
 from policy.uni_o4.ppo import ActorCritic, PpoSettings, SequenceBatch, UpdateStatistics, update, warm_up_value
 from policy.uni_o4.settings import Progress, no_progress, require, seeded_generator, settings_record
@@ -46,7 +47,7 @@ class OnlineSettings:
         seed: of the one generator.
     """
 
-    ppo: PpoSettings = PpoSettings(epochs=10, minibatch_size=512)
+    ppo: PpoSettings = PpoSettings(epochs=10, minibatch_size=512, actor_learning_rate=2e-5)
     kl_limit: float = 0.02
     warm_up_epochs: int = 10
     seed: int = 0
@@ -62,7 +63,7 @@ class ModelSettings:
 
     value: ValueSettings = ValueSettings(rounds=10)
     dynamics: DynamicsSettings = DynamicsSettings()
-    improvement: EnsembleSettings = EnsembleSettings(kl_budget=0.1)
+    improvement: EnsembleSettings = EnsembleSettings(kl_budget=0.2, iterations=8)
 
 
 # ---- Learner ---------------------------------------------------------------------------------------------------------
@@ -110,22 +111,21 @@ class OnlineLearner:
         self,
         everything: Transitions,
         new_steps: int,
-        observer: Observer,
-        fell: FallRule,
+        world_of: Callable[[DynamicsEnsemble], ModelWorld],
         settings: ModelSettings,
         progress: Progress = no_progress,
     ) -> Improvement:
         """Refit V and the transition model to all logs, improve inside, and take over the best candidate.
 
         The KL budget counts from the current policy, whichever policies logged the data. new_steps is how many of
-        the steps were not learned from before.
+        the steps were not learned from before; world_of makes the task's world of a fitted transition model.
         """
         fitted = fit_value(everything, self.scale, settings.value, self.generator, self.value, progress)
         model = fit_dynamics(everything, settings.dynamics, self.generator, progress).model
         improvement = improve_in_ensemble(
             self.actor,
             fitted.value,
-            ModelWorld(model, observer, fell),
+            world_of(model),
             with_cloned_behavior(everything, self.actor),
             self.scale,
             settings.improvement,

@@ -70,10 +70,12 @@ class MujocoEngine:
         self, rows: torch.Tensor, position: torch.Tensor, orientation: torch.Tensor, joints: torch.Tensor
     ) -> None:
         index = rows.numpy()
-        self._batch.reset(ids=index.astype(np.int32))
+        ids = index.astype(np.int32)
+        self._batch.reset(ids=ids)
         self._qpos[index] = torch.cat([position, orientation, joints], dim=1).numpy()
         self._qvel[index] = 0.0
         self._ctrl[index] = joints.numpy()
+        self._batch.forward(ids=ids)  # else feet and torques stay those of the model's zero pose until the next step
 
     def push(self, velocity_change: torch.Tensor) -> None:
         self._qvel[:, :3] += velocity_change.numpy()

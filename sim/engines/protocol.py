@@ -70,7 +70,7 @@ class Engine(Protocol):
     def reset(
         self, rows: torch.Tensor, position: torch.Tensor, orientation: torch.Tensor, joints: torch.Tensor
     ) -> None:
-        """Put the robots `rows` (R,) at rest in a pose: (R, 3), (R, 4), (R, 12)."""
+        """Put the robots `rows` (R,), ascending, at rest in a pose: (R, 3), (R, 4), (R, 12)."""
 
     def push(self, velocity_change: torch.Tensor) -> None:
         """Add (N, 3) [m/s], world frame, to the trunks' velocities."""

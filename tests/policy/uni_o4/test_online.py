@@ -11,6 +11,7 @@ import torch
 from policy.trainer_state import TrainerStateError
 from policy.transitions import Transitions, TransitionsError
 from policy.uni_o4.dynamics import DynamicsSettings
+from policy.uni_o4.ensemble_rollouts import ModelWorld
 from policy.uni_o4.evaluation import EvaluationSettings
 from policy.uni_o4.offline import EnsembleSettings
 from policy.uni_o4.online import ModelSettings, OnlineLearner, OnlineSettings
@@ -126,7 +127,9 @@ def test_an_update_in_the_model_raises_the_true_return_within_its_budget(study: 
             evaluation=EvaluationSettings(starts=200, discount=DISCOUNT, resamples=200),
         ),
     )
-    found = learner.update_in_model(study.transitions, 3000, DirectObserver(), has_fallen, settings)
+    found = learner.update_in_model(
+        study.transitions, 3000, lambda model: ModelWorld(model, DirectObserver(), has_fallen), settings
+    )
     assert found.accepted
     assert found.best.kl <= 0.1
     assert true_return(learner.actor) > before + 3.0
