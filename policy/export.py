@@ -30,10 +30,19 @@ def export_bundle(
 ) -> Bundle:
     """Export, record golden vectors with torch, and seal."""
     graph.contract.check_robot(robot)
-    single = PolicyGraph(graph.contract, graph.actor).eval()
+    single = _Exportable(graph.contract, graph.actor).eval()
     return write_bundle(
         path, graph.contract, onnx_bytes(single), golden_vectors(single), lineage, version, robot.sha256
     )
+
+
+class _Exportable(PolicyGraph):
+    """The graph with every input in use: the exporter would drop those that no observation term needs."""
+
+    def forward(self, *signals: torch.Tensor) -> Tuple[torch.Tensor, ...]:
+        target, action, mean, std, log_prob, observation, memory = super().forward(*signals)
+        nothing = 0.0 * torch.cat(signals, dim=1).sum(dim=1)
+        return target, action, mean, std, log_prob + nothing, observation, memory
 
 
 def onnx_bytes(graph: PolicyGraph) -> bytes:

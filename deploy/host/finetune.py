@@ -220,7 +220,7 @@ class _Round:
         robot, weights = load_robot(), RewardWeights(**Dataset.open(self._dataset).reward_weights)
 
         def world_of(model: DynamicsEnsemble) -> ModelWorld:
-            return velocity_world(model, graph, robot, weights, everything)
+            return velocity_world(model, graph, robot, weights, everything.groups)
 
         improvement = learner.update_in_model(everything, len(new), world_of, self._settings.model, progress)
         best = improvement.best

@@ -117,7 +117,7 @@ def refine(
     transitions = _with_behavior(transitions, graph.actor)
     scale = fit_reward_scale(transitions, settings.value.discount)
     dynamics = fit_dynamics(transitions, settings.dynamics, generator, progress)
-    world = velocity_world(dynamics.model, graph, robot, RewardWeights(**data.reward_weights), transitions)
+    world = velocity_world(dynamics.model, graph, robot, RewardWeights(**data.reward_weights), transitions.groups)
     improvement, value_report = _improve(members, world, transitions, scale, settings, generator, progress)
 
     report = {

@@ -34,7 +34,8 @@ class EnsembleSettings:
     Attributes:
         iterations: rounds of rollout and update at most.
         branches: logged states a round. horizon: policy steps a branch.
-        kl_budget: mean KL from the logged behaviour at which everything stops [nat]; see docs/lab_notes.md for what lies beyond.
+        kl_budget: mean KL from the logged behaviour at which everything stops [nat]; docs/lab_notes.md says what lies
+            beyond.
         budget_states: logged states over which the KL is averaged.
         ppo: the update. evaluation: how candidates are compared.
     """

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from policy.graph import LAST_ACTION, PolicyGraph
 from policy.rewards import RewardInputs, RewardWeights, velocity_reward
-from policy.transitions import PHYSICAL_GROUPS, VELOCITY_GROUP, Transitions, TransitionsError
+from policy.transitions import PHYSICAL_GROUPS, VELOCITY_GROUP, TransitionsError
 from policy.uni_o4.dynamics import DynamicsEnsemble
 from policy.uni_o4.ensemble_rollouts import GraphObserver, ModelWorld, tilt_rule
 from robot_configs.robot import RobotModel
@@ -54,17 +54,24 @@ class VelocityRewardRule:
 
 
 def velocity_world(
-    model: DynamicsEnsemble, graph: PolicyGraph, robot: RobotModel, weights: RewardWeights, transitions: Transitions
+    model: DynamicsEnsemble,
+    graph: PolicyGraph,
+    robot: RobotModel,
+    weights: RewardWeights,
+    groups: tuple[tuple[str, int], ...],
 ) -> ModelWorld:
     """The transition model with the deployed policy's senses, the robot's fall threshold and the task's reward.
+
+    Args:
+        groups: names and widths of the physical state, as in `Transitions`.
 
     Raises:
         TransitionsError: the logs hold no base velocity, which the reward needs.
     """
-    if transitions.groups != (*PHYSICAL_GROUPS, VELOCITY_GROUP):
+    if groups != (*PHYSICAL_GROUPS, VELOCITY_GROUP):
         raise TransitionsError(
             "a data set with the column velocity_trunk_in_trunk",
-            f"the groups {[name for name, _ in transitions.groups]}",
+            f"the groups {[name for name, _ in groups]}",
             "Ingest the logs with this version of the project, which estimates it.",
         )
     rule = VelocityRewardRule.of(graph, robot, weights)

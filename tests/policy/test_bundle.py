@@ -15,6 +15,7 @@ from policy.contract import SIGNALS, ContractError
 from policy.export import OPSET, export_bundle, load_graph
 from policy.graph import PolicyGraph
 from policy.networks import GaussianActor
+from policy.presets import walk_these_ways_contract
 from policy.velocity_contract import velocity_contract
 from robot_configs.robot import load_robot
 
@@ -169,3 +170,12 @@ def test_golden_vectors_walk_through_memory(path):
         *("out." + name for name in (
             "joint_target", "action", "action_mean", "action_std", "log_prob", "observation", "next_memory")),
     }  # fmt: skip
+
+
+def test_a_contract_that_uses_fewer_signals_still_takes_all(robot, tmp_path):
+    """walk-these-ways observes no angular velocity; its bundle has the same border as any other."""
+    contract = walk_these_ways_contract(robot)
+    graph = PolicyGraph(contract, GaussianActor(contract.observation_dim, 12, (8,), 0.4))
+    bundle = export_bundle(graph, tmp_path / "wtw.go1policy", LINEAGE, 1, robot)
+    assert verify_bundle(bundle, robot).sequences >= 64
+    assert load_graph(bundle).contract == contract

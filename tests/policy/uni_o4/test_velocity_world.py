@@ -1,7 +1,5 @@
 """The reward inside the model is the task's own, and estimates made with hindsight do not tell the model its answer."""
 
-import dataclasses
-
 import pytest
 import torch
 
@@ -75,11 +73,7 @@ def test_estimates_are_predicted_anew_and_measurements_as_changes():
 
 
 def test_logs_without_velocity_are_refused(graph):
-    @dataclasses.dataclass
-    class Logs:
-        groups: tuple[tuple[str, int], ...] = PHYSICAL_GROUPS
-
     model = DynamicsEnsemble(5, 4, 4, 2, (4,), torch.Generator())
     with pytest.raises(TransitionsError, match="velocity"):
-        velocity_world(model, graph, ROBOT, RewardWeights(), Logs())
-    assert velocity_world(model, graph, ROBOT, RewardWeights(), Logs((*PHYSICAL_GROUPS, VELOCITY_GROUP))).reward
+        velocity_world(model, graph, ROBOT, RewardWeights(), PHYSICAL_GROUPS)
+    assert velocity_world(model, graph, ROBOT, RewardWeights(), (*PHYSICAL_GROUPS, VELOCITY_GROUP)).reward
