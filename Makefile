@@ -12,6 +12,7 @@ CHECKED := go1.py setup.py robot_configs policy offline_data deploy sim tests
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
+export OMP_WAIT_POLICY := PASSIVE
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help

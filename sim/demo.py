@@ -172,6 +172,8 @@ class Demo:
             "steps_used": steps_used,
             "wall_s": time.monotonic() - began,
         }
+        # Written as it comes, so that a run that is stopped still tells what it had measured.
+        (self.out / "summary.json").write_text(json.dumps(self.summary, indent=1, default=str))
 
 
 def run_demo(out: Path, seed: int = 1, settings: DemoSettings = DemoSettings()) -> dict[str, Any]:
