@@ -39,9 +39,8 @@ def main() -> None:
         inside = speed[(command >= low) & (command < high)]
         if len(inside) > _STEADY_STEPS:
             quantiles = np.quantile(inside, [0.1, 0.9])
-            print(
-                f"{low:4.1f} to {high:3.1f} {len(inside):12d}   {inside.mean():6.2f}  {quantiles[0]:6.2f} {quantiles[1]:6.2f}"
-            )
+            row = f"{low:4.1f} to {high:3.1f} {len(inside):12d}   {inside.mean():6.2f}"
+            print(f"{row}  {quantiles[0]:6.2f} {quantiles[1]:6.2f}")
     print("\nleg odometry against the tracker:", leg_odometry_against_tracker(dataset))
 
 
