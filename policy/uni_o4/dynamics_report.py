@@ -110,6 +110,8 @@ def _open_loop_error(
 ) -> tuple[float, ...]:
     """Follow the logged actions and commands from every held-out step that has `horizon` more behind it."""
     starts = _unbroken_starts(held, horizon)
+    if len(starts) == 0:
+        return ()  # every held-out stretch is shorter than the horizon
     physical, memory, past = held.physical[starts], held.memory[starts], held.past[starts]
     errors = []
     for step in range(horizon):
@@ -129,5 +131,5 @@ def _open_loop_error(
 def _unbroken_starts(held: Transitions, horizon: int) -> Tensor:
     """Rows from which `horizon` logged steps follow each other without an end in between."""
     ended = held.episode_end.long().cumsum(0) - held.episode_end.long()  # ends strictly before each row
-    rows = torch.arange(len(held) - horizon + 1)
+    rows = torch.arange(max(0, len(held) - horizon + 1))
     return rows[ended[rows] == ended[rows + horizon - 1]]

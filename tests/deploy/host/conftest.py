@@ -55,8 +55,8 @@ def shipped() -> Path:
 
 @pytest.fixture(scope="session")
 def dataset(shipped, tmp_path_factory) -> Path:
-    """600 steps in six episodes on the mattress."""
+    """600 steps in six episodes on firm ground."""
     folder = tmp_path_factory.mktemp("logged")
-    collect_on_twin(shipped, "mattress", 600, folder / "logs", 1, CollectSettings(episode_s=2.0, workers=1))
+    collect_on_twin(shipped, "nominal", 600, folder / "logs", 1, CollectSettings(episode_s=2.0, workers=1))
     ingest(folder / "logs", folder / "dataset")
     return folder / "dataset"

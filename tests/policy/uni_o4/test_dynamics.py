@@ -169,3 +169,9 @@ def test_kept_members_answer_as_before():
 def test_more_elites_than_members_are_refused():
     with pytest.raises(SettingsError, match="elites"):
         DynamicsSettings(members=3, elites=4)
+
+
+def test_a_horizon_longer_than_every_held_out_stretch_has_no_error(pendulum_fit):
+    transitions, fit = pendulum_fit
+    report = report_dynamics(fit, transitions, DirectObserver(), horizon=100_000)
+    assert report.horizon_error.ensemble == report.horizon_error.unchanged == ()

@@ -120,7 +120,7 @@ def test_it_stands_up_in_every_condition(name: str, robot: RobotModel, stand_up:
     body = TwinBody(load_condition(name), seed=1)
     stand_up(body, 2.0)
     assert uprightness(body) > math.cos(0.15)
-    assert body.truth.position_trunk_in_world[2] > 0.18
+    assert body.truth.position_trunk_in_world[2] > 0.16
     assert np.abs(body.truth.joint_position - robot.stand_position).max() < 0.25
 
 
@@ -139,7 +139,7 @@ def test_the_mattress_yields_far_more_than_firm_ground(robot: RobotModel, stand_
         body = TwinBody(load_condition(name), seed=1)
         stand_up(body, 2.0)
         height[name] = body.truth.position_trunk_in_world[2]
-    assert 0.01 < height["nominal"] - height["mattress"] < 0.08
+    assert 0.05 < height["nominal"] - height["mattress"] < 0.12
 
 
 def test_without_commands_the_last_one_acts_for_ever(quiet: TwinCondition, robot: RobotModel, stand_up: Act) -> None:
