@@ -244,3 +244,11 @@ def test_rotation_into_the_trunk_frame_by_hand():
     forward, up = torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.0, 1.0]])
     torch.testing.assert_close(world_to_trunk(turned_left, forward), torch.tensor([[0.0, -1.0, 0.0]]))
     torch.testing.assert_close(world_to_trunk(rolled_right, up), torch.tensor([[0.0, 1.0, 0.0]]))
+
+
+def test_feet_are_known_right_after_a_reset(engine, robot, stand):
+    """Not those of the model's zero pose: the first slip term of an episode is computed from them."""
+    place(engine, 0.5, stand + 0.1)
+    feet = engine.state().foot_position_in_world[0] - torch.tensor([0.0, 0.0, 0.5])
+    expected = foot_position_in_trunk(robot, stand[0].numpy() + 0.1)
+    np.testing.assert_allclose(feet.numpy(), expected, atol=1e-5)
