@@ -1,0 +1,84 @@
+"""The demo's order of things: what loses its trial is not promoted, and every stage is measured on the same walks."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import sim.demo as demo
+from offline_data.log_schema import Ending
+from sim.evaluate import EpisodeResult, Evaluation
+
+RETURNS = {"go1_velocity": 100.0, "offline": 90.0, "policy": 120.0}
+
+
+def evaluation(returns: float, episodes: int, seed: int, condition: str, episode_s: float) -> Evaluation:
+    ending = Ending.TRUNCATED.name.lower()
+    walks = [
+        EpisodeResult(seed * 100_000 + i, 500, returns + i, 0.1, 0.1, 0.5, 0.5, False, ending, 30.0, 0.4)
+        for i in range(episodes)
+    ]
+    return Evaluation("0" * 64, condition, episode_s, "random:", tuple(walks))
+
+
+@pytest.fixture
+def stages(monkeypatch) -> dict[str, list[Any]]:
+    """The demo with its stages replaced by notes of how they were called; RETURNS says what each bundle is worth."""
+    calls: dict[str, list[Any]] = {"evaluate": [], "collect": [], "refine": [], "finetune": []}
+
+    def evaluate(bundle: Path, condition: str, episodes: int, seed: int, episode_s: float, **_: Any) -> Evaluation:
+        calls["evaluate"].append((Path(bundle).stem, seed, episodes))
+        return evaluation(RETURNS[Path(bundle).stem], episodes, seed, condition, episode_s)
+
+    def refine(dataset: Path, start: Path, out: Path, settings: Any, progress: Any, command: str) -> Any:
+        calls["refine"].append((start, settings.seed))
+        return SimpleNamespace(report={"candidates": [], "best": "x", "value": {}, "transition_model": {}})
+
+    def finetune(start: Path, collect: Any, out: Path, settings: Any, progress: Any, command: str) -> Any:
+        calls["finetune"].append((start, settings.steps, settings.earlier_data))
+        return SimpleNamespace(bundle=out / "policy.go1policy", rounds=({"round": 1},))
+
+    monkeypatch.setattr(demo, "evaluate_bundle", evaluate)
+    monkeypatch.setattr(demo, "collect_on_twin", lambda *args: calls["collect"].append(args))
+    monkeypatch.setattr(demo, "ingest", lambda logs, out: SimpleNamespace(info={"steps": 10}))
+    monkeypatch.setattr(demo, "refine", refine)
+    monkeypatch.setattr(demo, "finetune", finetune)
+    monkeypatch.setattr(demo, "write_report", lambda summary, path: path.write_text("report"))
+    return calls
+
+
+def test_a_stage_that_loses_its_trial_is_not_promoted(stages, tmp_path):
+    summary = demo.run_demo(tmp_path / "demo", seed=3)
+    assert summary["offline"]["promoted"] is False and summary["online"]["promoted"] is True
+    # online started from the shipped bundle, not from the refined one that lost
+    assert [start.stem for start, _, _ in stages["finetune"]] == ["go1_velocity"]
+    assert Path(summary["promoted_bundle"]).stem == "policy"
+    # the figures are those of the candidate all the same
+    assert summary["offline"]["return_mean"] < summary["pretrained"]["return_mean"] < summary["online"]["return_mean"]
+    assert summary["differences"]["offline_minus_pretrained"]["mean"] == pytest.approx(-10.0)
+
+
+def test_trials_and_figures_come_from_different_walks(stages, tmp_path):
+    demo.run_demo(tmp_path / "demo", seed=3)
+    figures = {seed for _, seed, episodes in stages["evaluate"] if episodes == demo.DemoSettings().episodes}
+    trials = {seed for _, seed, episodes in stages["evaluate"] if episodes == demo.DemoSettings().trials}
+    assert len(figures) == 1 and figures.isdisjoint(trials)
+    assert len(trials) == 2  # an online stage is not judged on the walks that the offline stage was chosen by
+
+
+def test_steps_of_a_trial_are_counted(stages, tmp_path):
+    summary = demo.run_demo(tmp_path / "demo", seed=1)
+    trial_steps = 2 * demo.DemoSettings().trials * 500
+    assert summary["offline"]["steps_used"] == demo.DemoSettings().log_steps + trial_steps
+    assert summary["pretrained"]["steps_used"] == 0
+
+
+def test_what_the_summary_holds(stages, tmp_path):
+    demo.run_demo(tmp_path / "demo", seed=1)
+    written = json.loads((tmp_path / "demo" / "summary.json").read_text())
+    for stage in demo.STAGES:
+        wanted = {"return_mean", "return_ci95", "velocity_error", "falls_per_minute", "steps_used", "wall_s"}
+        assert wanted <= set(written[stage])
+    assert (tmp_path / "demo" / "report.html").exists()
