@@ -144,14 +144,8 @@ class Demo:
     def _judge(self, stage: str, start: Path, candidate: Path, steps: int, began: float) -> Path:
         """Trial of candidate against start; then the figures, of the candidate as it is, promoted or not."""
         settings = self.settings
-        trials = []
-        for bundle in (start, candidate):
-            trials.append(
-                evaluate_bundle(
-                    bundle, settings.condition, settings.trials, _TRIAL_SEEDS[stage] + settings.seed,
-                    settings.episode_s, workers=settings.workers, progress=lambda n, m: self.bars.show(f"{stage}: trial", n, m),
-                )
-            )  # fmt: skip
+        seed = _TRIAL_SEEDS[stage] + settings.seed
+        trials = [self._evaluate(stage, "trial", bundle, settings.trials, seed) for bundle in (start, candidate)]
         trial = paired_difference(*trials)
         trial_steps = sum(episode.steps for trial_ in trials for episode in trial_.episodes)
         promoted = candidate if trial["mean"] > 0.0 else start
@@ -159,12 +153,20 @@ class Demo:
         self.summary[stage].update(trial=trial, promoted=promoted == candidate, started_from=str(start))
         return promoted
 
+    def _evaluate(self, stage: str, what: str, bundle: Path, episodes: int, seed: int) -> Evaluation:
+        return evaluate_bundle(
+            bundle,
+            self.settings.condition,
+            episodes,
+            seed,
+            self.settings.episode_s,
+            workers=self.settings.workers,
+            progress=lambda done, total: self.bars.show(f"{stage}: {what}", done, total),
+        )
+
     def _measure(self, stage: str, bundle: Path, steps_used: int, began: float) -> None:
         settings = self.settings
-        evaluation = evaluate_bundle(
-            bundle, settings.condition, settings.episodes, settings.seed, settings.episode_s,
-            workers=settings.workers, progress=lambda n, m: self.bars.show(f"{stage}: evaluate", n, m),
-        )  # fmt: skip
+        evaluation = self._evaluate(stage, "evaluate", bundle, settings.episodes, settings.seed)
         self._evaluations[stage] = evaluation
         self.summary[stage] = {
             **evaluation.to_dict(),
