@@ -26,9 +26,9 @@ from policy.bundle import BUNDLES, read_bundle, verify_bundle
 from robot_configs.robot import load_robot
 from sim.collect import CollectSettings, collect_on_twin
 from sim.evaluate import Evaluation, evaluate_bundle, paired_difference
-from sim.report import write_report
+from sim.report import STAGES, write_report
 
-STAGES = ("pretrained", "offline", "online")
+
 SHIPPED_BUNDLE = BUNDLES / "go1_velocity.go1policy"
 _TRIAL_SEEDS = {"offline": 500_000, "online": 600_000}  # no episode is used twice
 
