@@ -28,7 +28,6 @@ from sim.collect import CollectSettings, collect_on_twin
 from sim.evaluate import Evaluation, evaluate_bundle, paired_difference
 from sim.report import STAGES, write_report
 
-
 SHIPPED_BUNDLE = BUNDLES / "go1_velocity.go1policy"
 _TRIAL_SEEDS = {"offline": 500_000, "online": 600_000}  # no episode is used twice
 
