@@ -12,6 +12,8 @@ from typing import Tuple
 
 import torch
 
+from policy.velocity_contract import STANDING_COMMAND_BELOW
+
 REWARD_TERMS = (
     "track_linear_velocity",
     "track_yaw_rate",
@@ -78,7 +80,7 @@ class RewardWeights:
     fall: float = -10.0
     linear_velocity_width_m_s: float = 0.5
     yaw_rate_width_rad_s: float = 0.5
-    standing_command_below: float = 0.1
+    standing_command_below: float = STANDING_COMMAND_BELOW
 
     def vector(self) -> torch.Tensor:
         """Weights in the order of `REWARD_TERMS`, shape (K,)."""
