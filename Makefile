@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ROBOT_PYTHON ?= python3.8
 ROBOT_BIN := build/robot/bin
 INSTALLED := $(VENV)/installed
-CHECKED := go1.py setup.py robot_configs policy offline_data deploy sim tests
+CHECKED := go1.py setup.py cli robot_configs policy offline_data deploy sim tests benchmarks
 
 # Two workers and one thread each: numeric libraries that start a thread a core in every worker only get in each other's way.
 export OMP_NUM_THREADS := 1

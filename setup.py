@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parent
 # Listed, not discovered: tests and benchmarks must never be installed. tests/test_packaging.py compares this list with
 # the folders.
 PACKAGES = [
+    "cli",
     "deploy",
     "deploy.host",
     "deploy.onboard",

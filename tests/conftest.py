@@ -24,7 +24,7 @@ settings.load_profile("repeatable")
 ROBOT_PRELUDE = """
 import builtins, sys
 
-OURS = {"go1", "sim", "deploy", "offline_data", "policy", "robot_configs"}
+OURS = {"go1", "cli", "sim", "deploy", "offline_data", "policy", "robot_configs"}
 ON_THE_ROBOT = {"numpy", "onnxruntime", "yaml", "mcap"}
 ABSENT = (
     "torch", "mujoco", "mjbatch", "h5py", "tensordict", "safetensors", "rsl_rl", "onnx", "onnxscript", "scipy", "rich",

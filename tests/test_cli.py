@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-import go1
+import cli.demo
+from cli.arguments import address, count, factor, seconds
+from cli.main import build_parser, main
+from cli.output import print_result
 from robot_configs.errors import Go1Error
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,7 +47,7 @@ def leaves(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Argu
             yield from leaves(child)
 
 
-LEAVES = dict(leaves(go1.build_parser()))
+LEAVES = dict(leaves(build_parser()))
 
 
 def example_of(words: str) -> str:
@@ -68,13 +71,13 @@ def test_the_example_of_the_help_parses(words: str, tmp_path: Path, monkeypatch:
     for word in example:
         if word.endswith(".go1policy"):
             (tmp_path / word).touch()
-    assert go1.build_parser().parse_args(example[1:]).run is LEAVES[words].get_default("run")
+    assert build_parser().parse_args(example[1:]).run is LEAVES[words].get_default("run")
 
 
 @pytest.mark.parametrize("words", sorted(COMMANDS))
 def test_help_ends_well(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_info:
-        go1.main([*words.split(), "--help"])
+        main([*words.split(), "--help"])
     assert exit_info.value.code == 0
     assert "example:\n  go1 " in capsys.readouterr().out
 
@@ -82,8 +85,8 @@ def test_help_ends_well(words: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_loads_no_library() -> None:
     """A quarter of a second of NumPy would be felt at every completion of a word; torch costs seconds."""
     program = (
-        "import sys, go1\n"
-        "try: go1.main(['--help'])\n"
+        "import sys, cli.main\n"
+        "try: cli.main.main(['--help'])\n"
         "except SystemExit: pass\n"
         "print(sorted({'numpy', 'torch', 'mujoco', 'onnxruntime', 'yaml'} & set(sys.modules)), file=sys.stderr)"
     )
@@ -106,7 +109,7 @@ def test_a_wrong_command_line_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as exit_info:
-        go1.main(words)
+        main(words)
     assert exit_info.value.code == 2
     assert message in capsys.readouterr().err
 
@@ -116,30 +119,30 @@ def test_a_wrong_command_line_is_refused(
     [("192.168.123.10:8007", ("192.168.123.10", 8007)), ("h:1", ("h", 1)), ("::1:65535", ("::1", 65535))],
 )
 def test_addresses(text: str, expected: tuple[str, int]) -> None:
-    assert go1.address(text) == expected
+    assert address(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "host", "host:", ":8007", "host:0", "host:65536", "host:-1", "host:8o"])
 def test_wrong_addresses(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="HOST:PORT"):
-        go1.address(text)
+        address(text)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1.5", "", "one", "1e3"])
 def test_wrong_counts(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
-        go1.count(text)
+        count(text)
 
 
 @pytest.mark.parametrize("text", ["0", "-0.1", "nan", "inf", "soon"])
 def test_wrong_times(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
-        go1.seconds(text)
+        seconds(text)
 
 
 def test_the_smallest_count_and_time() -> None:
-    assert go1.count("1") == 1
-    assert go1.seconds("1e-3") == 0.001
+    assert count("1") == 1
+    assert seconds("1e-3") == 0.001
 
 
 class Fails:
@@ -154,8 +157,8 @@ class Fails:
 
 def run_failing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
     """Exit status of a command line whose command raises `error`."""
-    monkeypatch.setattr(go1, "run_demo", Fails(error))
-    return go1.main(["demo"])
+    monkeypatch.setattr(cli.demo, "run_demo", Fails(error))
+    return main(["demo"])
 
 
 def test_a_deliberate_error_is_one_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -197,9 +200,9 @@ def test_an_interrupt_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_a_reader_that_leaves_is_no_traceback() -> None:
     """As in `go1 policy inspect ... | head -1`."""
     program = (
-        "import go1, sys\n"
-        "go1.run_demo = lambda options: [print('x' * 100_000) for _ in range(10)] and 0\n"
-        "sys.exit(go1.main(['demo']))"
+        "import cli.demo, cli.main, sys\n"
+        "cli.demo.run_demo = lambda options: [print('x' * 100_000) for _ in range(10)] and 0\n"
+        "sys.exit(cli.main.main(['demo']))"
     )
     command = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)} | head -c 1; exit ${{PIPESTATUS[0]}}"
     result = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -226,10 +229,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_bundle_is_inspected_and_verified_on_the_robot(bundle: Path, run_on_robot: RunOnRobot) -> None:
-    result = run_on_robot(f"import go1; sys.exit(go1.main(['policy', 'verify', {str(bundle)!r}]))")
+    result = run_on_robot(f"import cli.main; sys.exit(cli.main.main(['policy', 'verify', {str(bundle)!r}]))")
     assert result.returncode == 0, result.stderr
     assert "version 3, 64 golden sequences (512 steps) replayed" in result.stdout
-    result = run_on_robot(f"import go1; sys.exit(go1.main(['policy', 'inspect', {str(bundle)!r}, '--json']))")
+    result = run_on_robot(f"import cli.main; sys.exit(cli.main.main(['policy', 'inspect', {str(bundle)!r}, '--json']))")
     content = json.loads(result.stdout)
     assert (content["version"], content["lineage"]["seed"], content["contract"]["control_hz"]) == (3, 7, 50)
 
@@ -245,7 +248,7 @@ def test_the_robots_command_walks_without_torch(bundle: Path, tmp_path: Path, ru
         thread.start()
         words = ["robot", "run", "--bundle", str(bundle), "--robot", "{}:{}".format(*server.address), "--lockstep"]
         words += ["--commands", "vx=0,vy=0,yaw=0", "--duration", "0.5", "--log-dir", str(tmp_path / "logs"), "--json"]
-        result = run_on_robot(f"import go1; sys.exit(go1.main({words!r}))")
+        result = run_on_robot(f"import cli.main; sys.exit(cli.main.main({words!r}))")
         server.stop()
         thread.join()
     assert result.returncode == 0, result.stdout + result.stderr
@@ -255,7 +258,7 @@ def test_the_robots_command_walks_without_torch(bundle: Path, tmp_path: Path, ru
 
 
 def test_the_outline_names_the_contract(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert go1.main(["policy", "inspect", str(bundle)]) == 0
+    assert main(["policy", "inspect", str(bundle)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "version       3" in lines
     assert "    name vx, unit m/s, lower -1.5, upper 1.5" in lines
@@ -266,35 +269,33 @@ def test_a_changed_byte_is_refused(bundle: Path, tmp_path: Path, capsys: pytest.
     content[len(content) // 2] ^= 1
     changed = tmp_path / "changed.go1policy"
     changed.write_bytes(content)
-    assert go1.main(["policy", "verify", str(changed)]) == 2
+    assert main(["policy", "verify", str(changed)]) == 2
     assert "expected the seal (SHA-256) to match the content" in capsys.readouterr().err
 
 
 def test_training_on_the_robot_names_what_is_missing(run_on_robot: RunOnRobot) -> None:
-    result = run_on_robot("import go1; sys.exit(go1.main(['sim', 'train', '--out', '/nowhere']))")
+    result = run_on_robot("import cli.main; sys.exit(cli.main.main(['sim', 'train', '--out', '/nowhere']))")
     assert result.returncode == 2
     assert "which this command needs" in result.stderr
     assert "Traceback" not in result.stderr
 
 
 def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
-    go1.print_result({"power": [1.5, float("nan")], "below": {"cost": float("inf")}}, as_json=True)
+    print_result({"power": [1.5, float("nan")], "below": {"cost": float("inf")}}, as_json=True)
     assert json.loads(capsys.readouterr().out) == {"power": [1.5, None], "below": {"cost": None}}
 
 
 def test_an_outline_shows_what_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
-    go1.print_result(
-        {"faults": (), "reason": "", "refused": {}, "loss": 0.125, "episodes": [{"steps": 3}]}, as_json=False
-    )
+    print_result({"faults": (), "reason": "", "refused": {}, "loss": 0.125, "episodes": [{"steps": 3}]}, as_json=False)
     assert capsys.readouterr().out == "faults    -\nreason    -\nrefused   -\nloss      0.125\nepisodes:\n  steps 3\n"
 
 
 @pytest.mark.parametrize(("text", "expected"), [("0", 0.0), ("0.5", 0.5), ("1", 1.0)])
 def test_factors(text: str, expected: float) -> None:
-    assert go1.factor(text) == expected
+    assert factor(text) == expected
 
 
 @pytest.mark.parametrize("text", ["-0.1", "nan", "inf", "much"])
 def test_wrong_factors(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
-        go1.factor(text)
+        factor(text)

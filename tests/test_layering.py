@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-STOREYS = ("go1", "sim", "deploy", "offline_data", "policy", "robot_configs")
+STOREYS = ("go1", "cli", "sim", "deploy", "offline_data", "policy", "robot_configs")
 FORBIDDEN_ON_THE_ROBOT = {
     "torch",
     "mujoco",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-STOREYS = ("sim", "deploy", "offline_data", "policy", "robot_configs")
+STOREYS = ("cli", "sim", "deploy", "offline_data", "policy", "robot_configs")
 SOURCES = ("setup.py", "README.md", "go1.py", *STOREYS)
 
 

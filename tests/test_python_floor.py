@@ -18,6 +18,7 @@ ROBOT_SOURCES = [
     ROOT / "offline_data" / "log_schema.py",
     ROOT / "policy" / "contract.py",
     ROOT / "policy" / "bundle.py",
+    *sorted((ROOT / "cli").rglob("*.py")),
     ROOT / "go1.py",
     ROOT / "setup.py",
     *sorted(ROOT.glob("*/__init__.py")),

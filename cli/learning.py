@@ -1,0 +1,106 @@
+"""`go1 refine` and `go1 finetune`: Uni-O4."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from pathlib import Path
+
+from cli.arguments import add_robot_address, count, existing_file, existing_folder
+from cli.commands import Commands
+from cli.output import add_json, print_result, progress_bars
+from robot_configs.errors import Go1Error
+
+
+def add_learning(commands: Commands) -> None:
+    """Uni-O4."""
+    improve = commands.command(
+        "refine",
+        run_refine,
+        "Improve a policy offline, from a data set, by Uni-O4; without --init, from the cloned behaviour.",
+        "go1 refine datasets/monday --init walk.go1policy --out better.go1policy",
+    )
+    improve.add_argument("dataset", type=existing_folder, metavar="DATASET", help="folder of a data set")
+    improve.add_argument("--init", type=existing_file, metavar="BUNDLE", help="the policy that made the logs")
+    improve.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="the bundle to write")
+    improve.add_argument(
+        "--method", choices=["ensemble", "uni_o4"], default="ensemble", help="uni_o4 is as published [%(default)s]"
+    )
+    improve.add_argument("--seed", type=int, default=0, help="of everything random [%(default)s]")
+    add_json(improve)
+    online = commands.command(
+        "finetune",
+        run_finetune,
+        "Improve a policy online: rounds of walking, updating, verifying and swapping. Resumes where it was stopped.",
+        "go1 finetune --bundle better.go1policy --robot 127.0.0.1:8007 --lockstep --steps 20000 --out runs/online",
+    )
+    online.add_argument("--bundle", type=existing_file, required=True, help="the policy to start from")
+    add_robot_address(online)
+    online.add_argument("--steps", type=count, required=True, help="policy steps to log in all")
+    online.add_argument("--out", type=Path, required=True, help="folder of everything; the same one again resumes")
+    online.add_argument("--rounds", type=count, default=2, help="equal parts of the steps [%(default)s]")
+    online.add_argument(
+        "--method", choices=["ensemble", "ppo"], default="ensemble", help="ppo is as published [%(default)s]"
+    )
+    online.add_argument(
+        "--data",
+        type=existing_folder,
+        action="append",
+        default=[],
+        metavar="DATASET",
+        help="learn from it too; repeatable",
+    )
+    online.add_argument("--seed", type=int, default=0, help="of learner, noise and commands [%(default)s]")
+    add_json(online)
+
+
+def run_refine(options: argparse.Namespace) -> int:
+    """Offline. A refinement that could show no improvement returns its start, and says so."""
+    from deploy.host.refine import RefineSettings, refine
+
+    settings = RefineSettings(method=options.method, seed=options.seed)
+    with progress_bars() as advance:
+        result = refine(options.dataset, options.init, options.out, settings, advance, options.command_line)
+    content = {name: value for name, value in result.report.items() if name != "settings"}
+    print_result({"bundle": str(options.out), "sha256": result.bundle.sha256, **content}, options.json)
+    return 0
+
+
+def run_finetune(options: argparse.Namespace) -> int:
+    """Online, on whatever answers at the address."""
+    from deploy.host.finetune import FinetuneSettings, finetune
+
+    settings = FinetuneSettings(
+        options.steps, options.rounds, options.method, earlier_data=tuple(options.data), seed=options.seed
+    )
+    collect = functools.partial(log_on_robot, options)
+    with progress_bars() as advance:
+        result = finetune(options.bundle, collect, options.out, settings, advance, options.command_line)
+    print_result({"bundle": str(result.bundle), "rounds": result.rounds}, options.json)
+    return 0
+
+
+def log_on_robot(options: argparse.Namespace, bundle: Path, steps: int, log_dir: Path, seed: int) -> None:
+    """One round's walking, with the policy's own noise and random commands over its whole range."""
+    from deploy.onboard.runner import run_on_robot
+    from robot_configs.robot import load_robot
+
+    summary = run_on_robot(
+        bundle,
+        options.robot,
+        f"random:seed={seed},hold_s=4,stand_fraction=0.1",
+        steps / load_robot().control_hz,
+        log_dir,
+        lockstep=options.lockstep,
+        sdk=options.sdk,
+        exploration=1.0,
+        seed=seed,
+        episode_s=20.0,
+        auto_rearm=options.auto_rearm,
+    )
+    if summary.steps < steps:
+        raise Go1Error(
+            f"{steps} policy steps in this round",
+            f"{summary.steps}: {summary.stop_reason}",
+            "See to the robot, then give the same command again: it resumes with this round.",
+        )

@@ -1,0 +1,61 @@
+"""`go1 policy`: bundles."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+from cli.arguments import add_bundle
+from cli.commands import Commands
+from cli.output import add_json, print_result
+
+
+def add_policy(commands: Commands) -> None:
+    """Bundles."""
+    inspect = commands.command(
+        "inspect",
+        run_policy_inspect,
+        "Show a bundle's contract and lineage.",
+        "go1 policy inspect policy/bundles/walk.go1policy --json",
+    )
+    add_bundle(inspect)
+    add_json(inspect)
+    verify = commands.command(
+        "verify",
+        run_policy_verify,
+        "Replay a bundle's golden vectors with onnxruntime, as the robot does before its motors energise.",
+        "go1 policy verify policy/bundles/walk.go1policy",
+    )
+    add_bundle(verify)
+
+
+def run_policy_inspect(options: argparse.Namespace) -> int:
+    """What is in the file; the seal is checked, the policy is not run."""
+    from policy.bundle import read_bundle
+
+    bundle = read_bundle(options.bundle)
+    content = {
+        "sha256": bundle.sha256,
+        "version": bundle.version,
+        "robot_sha256": bundle.robot_sha256,
+        "lineage": dataclasses.asdict(bundle.lineage),
+        "contract": dataclasses.asdict(bundle.contract),
+        "golden": {name: list(array.shape) for name, array in bundle.golden.items()},
+        "onnx_bytes": len(bundle.onnx_bytes),
+    }
+    print_result(content, options.json)
+    return 0
+
+
+def run_policy_verify(options: argparse.Namespace) -> int:
+    """Whether it still is what was sealed, and whether it is for this robot."""
+    from policy.bundle import read_bundle, verify_bundle
+    from robot_configs.robot import load_robot
+
+    bundle = read_bundle(options.bundle)
+    report = verify_bundle(bundle, load_robot())
+    print(
+        f"{options.bundle}: version {bundle.version}, {report.sequences} golden sequences ({report.steps} steps) "
+        f"replayed, largest difference {report.largest_error:.2g}\nsha256 {bundle.sha256}"
+    )
+    return 0

@@ -1,0 +1,55 @@
+"""`go1 robot`: the robot, or whatever answers in its place."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cli.arguments import COMMANDS_HELP, add_robot_address, count, existing_file, factor, seconds
+from cli.commands import Commands
+from cli.exit_status import EXIT_UNFINISHED
+from cli.output import add_json, print_result
+
+
+def add_robot(commands: Commands) -> None:
+    """The robot, or whatever answers in its place."""
+    run = commands.command(
+        "run",
+        run_robot_run,
+        "Walk: gate, pilot and recorder on the robot's wire. Any way out of it leaves the robot damped.",
+        "go1 robot run --bundle A.go1policy --robot 192.168.123.10:8007 --commands remote --duration 60 --log-dir logs",
+    )
+    run.add_argument("--bundle", type=existing_file, required=True, help="a sealed policy, *.go1policy")
+    add_robot_address(run)
+    run.add_argument("--commands", required=True, metavar="FILE|SPEC", help=COMMANDS_HELP.replace(" [%(default)s]", ""))
+    run.add_argument("--duration", type=seconds, required=True, help="walking time in all [s]")
+    run.add_argument("--log-dir", type=Path, required=True, help="folder of the logs (MCAP)")
+    run.add_argument(
+        "--exploration", type=factor, default=0.0, help="of the action noise: 0 none, 1 the policy's own [0]"
+    )
+    run.add_argument("--seed", type=int, default=1, help="of the action noise [%(default)s]")
+    run.add_argument("--episodes", type=count, help="at most this many walks; without it as many as the duration takes")
+    run.add_argument("--episode-s", type=seconds, help="longest walk [s]; without it one walk of the whole duration")
+    add_json(run)
+
+
+def run_robot_run(options: argparse.Namespace) -> int:
+    """The runner. Exit status 1 when the session ended before its plan was done: a fault, the stop key, a signal."""
+    from deploy.onboard.runner import run_on_robot
+
+    summary = run_on_robot(
+        options.bundle,
+        options.robot,
+        options.commands,
+        options.duration,
+        options.log_dir,
+        lockstep=options.lockstep,
+        sdk=options.sdk,
+        exploration=options.exploration,
+        seed=options.seed,
+        episodes=options.episodes,
+        episode_s=options.episode_s,
+        auto_rearm=options.auto_rearm,
+    )
+    print_result(summary.to_dict(), options.json)
+    return EXIT_UNFINISHED if summary.stop_reason else 0

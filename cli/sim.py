@@ -1,0 +1,114 @@
+"""`go1 sim`: worlds."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from pathlib import Path
+
+from cli.arguments import COMMANDS_HELP, add_bundle, add_condition, count, seconds
+from cli.commands import Commands
+from cli.output import add_json, print_result, progress_bars
+
+
+def add_sim(commands: Commands) -> None:
+    """Worlds."""
+    train = commands.command(
+        "train", run_sim_train, "Pretrain the velocity task by PPO.", "go1 sim train --out runs/pretrain --seed 1"
+    )
+    train.add_argument(
+        "--out", type=Path, required=True, help="folder of the bundle, the learning curve and the settings"
+    )
+    train.add_argument("--seed", type=int, default=1, help="of everything random [%(default)s]")
+    train.add_argument("--steps", type=count, default=24_000_000, help="environment steps in all [%(default)s]")
+
+    play = commands.command(
+        "play",
+        run_sim_play,
+        "Render a bundle on the twin, without a display, into a GIF or a video.",
+        "go1 sim play policy/bundles/walk.go1policy --condition mattress --out walk.gif",
+    )
+    add_bundle(play)
+    add_condition(play)
+    play.add_argument("--commands", default="random:seed=1,hold_s=4,stand_fraction=0", help=COMMANDS_HELP)
+    play.add_argument("--duration", type=seconds, default=10.0, help="length [s] [%(default)s]")
+    play.add_argument("--out", type=Path, required=True, help="file to write; its ending chooses the format")
+
+    twin = commands.command(
+        "twin",
+        run_sim_twin,
+        "Be a Go1 on the network: answer the robot's own protocol until interrupted.",
+        "go1 sim twin --condition mattress --lockstep",
+    )
+    add_condition(twin)
+    twin.add_argument("--host", default="127.0.0.1", help="address to listen on [%(default)s]")
+    twin.add_argument("--port", type=int, default=8007, help="UDP port to listen on [%(default)s]")
+    twin.add_argument("--lockstep", action="store_true", help="step once for each command, as fast as they come")
+    twin.add_argument("--seed", type=int, default=1, help="of the sensors' noise and the pushes [%(default)s]")
+    twin.add_argument("--duration", type=seconds, help="stop after this much simulated time [s]")
+
+    measure = commands.command(
+        "eval",
+        run_sim_eval,
+        "Measure a bundle on the twin, through the wire: return, tracking error, falls, energy.",
+        "go1 sim eval policy/bundles/walk.go1policy --condition nominal --episodes 20 --seed 1 --json",
+    )
+    add_bundle(measure)
+    add_condition(measure)
+    measure.add_argument("--episodes", type=count, default=20, help="number of walks [%(default)s]")
+    measure.add_argument("--seed", type=int, default=1, help="two bundles are compared on the same seed [%(default)s]")
+    measure.add_argument("--episode-s", type=seconds, default=10.0, help="length of a walk [s] [%(default)s]")
+    measure.add_argument("--commands", default="random:hold_s=4,stand_fraction=0.1", help=COMMANDS_HELP)
+    add_json(measure)
+
+
+def run_sim_train(options: argparse.Namespace) -> int:
+    """Pretraining."""
+    from policy.bundle import Lineage
+    from policy.code_version import code_version
+    from policy.export import export_bundle
+    from robot_configs.robot import load_robot
+    from sim.pretrain import PretrainSettings, pretrain
+    from sim.velocity_task import VelocityTaskSettings
+
+    settings = PretrainSettings(steps=options.steps, task=VelocityTaskSettings(seed=options.seed))
+    with progress_bars() as advance:
+        graph = pretrain(settings, options.out, functools.partial(advance, "iterations"))
+    path = options.out / "policy.go1policy"
+    lineage = Lineage("pretrain", (), (), code_version(), options.seed, options.command_line)
+    print(f"{path}\nsha256 {export_bundle(graph, path, lineage, 1, load_robot()).sha256}")
+    return 0
+
+
+def run_sim_play(options: argparse.Namespace) -> int:
+    """A film."""
+    from sim.play import play_bundle
+
+    play_bundle(options.bundle, options.condition, options.commands, options.duration, options.out)
+    return 0
+
+
+def run_sim_twin(options: argparse.Namespace) -> int:
+    """The robot's stand-in."""
+    from sim.twin.server import run_twin
+
+    run_twin(options.condition, options.host, options.port, options.lockstep, options.seed, options.duration)
+    return 0
+
+
+def run_sim_eval(options: argparse.Namespace) -> int:
+    """The measure of a policy."""
+    from sim.evaluate import evaluate_bundle
+
+    with progress_bars() as advance:
+        evaluation = evaluate_bundle(
+            options.bundle,
+            options.condition,
+            options.episodes,
+            options.seed,
+            options.episode_s,
+            options.commands,
+            progress=functools.partial(advance, "episodes"),
+        )
+    print_result(evaluation.to_dict() if options.json else evaluation.summary(), options.json)
+    return 0
