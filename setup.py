@@ -12,6 +12,7 @@ PACKAGES = [
     "cli",
     "deploy",
     "deploy.host",
+    "deploy.host.doctor",
     "deploy.onboard",
     "offline_data",
     "policy",

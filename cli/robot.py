@@ -7,12 +7,14 @@ from pathlib import Path
 
 from cli.arguments import COMMANDS_HELP, add_robot_address, count, existing_file, factor, seconds
 from cli.commands import Commands
+from cli.doctor import add_doctor
 from cli.exit_status import EXIT_UNFINISHED
 from cli.output import add_json, print_result
 
 
 def add_robot(commands: Commands) -> None:
     """The robot, or whatever answers in its place."""
+    add_doctor(commands)
     run = commands.command(
         "run",
         run_robot_run,

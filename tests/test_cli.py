@@ -26,6 +26,7 @@ COMMANDS = {
     "sim eval",
     "policy inspect",
     "policy verify",
+    "robot doctor",
     "robot run",
     "data ingest",
     "data check",
