@@ -1,9 +1,9 @@
 """The control loop: one loop at the link's rate that keeps gate, modes, pilot and recorder in step.
 
 Every 2 ms: wait for the deadline, take the newest state, let the schedule change the mode, choose a target, pass it
-through the gate, send. Every tenth tick of WALK the target comes from a new step of the pilot. In real time the clock
-sleeps and the link is polled; in lockstep the clock jumps and the link blocks until the twin has answered: the loop
-does not know which.
+through the gate, send. Every tenth tick of WALK the pilot is due to make a step. In real time the clock sleeps, the
+link is polled, and the pilot may sit in another process; in lockstep the clock jumps, the link blocks until the twin
+has answered, and the pilot is at hand: the loop does not know which.
 
 However the loop ends, the last frames that leave are damping.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import List, Optional, Protocol, Sequence
+from typing import List, Optional, Sequence
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from deploy.onboard.gate import Gate, GateDecision
 from deploy.onboard.lateness import LatenessHistogram
 from deploy.onboard.link import Link
 from deploy.onboard.modes import ModeMachine, ModeSettings
-from deploy.onboard.pilot import Pilot, PilotStep
+from deploy.onboard.pilot_seat import Moment, Observer, PilotSeat
 from deploy.onboard.reasons import ClampCounts, reason_names
 from deploy.onboard.recorder import NO_EPISODE, Recorder
 from deploy.onboard.schedule import Change, Schedule, TickView, ending_of_fault
@@ -51,18 +51,6 @@ class LoopSettings:
     modes: ModeSettings = ModeSettings()
 
 
-class Observer(Protocol):
-    """Looks on, for evaluations; must be quick, and must not touch what it is shown."""
-
-    def on_policy_step(self, step: PilotStep) -> None:
-        """The pilot has made a step; this tick's command has not been sent yet."""
-        ...
-
-    def on_episode_end(self, summary: EpisodeSummary) -> None:
-        """An episode is over; the newest state is the one it ended in."""
-        ...
-
-
 class ControlLoop:
     """Runs one session on one robot. Neither opens nor closes the link."""
 
@@ -72,7 +60,7 @@ class ControlLoop:
         contract: PolicyContract,
         link: Link,
         clock: Clock,
-        pilot: Pilot,
+        pilot: PilotSeat,
         schedule: Schedule,
         recorder: Recorder,
         settings: LoopSettings,
@@ -85,16 +73,16 @@ class ControlLoop:
         self._gate = Gate(robot, np.array(contract.target_lower), np.array(contract.target_upper))
         self._modes = ModeMachine(robot, settings.modes)
         self._link_hz, self._ticks_per_step = robot.link_hz, robot.ticks_per_policy_step
-        self._lateness, self._inference = LatenessHistogram(), LatenessHistogram()
+        self._lateness = LatenessHistogram()
         self._late_s = 0.0
         self._tick_index = self._mode_since_index = self._next_step_index = 0
         self._ticks_missed = 0
         self._start_s = self._time_s = self._state_time_s = clock.now_s()
         self._state: Optional[RobotState] = None
         self._heard_s = 0.0
-        self._walk_target: Optional[JointTarget] = None
+        self._target: Optional[JointTarget] = None
         self._episode = NO_EPISODE
-        self._episode_steps, self._episode_clamps = 0, ClampCounts(0, 0, 0)
+        self._episode_clamps = ClampCounts(0, 0, 0)
         self._episodes: List[EpisodeSummary] = []
         self._faults: List[str] = []
         self._stop_reason = ""
@@ -115,9 +103,9 @@ class ControlLoop:
         outcome = "the program failed"
         try:
             self._link.send(self._gate.damping_command)
-            while not (self._schedule.done or self._stop_reason):
+            while not (self._schedule.done or self._stop_reason or self._pilot.stop_reason):
                 self._tick()
-            outcome = self._stop_reason or self._schedule.stop_reason
+            outcome = self._stop_reason or self._pilot.stop_reason or self._schedule.stop_reason
         finally:
             self._say_farewell()
             try:
@@ -134,7 +122,7 @@ class ControlLoop:
             clock_s=self._clock.now_s() - self._start_s,
             wall_s=time.perf_counter() - started_s,
             lateness=self._lateness.to_dict(),
-            inference=self._inference.to_dict(),
+            inference=self._pilot.inference.to_dict(),
             link=self._link.statistics,
             recorder=recorder_report,
         )
@@ -143,8 +131,8 @@ class ControlLoop:
         self._wait_for_deadline()
         self._receive()
         self._follow_schedule()
-        target = self._choose_target()
-        decision = self._gate.limit(target, self._time_s, self._modes.mode)
+        self._choose_target()
+        decision = self._gate.limit(self._target, self._time_s, self._modes.mode)
         self._link.send(decision.command)
         self._recorder.low_cmd(decision, self._modes.mode, self._time_s, self._late_s)
         self._take_stock(decision)
@@ -209,9 +197,8 @@ class ControlLoop:
 
     def _begin_episode(self) -> None:
         self._episode = len(self._episodes)
-        self._episode_steps, self._episode_clamps = 0, ClampCounts(0, 0, 0)
-        self._walk_target, self._next_step_index = None, self._tick_index
-        self._pilot.begin_episode(self._episode)
+        self._episode_clamps, self._next_step_index = ClampCounts(0, 0, 0), self._tick_index
+        self._pilot.begin_episode(self._episode, self._target)
         self._note(EventKind.EPISODE_START, "")
 
     def _close_episode(self, ending: Ending, reason: str) -> None:
@@ -222,29 +209,35 @@ class ControlLoop:
         duration_s = (self._tick_index - self._mode_since_index) / self._link_hz
         clamped = self._episode_clamps._asdict()
         summary = EpisodeSummary(
-            self._episode, ending.name.lower(), reason, self._episode_steps, duration_s, dict(clamped)
+            self._episode, ending.name.lower(), reason, self._pilot.steps, duration_s, dict(clamped)
         )
         self._episode = NO_EPISODE
         self._episodes.append(summary)
         for observer in self._observers:
             observer.on_episode_end(summary)
 
-    def _choose_target(self) -> Optional[JointTarget]:
-        if self._modes.mode is not Mode.WALK:
-            return self._modes.ramp_target(self._time_s)
+    def _choose_target(self) -> None:
+        mode = self._modes.mode
+        moment = Moment(
+            time_s=self._time_s,
+            late_s=self._late_s,
+            tick=self._tick_index,
+            mode=mode,
+            latched=self._gate.latched,
+            step_due=mode is Mode.WALK and self._step_due(),
+            state=self._state,
+            state_time_s=self._state_time_s,
+        )
+        walk_target = self._pilot.attend(moment)
+        self._target = walk_target if mode is Mode.WALK else self._modes.ramp_target(self._time_s)
+
+    def _step_due(self) -> bool:
         # A state that the gate refuses is no food for the policy; the gate will damp in this very tick.
-        if self._tick_index >= self._next_step_index and self._state is not None and not self._gate.state_faults:
-            self._next_step_index += self._ticks_per_step * (
-                1 + (self._tick_index - self._next_step_index) // self._ticks_per_step
-            )
-            step = self._pilot.step(self._state, self._state_time_s, self._time_s)
-            self._walk_target = step.target
-            self._episode_steps += 1
-            self._inference.add(step.inference_s)
-            self._recorder.policy_tick(step, self._late_s)
-            for observer in self._observers:
-                observer.on_policy_step(step)
-        return self._walk_target
+        if self._tick_index < self._next_step_index or self._state is None or self._gate.state_faults:
+            return False
+        steps_passed = (self._tick_index - self._next_step_index) // self._ticks_per_step
+        self._next_step_index += self._ticks_per_step * (1 + steps_passed)
+        return True
 
     def _take_stock(self, decision: GateDecision) -> None:
         if any(decision.clamped) and self._modes.mode is Mode.WALK:

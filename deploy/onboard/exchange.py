@@ -218,9 +218,7 @@ class AnswerReader:
         if found is None:
             return None
         self._seen, record = found
-        target = JointTarget(
-            record["position"], record["stiffness"], record["damping"], float(record["valid_until_s"])
-        )
+        target = JointTarget(record["position"], record["stiffness"], record["damping"], float(record["valid_until_s"]))
         return Answer(
             int(record["epoch"]), int(record["episode"]), int(record["step"]), target, float(record["inference_s"])
         )

@@ -15,9 +15,10 @@ from typing import Iterator, Optional, Sequence, Tuple, Union
 
 from deploy.onboard.clock import Clock, MonotonicClock, VirtualClock
 from deploy.onboard.commands import parse_commands
-from deploy.onboard.control_loop import ControlLoop, LoopSettings, Observer
+from deploy.onboard.control_loop import ControlLoop, LoopSettings
 from deploy.onboard.link import Link, PacketLink, UdpTransport
 from deploy.onboard.pilot import Pilot
+from deploy.onboard.pilot_seat import Observer, PilotAtHand
 from deploy.onboard.recorder import McapRecorder, NoRecorder, Recorder
 from deploy.onboard.schedule import EpisodeSchedule, RemoteSchedule, Schedule, SessionSettings
 from deploy.onboard.summary import RunSummary
@@ -80,7 +81,8 @@ def run_session(
     schedule = _schedule(settings, robot)
     loop_settings = LoopSettings(receive_timeout_s=LOCKSTEP_ANSWER_S if settings.lockstep else 0.0)
     recorder = _recorder(bundle, robot, clock, settings, log_dir)
-    loop = ControlLoop(robot, contract, link, clock, pilot, schedule, recorder, loop_settings, observers)
+    seat = PilotAtHand(pilot, recorder, observers)
+    loop = ControlLoop(robot, contract, link, clock, seat, schedule, recorder, loop_settings, observers)
     with _signals_stop(loop):
         return loop.run()
 

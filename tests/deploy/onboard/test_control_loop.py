@@ -16,6 +16,7 @@ from deploy.onboard.control_loop import ControlLoop, LoopSettings, SilentRobotEr
 from deploy.onboard.gate import GateDecision
 from deploy.onboard.modes import ModeSettings
 from deploy.onboard.pilot import Pilot, PilotStep
+from deploy.onboard.pilot_seat import PilotAtHand
 from deploy.onboard.reasons import Reason
 from deploy.onboard.recorder import NoRecorder
 from deploy.onboard.remote import Key, encode_remote
@@ -75,12 +76,13 @@ class Bench:
 
     def loop(self, **session: Any) -> ControlLoop:
         robot, contract = self.robot, self.contract
+        pilot = Pilot(self.policy, contract, robot, self.commands, exploration=0.0, seed=0)
         return ControlLoop(
             robot,
             contract,
             self.link,
             self.clock,
-            Pilot(self.policy, contract, robot, self.commands, exploration=0.0, seed=0),
+            PilotAtHand(pilot, self.notes, self.observers),
             EpisodeSchedule(SessionSettings(**session), robot.link_hz, robot.ticks_per_policy_step),
             self.notes,
             LoopSettings(receive_timeout_s=0.0, silence_limit_s=self.silence_limit_s, modes=MODES),
