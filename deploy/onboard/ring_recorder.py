@@ -22,7 +22,7 @@ class RingRecorder:
     """A `Recorder` that fills the ring at `ring`.
 
     Args:
-        ring: made with `record_ring.create_ring`; a new process may go on where a killed one stopped.
+        ring: made with `ring_memory.create_ring`; a new process may go on where a killed one stopped.
         bundle_sha256, bundle_version: of the bundle that acts.
 
     Raises:
