@@ -118,16 +118,17 @@ def check_joints(reading: Reading, robot: RobotModel) -> Finding:
     check = "joints"
     if len(reading.states) < 10:
         return not_checked(check, "fewer than ten intact states")
-    position, velocity = (reading.motors[name].astype(np.float64) for name in ("position", "velocity"))
+    position: np.ndarray = reading.motors["position"].astype(np.float64)
+    velocity: np.ndarray = reading.motors["velocity"].astype(np.float64)
     broken = ~(np.isfinite(position) & np.isfinite(velocity)).all(axis=0)
     if broken.any():
         return fault(check, "joint-not-finite", _names(robot, broken))
-    silent: np.ndarray = ((position == 0.0) & (velocity == 0.0) & (reading.motors["temperature"] == 0)).all(axis=0)
+    silent = ((position == 0.0) & (velocity == 0.0) & (reading.motors["temperature"] == 0)).all(axis=0)
     if silent.any():
         return fault(check, "joint-silent", f"{_names(robot, silent)}: nothing but zeros")
+    middle: np.ndarray = np.median(position, axis=0)
     lower, upper = robot.joint_lower - RANGE_MARGIN_RAD, robot.joint_upper + RANGE_MARGIN_RAD
-    middle = np.median(position, axis=0)
-    outside: np.ndarray = (middle < lower) | (middle > upper)
+    outside = (middle < lower) | (middle > upper)
     if outside.any():
         places = ", ".join(f"{robot.joint_names[joint]} {middle[joint]:+.2f}" for joint in np.flatnonzero(outside))
         return fault(check, "joint-out-of-range", f"{places} rad")
