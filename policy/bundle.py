@@ -1,45 +1,72 @@
 """The sealed policy bundle: one file with the ONNX graph, its contract, golden vectors and lineage, under one SHA-256.
 
-Layout (little endian)::
-
-    magic 8 | header size u32 | header: canonical JSON | sections, back to back | SHA-256 of all bytes before it, 32
-
-The header lists the sections with their sizes. Nothing is parsed before the digest over the whole file agrees. No
-pickle, no archive, no compression: there is nothing to unpack that could be larger than the file.
+`policy.sealed_file` tells the layout. Whoever holds a `Bundle` holds a graph that passed the allow list, of the
+contract's widths; `verify_bundle` shows that it still computes what was sealed, and that it is for this robot.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import struct
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
+from policy.bundle_error import BundleError, untrusted
 from policy.contract import OUTPUTS, SIGNALS, PolicyContract
-from robot_configs.errors import Go1Error
+from policy.contract_evidence import check_evidence
+from policy.contract_types import check_contract_types
+from policy.golden_vectors import (
+    GOLDEN_STEP_OUTPUTS,
+    MINIMUM_GOLDEN_SEQUENCES,
+    check_golden,
+    golden_table,
+    parse_golden,
+)
+from policy.onnx_allow_list import read_graph
+from policy.sealed_file import MAGIC, MAX_FILE_BYTES, read_bounded, seal, unseal
 from robot_configs.robot import RobotModel, canonical_json
 
-MAGIC = b"GO1POL\x00\x01"
-MAX_FILE_BYTES = 16 * 2**20
-MINIMUM_GOLDEN_SEQUENCES = 64
+__all__ = [
+    "BUNDLES",
+    "GOLDEN_STEP_OUTPUTS",
+    "MAGIC",
+    "MAX_FILE_BYTES",
+    "MINIMUM_GOLDEN_SEQUENCES",
+    "SUFFIX",
+    "Bundle",
+    "BundleError",
+    "Lineage",
+    "PolicyOutput",
+    "PolicySession",
+    "VerifyReport",
+    "parse_bundle",
+    "read_bundle",
+    "verify_bundle",
+    "write_bundle",
+]
+
 SUFFIX = ".go1policy"
 BUNDLES = Path(__file__).resolve().parent / "bundles"  # the shipped ones
 # Float32 arithmetic of different onnxruntime builds differs in the last digits; actions of a walk are of order one.
 GOLDEN_TOLERANCE = 1e-4
-# What every golden step holds; the last one of a sequence also has the observation and the memory.
-GOLDEN_STEP_OUTPUTS = ("joint_target", "action", "action_mean", "action_std", "log_prob")
-_HEADER_KEYS = {"contract", "golden", "lineage", "robot_sha256", "sections", "version"}
-_DIGEST_BYTES = 32
-
-
-class BundleError(Go1Error):
-    """A bundle that is damaged, incomplete, foreign, or does not do what it says."""
+MAX_VERSION = 2**31 - 1
+_HEADER_FIELDS = {"contract", "golden", "lineage", "robot_sha256", "sections", "version"}
+_SECTIONS = ("onnx", "golden")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_RUNTIME_ERRORS = (
+    onnxruntime_errors.Fail,
+    onnxruntime_errors.InvalidArgument,
+    onnxruntime_errors.InvalidGraph,
+    onnxruntime_errors.InvalidProtobuf,
+    onnxruntime_errors.NotImplemented,
+    onnxruntime_errors.RuntimeException,
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +94,12 @@ class Lineage:
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A bundle's content. `golden` maps `in.<signal>` and `out.<output>` to arrays (sequences, steps, width)."""
+    """A bundle's content. `golden` maps `in.<signal>` and `out.<output>` to arrays (sequences, steps, width).
+
+    Raises:
+        BundleError: the graph holds what our exporter does not write, or graph, golden vectors and contract differ in
+            their widths. However a bundle comes about, onnxruntime never sees another one.
+    """
 
     contract: PolicyContract
     onnx_bytes: bytes
@@ -76,6 +108,10 @@ class Bundle:
     version: int
     robot_sha256: str
     sha256: str
+
+    def __post_init__(self) -> None:
+        read_graph(self.onnx_bytes, self.contract)
+        check_golden(self.golden, self.contract)
 
 
 class PolicyOutput(NamedTuple):
@@ -108,24 +144,20 @@ def write_bundle(
     robot_sha256: str,
 ) -> Bundle:
     """Seal a bundle: written beside the place, synced, then moved there in one step."""
-    names = sorted(golden)
-    arrays = [np.ascontiguousarray(golden[name], dtype="<f4") for name in names]
-    golden_bytes = b"".join(array.tobytes() for array in arrays)
+    table, golden_bytes = golden_table(golden)
     header = {
         "contract": json.loads(contract.to_json()),
-        "golden": [[name, list(array.shape)] for name, array in zip(names, arrays)],
+        "golden": table,
         "lineage": asdict(lineage),
         "robot_sha256": robot_sha256,
-        "sections": [["onnx", len(onnx_bytes)], ["golden", len(golden_bytes)]],
         "version": version,
     }
-    header_bytes = canonical_json(header).encode()
-    body = MAGIC + struct.pack("<I", len(header_bytes)) + header_bytes + onnx_bytes + golden_bytes
+    content = seal(header, [("onnx", onnx_bytes), ("golden", golden_bytes)])
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     with open(part, "wb") as stream:
-        stream.write(body + hashlib.sha256(body).digest())
+        stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(part, target)
@@ -136,39 +168,42 @@ def read_bundle(path: Union[str, Path]) -> Bundle:
     """Read and check the seal; does not run the policy (see `verify_bundle`).
 
     Raises:
-        BundleError: not a bundle, truncated, a changed byte, a missing or unknown field.
+        BundleError: not a bundle, truncated, a changed byte, a missing or unknown field, a hostile graph.
         policy.contract.ContractError: a contract that contradicts itself.
     """
-    content = _sealed_content(Path(path))
-    (header_size,) = struct.unpack_from("<I", content, len(MAGIC))
-    start = len(MAGIC) + 4
-    header = _parse_header(content[start : start + header_size])
-    sections: Dict[str, bytes] = {}
-    offset = start + header_size
-    for name, size in header["sections"]:
-        sections[name] = content[offset : offset + size]
-        offset += size
-    if offset != len(content) or set(sections) != {"onnx", "golden"}:
-        raise _broken("sections onnx and golden that fill the file", f"{sorted(sections)} ending at byte {offset}")
+    return parse_bundle(read_bounded(Path(path), MAX_FILE_BYTES))
+
+
+def parse_bundle(content: bytes) -> Bundle:
+    """`read_bundle` for bytes that are already in memory, so that what was checked is what is used."""
+    header, sections, sha256 = unseal(content, _SECTIONS)
+    _exact_fields(header, _HEADER_FIELDS, "header")
+    version, robot_sha256 = header["version"], header["robot_sha256"]
+    if type(version) is not int or not 0 <= version <= MAX_VERSION:
+        raise untrusted(f"a version from 0 to {MAX_VERSION}", f"{version!r:.80}")
+    if type(robot_sha256) is not str or not _SHA256.fullmatch(robot_sha256):
+        raise untrusted("a SHA-256 as robot_sha256", f"{robot_sha256!r:.80}")
+    check_contract_types(header["contract"])
     return Bundle(
         contract=PolicyContract.from_json(canonical_json(header["contract"])),
         onnx_bytes=sections["onnx"],
-        golden=_parse_golden(header["golden"], sections["golden"]),
+        golden=parse_golden(header["golden"], sections["golden"]),
         lineage=_parse_lineage(header["lineage"]),
-        version=int(header["version"]),
-        robot_sha256=str(header["robot_sha256"]),
-        sha256=hashlib.sha256(content).hexdigest(),
+        version=version,
+        robot_sha256=robot_sha256,
+        sha256=sha256,
     )
 
 
 def verify_bundle(bundle: Bundle, robot: RobotModel) -> VerifyReport:
-    """Check that the policy is for this robot and still computes what it did when it was sealed.
+    """Check that the policy is for this robot, that its contract is true, and that it computes what was sealed.
 
     Raises:
         policy.contract.ContractError: another robot, joint order, rate or gain; the field is named.
         BundleError: graph and contract disagree, or the golden vectors are not reproduced.
     """
     bundle.contract.check_robot(robot)
+    check_evidence(bundle.golden, bundle.contract)
     session = PolicySession(bundle, robot)
     inputs = {name: bundle.golden[f"in.{name}"] for name, _ in SIGNALS if name != "memory"}
     sequences, steps = inputs["command"].shape[:2]
@@ -178,16 +213,8 @@ def verify_bundle(bundle: Bundle, robot: RobotModel) -> VerifyReport:
         outputs = session.run_batch({name: array[:, step] for name, array in inputs.items()}, memory)
         memory = outputs["next_memory"]
         for name in GOLDEN_STEP_OUTPUTS if step + 1 < steps else OUTPUTS:
-            row = step if name in GOLDEN_STEP_OUTPUTS else 0
-            expected = bundle.golden[f"out.{name}"][:, row]
-            error = float(np.max(np.abs(outputs[name].reshape(expected.shape) - expected)))
-            if not error <= GOLDEN_TOLERANCE * max(1.0, float(np.max(np.abs(expected)))):
-                raise BundleError(
-                    f"the golden vectors' {name} at step {step} within {GOLDEN_TOLERANCE}",
-                    f"a difference of {error:.3g}",
-                    "This onnxruntime computes another policy than was sealed: do not run it; export it anew.",
-                )
-            largest = max(largest, error)
+            expected = bundle.golden[f"out.{name}"][:, step if name in GOLDEN_STEP_OUTPUTS else 0]
+            largest = max(largest, _golden_error(f"{name} at step {step}", outputs[name], expected))
     return VerifyReport(sequences, sequences * steps, largest)
 
 
@@ -196,7 +223,7 @@ class PolicySession:
 
     Raises:
         policy.contract.ContractError: the policy is not for this robot.
-        BundleError: the graph's inputs or outputs are not those of its contract.
+        BundleError: onnxruntime does not accept the graph.
     """
 
     def __init__(self, bundle: Bundle, robot: RobotModel) -> None:
@@ -206,11 +233,13 @@ class PolicySession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            bundle.onnx_bytes, sess_options=options, providers=["CPUExecutionProvider"]
-        )
-        self._check_border()
+        options.log_severity_level = 4  # what onnxruntime has to say comes as an exception
+        try:
+            self._session = onnxruntime.InferenceSession(
+                bundle.onnx_bytes, sess_options=options, providers=["CPUExecutionProvider"]
+            )
+        except _RUNTIME_ERRORS as error:
+            raise untrusted("a graph that onnxruntime accepts", f"{error}") from None
         widths = self.contract.signal_widths()
         self._feed = {name: np.zeros((1, widths[name]), dtype=np.float32) for name, _ in SIGNALS}
         self._outputs = list(OUTPUTS)
@@ -241,70 +270,50 @@ class PolicySession:
         return PolicyOutput(target[0], action[0], mean[0], std[0], float(log_prob[0]), observation[0], memory[0])
 
     def run_batch(self, signals: Dict[str, np.ndarray], memory: np.ndarray) -> Dict[str, np.ndarray]:
-        """One step of many independent robots; does not touch this session's own memory."""
+        """One step of many independent robots; does not touch this session's own memory.
+
+        Raises:
+            BundleError: the graph can not be computed with its contract's signals.
+        """
         feed = {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in signals.items()}
         feed["memory"] = memory
-        return dict(zip(self._outputs, self._session.run(self._outputs, feed)))
-
-    def _check_border(self) -> None:
-        """Names and widths of the graph's inputs and outputs, against the contract."""
-        wanted_in = self.contract.signal_widths()
-        found_in = {node.name: node.shape[1] for node in self._session.get_inputs() if len(node.shape) == 2}
-        if found_in != wanted_in:
-            raise _broken(f"graph inputs {wanted_in}", str(found_in))
-        found_out = tuple(node.name for node in self._session.get_outputs())
-        if found_out != OUTPUTS:
-            raise _broken(f"graph outputs {OUTPUTS}", str(found_out))
+        try:
+            return dict(zip(self._outputs, self._session.run(self._outputs, feed)))
+        except _RUNTIME_ERRORS as error:
+            raise untrusted("a graph that runs on its contract's signals", f"{error}") from None
 
 
-def _sealed_content(path: Path) -> bytes:
-    if not path.is_file():
-        raise BundleError(f"a policy bundle at {path}", "no file", "Check the path.")
-    size = path.stat().st_size
-    if not len(MAGIC) + 4 + _DIGEST_BYTES < size <= MAX_FILE_BYTES:
-        raise _broken(f"a file of at most {MAX_FILE_BYTES} bytes with a seal", f"{size} bytes")
-    content = path.read_bytes()
-    if content[: len(MAGIC)] != MAGIC:
-        raise BundleError("a policy bundle", f"a file that starts with {content[:8]!r}", "Give a .go1policy file.")
-    body, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-    if hashlib.sha256(body).digest() != digest:
-        raise _broken("the seal (SHA-256) to match the content", "another one: bytes were changed or lost")
-    return body
+def _golden_error(what: str, found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference of one output (B, width) from the golden one, if that is tolerable."""
+    shape = expected.shape[:1] if what.startswith("log_prob") else expected.shape
+    if found.shape != shape:
+        raise untrusted(f"{what} of shape {shape}", f"{found.shape}")
+    error = np.abs(found.reshape(expected.shape) - expected)
+    if not np.all(error <= GOLDEN_TOLERANCE * np.maximum(1.0, np.abs(expected))):
+        raise BundleError(
+            f"the golden vectors' {what} within {GOLDEN_TOLERANCE}",
+            f"a difference of {float(np.max(error)):.3g}",
+            "This onnxruntime computes another policy than was sealed: do not run it; export it anew.",
+        )
+    return float(np.max(error))
 
 
-def _parse_header(text: bytes) -> Dict[str, Any]:
-    try:
-        header = json.loads(text.decode())
-    except ValueError as error:
-        raise _broken("a header in JSON", f"{error}") from None
-    found = set(header) if isinstance(header, dict) else set()
-    if found != _HEADER_KEYS:
-        missing, unknown = sorted(_HEADER_KEYS - found), sorted(found - _HEADER_KEYS)
-        raise _broken(f"the fields {sorted(_HEADER_KEYS)}", f"missing: {missing}; unknown: {unknown}")
-    return dict(header)
+def _exact_fields(content: Any, expected: Any, what: str) -> None:
+    found = set(content) if isinstance(content, dict) else set()
+    if found != set(expected):
+        missing, unknown = sorted(set(expected) - found), sorted(found - set(expected))
+        raise untrusted(f"a {what} with the fields {sorted(expected)}", f"missing: {missing}; unknown: {unknown}")
 
 
-def _parse_golden(table: List[List[Any]], content: bytes) -> Dict[str, np.ndarray]:
-    expected = {f"in.{name}" for name, _ in SIGNALS if name != "memory"} | {f"out.{name}" for name in OUTPUTS}
-    if {name for name, _ in table} != expected:
-        raise _broken(f"golden vectors {sorted(expected)}", f"{sorted(name for name, _ in table)}")
-    golden, offset = {}, 0
-    for name, shape in table:
-        count = int(np.prod(shape))
-        if len(shape) != 3 or shape[0] < MINIMUM_GOLDEN_SEQUENCES or offset + 4 * count > len(content):
-            raise _broken(f"{name} with at least {MINIMUM_GOLDEN_SEQUENCES} sequences", f"shape {shape}")
-        golden[name] = np.frombuffer(content, dtype="<f4", count=count, offset=offset).reshape(shape)
-        offset += 4 * count
-    return golden
-
-
-def _parse_lineage(content: Dict[str, Any]) -> Lineage:
-    expected = set(Lineage.__dataclass_fields__)
-    if not isinstance(content, dict) or set(content) != expected:
-        raise _broken(f"a lineage with the fields {sorted(expected)}", f"{sorted(content)}")
+def _parse_lineage(content: Any) -> Lineage:
+    _exact_fields(content, Lineage.__dataclass_fields__, "lineage")
+    for name in ("stage", "code_version", "command"):
+        if type(content[name]) is not str:
+            raise untrusted(f"text as lineage.{name}", f"{content[name]!r:.80}")
+    for name in ("parents", "data", "notes"):
+        if type(content[name]) is not list or any(type(entry) is not str for entry in content[name]):
+            raise untrusted(f"a list of texts as lineage.{name}", f"{content[name]!r:.80}")
+    if type(content["seed"]) is not int:
+        raise untrusted("a whole number as lineage.seed", f"{content['seed']!r:.80}")
     values: Dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
     return Lineage(**values)
-
-
-def _broken(expected: str, found: str) -> BundleError:
-    return BundleError(expected, found, "The file can not be trusted: copy or export it again.")

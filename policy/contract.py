@@ -218,6 +218,18 @@ class PolicyContract:
                     f"{wanted_gain}",
                     "Train with softer gains, or raise the limit in the robot's description if that is safe.",
                 )
+        for field in ("default_position", "target_lower", "target_upper"):
+            self._check_joint_range(field, robot)
+
+    def _check_joint_range(self, field: str, robot: RobotModel) -> None:
+        bounds = zip(robot.joint_names, getattr(self, field), robot.joint_lower, robot.joint_upper)
+        for joint, angle, lower, upper in bounds:
+            if not lower <= angle <= upper:
+                raise ContractError(
+                    f"{field} of {joint} within [{lower}, {upper}] rad, the robot's limits",
+                    f"{angle} rad",
+                    "Train within the robot's limits: elsewhere the gate holds the joint, and the policy does not know.",
+                )
 
 
 def _exact_fields(kind: Any, content: Any, what: str) -> Mapping[str, Any]:

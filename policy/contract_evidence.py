@@ -1,0 +1,130 @@
+"""Whether golden vectors obey the contract that they travel with: a contract that was edited no longer explains them.
+
+The graph does what the contract says because it was built from it. Nothing in a re-sealed file shows that any more: a
+permuted joint order or another scale in the header would leave the replay of the golden vectors untouched. So the
+vectors, which torch computed from the true contract, are compared with what this one predicts. It is a check and never
+feeds a policy: the only computation of observations that does is in `policy.graph`.
+"""
+
+from __future__ import annotations
+
+from typing import Dict
+
+import numpy as np
+
+from policy.bundle_error import untrusted
+from policy.contract import PolicyContract
+
+TOLERANCE = 1e-3
+"""Relative above one: torch calculated in float32, this in float64, and a normaliser may divide by little."""
+
+
+def check_evidence(golden: Dict[str, np.ndarray], contract: PolicyContract) -> None:
+    """Compare joint targets, observations and memory with the contract's prediction of them.
+
+    Raises:
+        BundleError: names the fields of the contract that do not explain the vectors.
+    """
+    _check_target(golden, contract)
+    frames = {name: _scaled(contract, name, values) for name, values in _quantities(golden, contract).items()}
+    _check_observation(golden, contract, frames)
+    memory = golden["out.next_memory"][:, 0]
+    phase = _phase(golden, contract)[:, -1]
+    # Phases are compared on the circle: 0.9999 and 0.0001 are neighbours.
+    _compare("gait_clock and control_hz", np.cos(2 * np.pi * memory[:, 1]), np.cos(2 * np.pi * phase))
+
+
+def _order(contract: PolicyContract) -> np.ndarray:
+    """(12,): index in wire order of every joint in the policy's order."""
+    return np.array([contract.joint_names.index(name) for name in contract.policy_joint_names])
+
+
+def _check_target(golden: Dict[str, np.ndarray], contract: PolicyContract) -> None:
+    action_in_wire_order = golden["out.action"][:, :, np.argsort(_order(contract))]
+    predicted = np.array(contract.default_position) + np.array(contract.action_scale) * action_in_wire_order
+    predicted = np.clip(predicted, contract.target_lower, contract.target_upper)
+    fields = "default_position, action_scale, target_lower, target_upper and policy_joint_names"
+    _compare(fields, golden["out.joint_target"], predicted)
+
+
+def _quantities(golden: Dict[str, np.ndarray], contract: PolicyContract) -> Dict[str, np.ndarray]:
+    """Every observable quantity in the policy's joint order, (sequences, steps, width)."""
+    order = _order(contract)
+    action = golden["out.action"]
+    quantities = {
+        "projected_gravity": _gravity_in_trunk(golden["in.orientation_trunk_in_world"].astype(np.float64)),
+        "angular_velocity": golden["in.angular_velocity_trunk_in_trunk"],
+        "joint_position": (golden["in.joint_position"] - np.array(contract.default_position))[:, :, order],
+        "joint_velocity": golden["in.joint_velocity"][:, :, order],
+        "last_action": np.concatenate([np.zeros_like(action[:, :1]), action[:, :-1]], axis=1),
+        "command": golden["in.command"],
+    }
+    if contract.gait_clock is not None:
+        quantities["gait_clock"] = _gait_clock(golden, contract)
+    return quantities
+
+
+def _gravity_in_trunk(orientation: np.ndarray) -> np.ndarray:
+    """Direction of gravity from (..., 4) w x y z, by v + 2 u x (u x v + w v), u the conjugate's vector part."""
+    unit = orientation / np.linalg.norm(orientation, axis=-1, keepdims=True)
+    w, u = unit[..., :1], -unit[..., 1:]
+    down = np.array([0.0, 0.0, -1.0])
+    return down + 2.0 * np.cross(u, np.cross(u, down) + w * down)
+
+
+def _phase(golden: Dict[str, np.ndarray], contract: PolicyContract) -> np.ndarray:
+    """Gait phase [cycles] before every step and after the last, (sequences, steps + 1), from zero."""
+    command = golden["in.command"].astype(np.float64)
+    clock = contract.gait_clock
+    frequency = np.zeros(command.shape[:2])
+    if clock is not None and isinstance(clock.frequency, str):
+        frequency = command[:, :, contract.command_names.index(clock.frequency)]
+    elif clock is not None:
+        frequency = np.full(command.shape[:2], float(clock.frequency))
+    start = np.zeros((len(command), 1))
+    return np.concatenate([start, np.cumsum(frequency / contract.control_hz, axis=1)], axis=1)
+
+
+def _gait_clock(golden: Dict[str, np.ndarray], contract: PolicyContract) -> np.ndarray:
+    """Sines of the clock's channels, zero while standing is commanded, (sequences, steps, width)."""
+    clock = contract.gait_clock
+    assert clock is not None
+    command = golden["in.command"].astype(np.float64)
+    phase = _phase(golden, contract)[:, :-1]
+    waves = []
+    for channel in clock.channels:
+        offset = sum(command[:, :, contract.command_names.index(name)] for name in channel)
+        angle = 2.0 * np.pi * (phase + offset)
+        waves += [np.sin(angle)] if clock.waveform == "sin" else [np.sin(angle), np.cos(angle)]
+    moving = np.linalg.norm(command[:, :, :3], axis=2) >= clock.stand_below
+    return np.stack(waves, axis=2) * moving[:, :, None]
+
+
+def _scaled(contract: PolicyContract, name: str, values: np.ndarray) -> np.ndarray:
+    scales = [term.scale for term in contract.terms if term.name == name]
+    return values * np.array(scales[0]) if scales else values
+
+
+def _check_observation(golden: Dict[str, np.ndarray], contract: PolicyContract, terms: Dict[str, np.ndarray]) -> None:
+    """The last observation of every sequence, frame by frame (oldest first) and term by term."""
+    observation = golden["out.observation"][:, 0].astype(np.float64)
+    steps = golden["in.command"].shape[1]
+    mean, std = contract.observation_mean or 0.0, contract.observation_std or 1.0
+    observation = observation * np.array(std) + np.array(mean)
+    column = 0
+    for age in reversed(range(contract.history_length)):
+        step = max(0, steps - 1 - age)  # before the first frame there are copies of it
+        for term in contract.terms:
+            width = contract.term_width(term.name)
+            found = observation[:, column : column + width]
+            fields = f"terms ({term.name}), history_length, observation_mean and observation_std"
+            _compare(fields, found, terms[term.name][:, step])
+            column += width
+
+
+def _compare(fields: str, found: np.ndarray, predicted: np.ndarray) -> None:
+    error = np.abs(found - predicted)
+    if not np.all(error <= TOLERANCE * np.maximum(1.0, np.abs(predicted))):
+        raise untrusted(
+            f"golden vectors that the contract's {fields} explain", f"a difference of {float(np.max(error)):.3g}"
+        )
