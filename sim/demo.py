@@ -49,7 +49,7 @@ class DemoSettings:
     online_rounds: int = 2
     episodes: int = 20
     episode_s: float = 10.0
-    trials: int = 10
+    trials: int = 20
     workers: int = 2
     refine: RefineSettings = field(default_factory=RefineSettings)
     collect: CollectSettings = field(default_factory=CollectSettings)

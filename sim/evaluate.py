@@ -5,7 +5,6 @@ Episode i of seed s sees the same robot, noise and commands whatever the policy:
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -33,6 +32,7 @@ from sim.twin.transport import TwinTransport
 
 DEFAULT_COMMANDS = "random:hold_s=4,stand_fraction=0.1"
 _GRAVITY_M_S2 = 9.81
+_NOWHERE_M = 0.1  # below this the energy a metre says nothing
 _BOOTSTRAP_DRAWS = 4000
 
 
@@ -48,7 +48,7 @@ class EpisodeResult:
         episode_return: sum of the task's reward, unscaled; a fall ends it.
         linear_error_m_s: mean norm of (vx, vy) minus the command. yaw_error_rad_s: mean absolute error.
         fell: whether it ended in a fall.
-        power_w: positive mechanical power. cost_of_transport: energy / (m g distance).
+        power_w: positive mechanical power. distance_m: length of the way of the trunk, horizontally.
     """
 
     seed: int
@@ -61,7 +61,7 @@ class EpisodeResult:
     fell: bool
     ending: str
     power_w: float
-    cost_of_transport: float
+    distance_m: float
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,14 @@ class Evaluation:
     def minutes_walked(self) -> float:
         return sum(episode.steps for episode in self.episodes) / load_robot().control_hz / 60.0
 
+    @property
+    def cost_of_transport(self) -> Optional[float]:
+        """Energy / (m g distance) over all episodes together [-]; None where the robot went nowhere."""
+        robot = load_robot()
+        energy_j = sum(episode.power_w * episode.steps for episode in self.episodes) / robot.control_hz
+        distance_m = sum(episode.distance_m for episode in self.episodes)
+        return energy_j / (robot.total_mass_kg * _GRAVITY_M_S2 * distance_m) if distance_m > _NOWHERE_M else None
+
     def summary(self) -> dict[str, Any]:
         """Means over the episodes with a bootstrap interval of the mean return."""
 
@@ -102,7 +110,7 @@ class Evaluation:
             "falls": falls,
             "falls_per_minute": falls / self.minutes_walked,
             "power_w": mean("power_w"),
-            "cost_of_transport": mean("cost_of_transport"),
+            "cost_of_transport": self.cost_of_transport,
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -228,9 +236,6 @@ class _TruthRecorder:
         fell = self._ending == Ending.TERMINATED.name.lower()
         reward = self._reward(robot, after, command, velocity, rate, fell)
         power = float(np.mean([truth.mechanical_power_w for truth in after]))
-        duration_s = len(self.steps) / robot.control_hz
-        distance = float(np.linalg.norm(velocity[:, :2], axis=1).mean() * duration_s)
-        weight = robot.total_mass_kg * _GRAVITY_M_S2
         return EpisodeResult(
             seed=seed,
             steps=len(self.steps),
@@ -242,7 +247,7 @@ class _TruthRecorder:
             fell=fell,
             ending=self._ending,
             power_w=power,
-            cost_of_transport=power * duration_s / (weight * distance) if distance > 0.1 else math.nan,
+            distance_m=float(np.linalg.norm(velocity[:, :2], axis=1).sum() / robot.control_hz),
         )
 
     def _reward(

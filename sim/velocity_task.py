@@ -53,13 +53,12 @@ class VelocityTaskSettings:
 
     Attributes:
         episode_s: time limit; ends as a time-out, not as a fall.
-        fall_tilt_rad, fall_height_m: past either the episode ends in a fall.
+        fall_height_m: below it, or past the robot's tilt limit, the episode ends in a fall.
     """
 
     num_envs: int = 1024
     seed: int = 1
     episode_s: float = 20.0
-    fall_tilt_rad: float = 1.0
     fall_height_m: float = 0.12
     randomization: Randomization = field(default_factory=Randomization)
     reward: RewardWeights = field(default_factory=RewardWeights)
@@ -85,6 +84,7 @@ class VelocityTask(VecEnv):
         self.max_episode_length = round(settings.episode_s / self.step_s)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.torque_limit = torch.tensor(robot.torque_limit, dtype=torch.float32)
+        self.upright_at_least = math.cos(robot.safety.tilt_limit_rad)
         self.default_position = torch.tensor(self.contract.default_position)
         # Which feet swing in the first half of the clock: the diagonal FR, RL; the other diagonal follows.
         swings_first = [name in ("FR", "RL") for name in robot.foot_names]
@@ -161,7 +161,7 @@ class VelocityTask(VecEnv):
     def _fallen(self, state: EngineState) -> torch.Tensor:
         upright = -projected_gravity(state.orientation_trunk_in_world)[:, 2]
         low = state.position_trunk_in_world[:, 2] < self.settings.fall_height_m
-        return (upright < math.cos(self.settings.fall_tilt_rad)) | low
+        return (upright < self.upright_at_least) | low
 
     def _reward(
         self, actions: torch.Tensor, phase: torch.Tensor, fallen: torch.Tensor

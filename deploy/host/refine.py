@@ -52,7 +52,7 @@ class RefineSettings:
 
     Attributes:
         method: `ensemble` is PPO inside the transition model, the default because it measures best; `uni_o4` is the
-            published method: cloned ensemble, IQL critics, AM-Q gate.
+            published method: cloned ensemble (or the one policy that is given), IQL critics, AM-Q gate.
         seed: of the one generator.
         threads: torch threads.
     """
@@ -114,11 +114,14 @@ def refine(
         clones = clone_behavior(transitions, settings.cloning, generator, progress)
         members = clones.members
         graph = PolicyGraph(data.contract, clones.best)
-    transitions = _with_behavior(transitions, graph.actor)
+    # Improvement moves away from where it starts, so that is what its budget counts from: the clone, also where the log
+    # knows who acted.
+    if parent is None or not transitions.behavior_is_known:
+        transitions = with_cloned_behavior(transitions, graph.actor)
     scale = fit_reward_scale(transitions, settings.value.discount)
     dynamics = fit_dynamics(transitions, settings.dynamics, generator, progress)
     world = velocity_world(dynamics.model, graph, robot, RewardWeights(**data.reward_weights), transitions.groups)
-    improvement, value_report = _improve(members, world, transitions, scale, settings, generator, progress)
+    improvement, value_report = _improve(graph.actor, members, world, transitions, scale, settings, generator, progress)
 
     report = {
         "method": settings.method,
@@ -153,12 +156,8 @@ def _start_graph(data: Dataset, parent: Optional[Bundle], settings: RefineSettin
     return load_graph(parent)
 
 
-def _with_behavior(transitions: Transitions, actor: GaussianActor) -> Transitions:
-    """The logged behaviour where the log knows it, else the actor's."""
-    return transitions if transitions.behavior_is_known else with_cloned_behavior(transitions, actor)
-
-
 def _improve(
+    start: GaussianActor,
     members: tuple[GaussianActor, ...],
     world: ModelWorld,
     transitions: Transitions,
@@ -169,14 +168,12 @@ def _improve(
 ) -> tuple[Improvement, dict[str, Any]]:
     """Improvement by the chosen method, and how well its value explains held-out episodes."""
     if settings.method == "uni_o4":
-        if len(members) == 1:
-            members = clone_behavior(transitions, settings.cloning, generator, progress).members
         critics = fit_critics(transitions, scale, settings.critics, generator, progress)
         published = improve_published(members, critics, world, transitions, settings.published, generator, progress)
         return published, {}
     fitted = fit_value(transitions, scale, settings.value, generator, progress=progress)
     improvement = improve_in_ensemble(
-        members[0], fitted.value, world, transitions, scale, settings.improvement, generator, progress
+        start, fitted.value, world, transitions, scale, settings.improvement, generator, progress
     )
     return improvement, {"explained_variance": fitted.explained_variance, "curve": list(fitted.curve)}
 

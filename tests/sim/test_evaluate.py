@@ -1,6 +1,7 @@
 """Measuring a bundle through the wire: arithmetic by hand, repeatable episodes, what the shipped policy is held to."""
 
 import dataclasses
+import json
 import math
 
 import numpy as np
@@ -45,7 +46,7 @@ def episode(seed: int = 0, **changed) -> EpisodeResult:
         "fell": False,
         "ending": "truncated",
         "power_w": 20.0,
-        "cost_of_transport": 0.4,
+        "distance_m": 5.0,
     }
     return EpisodeResult(**{**values, **changed})
 
@@ -88,6 +89,18 @@ def test_the_summary_by_hand():
     assert summary["return_ci95"] == (40.0, 100.0)
     assert summary["velocity_error"] == {"linear_m_s": pytest.approx(0.25), "yaw_rad_s": pytest.approx(0.2)}
     assert [one["episode_return"] for one in both.to_dict()["per_episode"]] == [100.0, 40.0]
+
+
+def test_the_cost_of_transport_by_hand():
+    """20 W over 10 s and over 2 s, 5 m and 1 m: 240 J for 6 m."""
+    both = evaluation(episode(0), episode(1, steps=100, distance_m=1.0))
+    assert both.cost_of_transport == pytest.approx(240.0 / (load_robot().total_mass_kg * 9.81 * 6.0))
+
+
+def test_a_robot_that_stood_has_no_cost_of_transport():
+    standing = evaluation(episode(0, distance_m=0.05), episode(1, distance_m=0.0))
+    assert standing.cost_of_transport is None
+    assert json.loads(json.dumps(standing.to_dict(), allow_nan=False))["cost_of_transport"] is None
 
 
 def test_a_paired_difference_by_hand():
@@ -163,6 +176,7 @@ class Score:
     linear: float = 0.0
     yaw: float = 0.0
     power: float = 0.0
+    distance: float = 0.0
     total: float = 0.0
 
 
@@ -178,6 +192,7 @@ def score(seen: Witness) -> Score:
         result.linear += float(np.linalg.norm(linear_error)) / steps
         result.yaw += abs(yaw_error) / steps
         result.power += truth.mechanical_power_w / steps
+        result.distance += math.hypot(velocity[0], velocity[1]) / 50.0
         result.total += math.exp(-linear_error @ linear_error / 0.25) + 0.5 * math.exp(-(yaw_error**2) / 0.25)
         result.total += weights.tilt * (4 * (x * z - w * y) ** 2 + 4 * (y * z + w * x) ** 2)
         result.total += weights.vertical_velocity * velocity[2] ** 2 + weights.roll_pitch_rate * (rate[:2] @ rate[:2])
@@ -195,6 +210,7 @@ def test_an_episode_is_scored_by_the_truth_after_each_action(shipped):
     assert result.linear_error_m_s == pytest.approx(expected.linear, rel=1e-5)
     assert result.yaw_error_rad_s == pytest.approx(expected.yaw, rel=1e-5)
     assert result.power_w == pytest.approx(expected.power, rel=1e-5)
+    assert result.distance_m == pytest.approx(expected.distance, rel=1e-5)
     assert result.episode_return == pytest.approx(expected.total, abs=0.01)
     assert not result.fell
 

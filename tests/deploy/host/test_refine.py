@@ -148,6 +148,13 @@ def test_without_a_start_it_is_the_cloned_behaviour(dataset, tmp_path):
     assert float(error) < float(logged.action.var()), "better than always doing the average thing"
 
 
+def test_without_a_start_the_distance_counts_from_the_clone(dataset, tmp_path):
+    """These logs know who acted; the clone is some way from that, and its budget must not be spent before it moves."""
+    result = refine(dataset, None, tmp_path / "clone.go1policy", tiny_refinement())
+    assert from_columns(Dataset.open(dataset), load_graph(result.bundle)).behavior_is_known
+    assert result.report["candidates"][0]["kl"] == pytest.approx(0.0, abs=1e-6)
+
+
 def test_the_seed_decides_the_result(dataset, tmp_path):
     settings = tiny_refinement()
     first, again = (refine(dataset, None, tmp_path / f"{i}.go1policy", settings).bundle for i in range(2))
@@ -162,5 +169,20 @@ def test_the_published_method_seals_a_policy_too(dataset, shipped, tmp_path):
     result = refine(dataset, shipped, out, tiny_refinement(method="uni_o4"))
     verify_bundle(read_bundle(out), load_robot())
     assert result.report["method"] == "uni_o4"
-    assert [candidate["name"] for candidate in result.report["candidates"]] == ["start", "member 1", "member 2"]
+    assert [candidate["name"] for candidate in result.report["candidates"]] == ["start", "member 1"]
     assert np.isfinite([candidate["score"] for candidate in result.report["candidates"]]).all()
+
+
+def test_the_published_method_improves_the_policy_that_is_given(dataset, shipped, tmp_path):
+    """With nothing to gain from its one update, what is sealed is the parent itself, not a clone under its name."""
+    settings = tiny_refinement(method="uni_o4")
+    frozen = dataclasses.replace(settings, published=dataclasses.replace(settings.published, learning_rate=0.0))
+    result = refine(dataset, shipped, tmp_path / "published.go1policy", frozen)
+    assert_same_weights(load_graph(result.bundle), load_graph(read_bundle(shipped)))
+    assert result.bundle.lineage.parents == (read_bundle(shipped).sha256,)
+
+
+def test_without_a_start_the_published_method_improves_every_clone(dataset, tmp_path):
+    result = refine(dataset, None, tmp_path / "published.go1policy", tiny_refinement(method="uni_o4"))
+    assert [candidate["name"] for candidate in result.report["candidates"]] == ["start", "member 1", "member 2"]
+    assert result.bundle.lineage.parents == ()
