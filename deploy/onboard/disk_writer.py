@@ -7,11 +7,14 @@ import threading
 from pathlib import Path
 from typing import BinaryIO, Dict, List, Optional
 
-from deploy.onboard.mcap_blocks import BlockMcapWriter, MessageBlock, channel_ids
-from offline_data.log_schema import METADATA_NAME, SessionMetadata
+from deploy.onboard.mcap_blocks import BlockMcapWriter, MessageBlock, topic_of
+from offline_data.log_schema import CHANNELS, METADATA_NAME, SessionMetadata
 
 QUEUE_CHUNKS = 32
 """Chunks that may wait for the disk: several seconds' worth."""
+
+SOURCE = "loop"
+"""Name of the one source of such a file."""
 
 LIVENESS_CHECK_S = 0.1
 """How often a blocked `put` looks whether the thread that should free a place is still there [s]."""
@@ -30,17 +33,16 @@ class DiskWriter:
 
     def __init__(self, path: Path, metadata: SessionMetadata, wait_for_disk: bool) -> None:
         self._wait_for_disk = wait_for_disk
-        self._topics = {number: topic for topic, number in channel_ids().items()}
-        self.written: Dict[str, int] = dict.fromkeys(self._topics.values(), 0)
+        self.written: Dict[str, int] = dict.fromkeys(CHANNELS, 0)
         """Messages on disk, by topic; final after `close`."""
-        self.dropped: Dict[str, int] = dict.fromkeys(self._topics.values(), 0)
+        self.dropped: Dict[str, int] = dict.fromkeys(CHANNELS, 0)
         """Messages lost, by topic; final after `close`."""
         self.error = ""
         """The first failure of the disk; empty if there was none."""
         self._queue: queue.Queue[Optional[List[MessageBlock]]] = queue.Queue(QUEUE_CHUNKS)
         stream = open(path, "xb")  # closed by the thread
         try:
-            writer = BlockMcapWriter(stream, METADATA_NAME, metadata.to_record())
+            writer = BlockMcapWriter(stream, METADATA_NAME, metadata.to_record(), sources=(SOURCE,))
         except OSError:
             stream.close()
             raise
@@ -92,4 +94,4 @@ class DiskWriter:
 
     def _count(self, counts: Dict[str, int], blocks: List[MessageBlock]) -> None:
         for block in blocks:
-            counts[self._topics[block.channel_id]] += len(block.log_times_ns)
+            counts[topic_of(block.channel_id)] += len(block.log_times_ns)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import BinaryIO, Dict, List, Mapping, NamedTuple, Sequence
+from typing import Dict, Mapping, NamedTuple, Protocol, Sequence
 
 import numpy as np
 from mcap.data_stream import RecordBuilder
@@ -51,6 +51,19 @@ _PREFIX = [
     ("publish_time", "<u8"),
 ]
 _OPCODE_AND_LENGTH_BYTES = 9
+_LATEST = 2**64 - 1
+
+
+class Stream(Protocol):
+    """Where the bytes go."""
+
+    def write(self, content: bytes) -> int:
+        """Take all of `content`."""
+        ...
+
+    def flush(self) -> None:
+        """The file is whole up to here."""
+        ...
 
 
 class MessageBlock(NamedTuple):
@@ -73,13 +86,24 @@ def message_records(channel: log_schema.Channel, channel_id: int, count: int) ->
     return records
 
 
-def channel_ids() -> Dict[str, int]:
-    """MCAP channel (and schema) number of every topic."""
-    return {topic: index + 1 for index, topic in enumerate(log_schema.CHANNELS)}
+_SCHEMA_IDS = {topic: index + 1 for index, topic in enumerate(log_schema.CHANNELS)}
+
+
+def channel_id(topic: str, source: int) -> int:
+    """MCAP channel number of a topic's messages from one source: each source numbers its messages itself."""
+    return _SCHEMA_IDS[topic] + source * len(_SCHEMA_IDS)
+
+
+def topic_of(channel: int) -> str:
+    """The topic of an MCAP channel number."""
+    return tuple(_SCHEMA_IDS)[(channel - 1) % len(_SCHEMA_IDS)]
 
 
 class BlockMcapWriter:
     """Writes header, metadata and channels at once, then a chunk per `write_chunk`, then the index in `finish`.
+
+    Args:
+        sources: names of the processes whose messages the file holds; a channel's number tells topic and source.
 
     Whatever was written before a crash is readable: each chunk is complete and flushed to the operating system.
 
@@ -87,33 +111,36 @@ class BlockMcapWriter:
         OSError: from the stream, in any method.
     """
 
-    def __init__(self, stream: BinaryIO, metadata_name: str, metadata: Mapping[str, str]) -> None:
+    def __init__(self, stream: Stream, metadata_name: str, metadata: Mapping[str, str], sources: Sequence[str]) -> None:
         self._stream = stream
         self._position = 0
         self._compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)
-        self._chunk_indexes: List[ChunkIndex] = []
+        self.chunks = 0
+        """Chunks written."""
+        # As bytes, not as objects: a recording of hours has hundreds of thousands of chunks.
+        self._chunk_indexes = bytearray()
         self._message_counts: Dict[int, int] = {}
-        self._schemas: List[McapRecord] = []
-        self._channels: List[McapRecord] = []
-        for topic, number in channel_ids().items():
-            channel = log_schema.CHANNELS[topic]
-            self._schemas.append(
-                Schema(
-                    id=number,
-                    name=channel.schema_name,
-                    encoding=log_schema.SCHEMA_ENCODING,
-                    data=channel.ros2msg.encode("utf-8"),
-                )
+        self._start_ns, self._end_ns = _LATEST, 0
+        self._schemas = [
+            Schema(
+                id=_SCHEMA_IDS[topic],
+                name=channel.schema_name,
+                encoding=log_schema.SCHEMA_ENCODING,
+                data=channel.ros2msg.encode("utf-8"),
             )
-            self._channels.append(
-                Channel(
-                    id=number,
-                    topic=topic,
-                    message_encoding=log_schema.MESSAGE_ENCODING,
-                    metadata={},
-                    schema_id=number,
-                )
+            for topic, channel in log_schema.CHANNELS.items()
+        ]
+        self._channels = [
+            Channel(
+                id=channel_id(topic, number),
+                topic=topic,
+                message_encoding=log_schema.MESSAGE_ENCODING,
+                metadata={"source": source},
+                schema_id=schema,
             )
+            for number, source in enumerate(sources)
+            for topic, schema in _SCHEMA_IDS.items()
+        ]
         self._write(MCAP0_MAGIC + _bytes_of([Header(profile=log_schema.PROFILE, library=log_schema.PROFILE)]))
         record = _bytes_of([Metadata(name=metadata_name, metadata=dict(metadata))])
         self._metadata_index = MetadataIndex(offset=self._position, length=len(record), name=metadata_name)
@@ -137,19 +164,20 @@ class BlockMcapWriter:
             offset_in_chunk += len(block.records)
             count = len(block.log_times_ns)
             self._message_counts[block.channel_id] = self._message_counts.get(block.channel_id, 0) + count
-        self._chunk_indexes.append(
-            ChunkIndex(
-                chunk_length=len(chunk),
-                chunk_start_offset=self._position,
-                compression=COMPRESSION,
-                compressed_size=len(compressed),
-                message_end_time=end,
-                message_index_length=len(index_records),
-                message_index_offsets=index_offsets,
-                message_start_time=start,
-                uncompressed_size=len(content),
-            )
+        index = ChunkIndex(
+            chunk_length=len(chunk),
+            chunk_start_offset=self._position,
+            compression=COMPRESSION,
+            compressed_size=len(compressed),
+            message_end_time=end,
+            message_index_length=len(index_records),
+            message_index_offsets=index_offsets,
+            message_start_time=start,
+            uncompressed_size=len(content),
         )
+        self._chunk_indexes += _bytes_of([index])
+        self.chunks += 1
+        self._start_ns, self._end_ns = min(self._start_ns, start), max(self._end_ns, end)
         self._write(chunk + index_records)
         self._stream.flush()
 
@@ -158,15 +186,14 @@ class BlockMcapWriter:
         self._write(_bytes_of([DataEnd(data_section_crc=0)]))
         summary_start = self._position
         groups = (
-            (Opcode.SCHEMA, self._schemas),
-            (Opcode.CHANNEL, self._channels),
-            (Opcode.STATISTICS, [self._statistics()]),
-            (Opcode.CHUNK_INDEX, self._chunk_indexes),
-            (Opcode.METADATA_INDEX, [self._metadata_index]),
+            (Opcode.SCHEMA, _bytes_of(self._schemas)),
+            (Opcode.CHANNEL, _bytes_of(self._channels)),
+            (Opcode.STATISTICS, _bytes_of([self._statistics()])),
+            (Opcode.CHUNK_INDEX, bytes(self._chunk_indexes)),
+            (Opcode.METADATA_INDEX, _bytes_of([self._metadata_index])),
         )
         summary, offsets = b"", []
-        for opcode, records in groups:
-            group = _bytes_of(records)
+        for opcode, group in groups:
             if group:
                 offsets.append(SummaryOffset(opcode, summary_start + len(summary), len(group)))
             summary += group
@@ -183,11 +210,11 @@ class BlockMcapWriter:
             attachment_count=0,
             channel_count=len(self._channels),
             channel_message_counts=dict(self._message_counts),
-            chunk_count=len(self._chunk_indexes),
+            chunk_count=self.chunks,
             message_count=sum(self._message_counts.values()),
             metadata_count=1,
-            message_start_time=min((index.message_start_time for index in self._chunk_indexes), default=0),
-            message_end_time=max((index.message_end_time for index in self._chunk_indexes), default=0),
+            message_start_time=self._start_ns if self.chunks else 0,
+            message_end_time=self._end_ns,
             schema_count=len(self._schemas),
         )
 

@@ -35,6 +35,8 @@ from deploy.onboard.ring_memory import (
     WRITER_BYTE,
     WRITERS_WORD,
     MappedRing,
+    RingCounts,
+    counts_of,
 )
 
 _SEQUENCE_MASK = 2**32 - 1
@@ -135,6 +137,10 @@ class RingReader:
     def was_written(self) -> bool:
         """Whether it ever had a writer."""
         return self._ring.words[WRITERS_WORD] != 0
+
+    def counts(self) -> Dict[str, RingCounts]:
+        """What became of the records of every topic."""
+        return counts_of(self._ring.words)
 
     def take(self, limit: int) -> List[TakenRecords]:
         """The oldest of every topic that are not in the file yet, `limit` each at most; [] if none are."""

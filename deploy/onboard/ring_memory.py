@@ -20,7 +20,7 @@ import mmap
 import os
 import struct
 from pathlib import Path
-from typing import Dict, Mapping, NamedTuple
+from typing import Dict, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
@@ -168,6 +168,11 @@ def ring_counts(path: Path) -> Dict[str, RingCounts]:
             words = np.frombuffer(file.read(PAGE), np.uint64).tolist()
     except OSError as error:
         raise RingError(f"a ring at {path}", str(error), "Make it with create_ring first.") from error
+    return counts_of(words)
+
+
+def counts_of(words: Sequence[int]) -> Dict[str, RingCounts]:
+    """The counts in the words of a ring's first page, by topic."""
     counts = {}
     for index, topic in enumerate(RECORDS):
         block = FIRST_BLOCK + index * BLOCK_WORDS

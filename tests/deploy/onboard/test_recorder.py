@@ -20,7 +20,8 @@ from deploy.onboard.gate import NO_CLAMPS, GateDecision
 from deploy.onboard.mcap_blocks import BlockMcapWriter
 from deploy.onboard.pilot import PilotStep
 from deploy.onboard.reasons import Reason
-from deploy.onboard.recorder import NO_EPISODE, McapRecorder, NoRecorder, nanoseconds
+from deploy.onboard.record_conversion import nanoseconds
+from deploy.onboard.recorder import NO_EPISODE, McapRecorder, NoRecorder
 from deploy.onboard.remote import Key, encode_remote
 from deploy.onboard.target import JointTarget, Mode
 from deploy.onboard.wire import JointCommand, RobotState
@@ -267,7 +268,7 @@ class StuckWriter(BlockMcapWriter):
     def write_chunk(self, blocks: Any) -> None:
         self.released.wait(30.0)
         super().write_chunk(blocks)
-        if len(self._chunk_indexes) == disk_writer.QUEUE_CHUNKS:
+        if self.chunks == disk_writer.QUEUE_CHUNKS:
             self.caught_up.set()
 
 
@@ -299,5 +300,5 @@ def test_no_recorder_reports_nothing() -> None:
 
 
 def test_stamps() -> None:
-    assert nanoseconds(0.002 * 3) == 6_000_000
+    assert nanoseconds(np.array([0.002 * 3])).tolist() == [6_000_000]
     assert NO_EPISODE == np.iinfo(np.uint32).max
