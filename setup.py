@@ -20,6 +20,7 @@ PACKAGES = [
     "robot_configs",
     "sim",
     "sim.engines",
+    "sim.faults",
     "sim.twin",
 ]
 

@@ -144,6 +144,10 @@ class TwinBody:
         """Hold these keys and sticks of the wireless remote from now on; without arguments, let go of it."""
         self._sensors.remote = encode_remote(keys, lx, ly, rx, ry)
 
+    def set_motor_strength(self, joint: int, strength: float) -> None:
+        """From now on, motor `joint` delivers this share of what is demanded [-]; resetting does not heal it."""
+        self._motors.set_strength(joint, strength)
+
     @property
     def time_s(self) -> float:
         """Since reset [s]."""

@@ -105,6 +105,10 @@ class MotorBank:
         """(12,) what the motors believe they deliver [Nm]: they measure current, so a weak motor does not notice."""
         return self._demand
 
+    def set_strength(self, joint: int, strength: float) -> None:
+        """From now on, motor `joint` delivers this share of what is demanded [-]."""
+        self._strength[joint] = strength
+
     @property
     def mode(self) -> np.ndarray:
         """(12,) uint8, mode of the command that acts."""

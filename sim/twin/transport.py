@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Callable, Optional
 
 from deploy.onboard.link import LinkError
 from deploy.onboard.packet_layout import WireError
-from deploy.onboard.wire import decode_low_cmd, encode_low_state
+from deploy.onboard.wire import RobotState, decode_low_cmd, encode_low_state
 from sim.twin.body import TwinBody
 
 
@@ -20,6 +21,8 @@ class TwinTransport:
     def __init__(self, body: TwinBody) -> None:
         self.body = body
         self.refused: Counter[str] = Counter()
+        self.sensor_fault: Optional[Callable[[RobotState], RobotState]] = None
+        """What stands between the sensors and the wire, if something is broken there."""
         self._closed = False
         self._acting = b""
         self._acting_since_power_up = 0
@@ -50,7 +53,8 @@ class TwinTransport:
     def receive(self, timeout_s: float) -> bytes:
         """Advance one tick; the state always comes, so `timeout_s` is not used."""
         self._require_open()
-        return encode_low_state(self.body.step())
+        state = self.body.step()
+        return encode_low_state(state if self.sensor_fault is None else self.sensor_fault(state))
 
     def close(self) -> None:
         """End the connection; the body stays as it is. Closing twice is allowed."""
