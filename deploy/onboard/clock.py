@@ -25,8 +25,8 @@ class Clock(Protocol):
 
 
 SPIN_S = 150e-6
-"""The last stretch before a deadline is waited for awake [s]: a sleeping process wakes 50 to 120 us late even on an idle
-machine (timer slack and the way back from idle; measured, docs/timing.md). It costs about 7 % of one core at 500 Hz."""
+"""The last stretch before a deadline is waited for awake [s]: a sleeping process wakes 50 to 120 us late even with
+nothing in its way (timer slack, the way back from idle; docs/timing.md). At 500 Hz it costs about 7 % of one core."""
 
 
 class MonotonicClock:

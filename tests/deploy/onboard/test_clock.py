@@ -1,4 +1,4 @@
-"""Both clocks: deadlines are kept and never anticipated, whatever sleeping does; virtual time moves only when told to."""
+"""Both clocks: deadlines are kept and never anticipated, whatever sleeping does; virtual time moves when told to."""
 
 from __future__ import annotations
 
