@@ -8,6 +8,7 @@ import dataclasses
 from cli.arguments import add_bundle
 from cli.commands import Commands
 from cli.output import add_json, print_result
+from cli.signing import add_signing
 
 
 def add_policy(commands: Commands) -> None:
@@ -27,6 +28,7 @@ def add_policy(commands: Commands) -> None:
         "go1 policy verify policy/bundles/walk.go1policy",
     )
     add_bundle(verify)
+    add_signing(commands)
 
 
 def run_policy_inspect(options: argparse.Namespace) -> int:

@@ -5,23 +5,28 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cli.arguments import COMMANDS_HELP, add_robot_address, count, existing_file, factor, seconds
+from cli.arguments import COMMANDS_HELP, add_robot_address, count, factor, seconds
 from cli.commands import Commands
 from cli.doctor import add_doctor
 from cli.exit_status import EXIT_UNFINISHED
+from cli.flash import add_flash
 from cli.output import add_json, print_result
+from cli.shadow import add_shadow
+from cli.slots import add_bundle_choice, bundle_to_run
 
 
 def add_robot(commands: Commands) -> None:
     """The robot, or whatever answers in its place."""
     add_doctor(commands)
+    add_shadow(commands)
+    add_flash(commands)
     run = commands.command(
         "run",
         run_robot_run,
         "Walk: gate, pilot and recorder on the robot's wire. Any way out of it leaves the robot damped.",
         "go1 robot run --bundle A.go1policy --robot 192.168.123.10:8007 --commands remote --duration 60 --log-dir logs",
     )
-    run.add_argument("--bundle", type=existing_file, required=True, help="a sealed policy, *.go1policy")
+    add_bundle_choice(run)
     add_robot_address(run)
     run.add_argument("--commands", required=True, metavar="FILE|SPEC", help=COMMANDS_HELP.replace(" [%(default)s]", ""))
     run.add_argument("--duration", type=seconds, required=True, help="walking time in all [s]")
@@ -39,19 +44,21 @@ def run_robot_run(options: argparse.Namespace) -> int:
     """The runner. Exit status 1 when the session ended before its plan was done: a fault, the stop key, a signal."""
     from deploy.onboard.runner import run_on_robot
 
-    summary = run_on_robot(
-        options.bundle,
-        options.robot,
-        options.commands,
-        options.duration,
-        options.log_dir,
-        lockstep=options.lockstep,
-        sdk=options.sdk,
-        exploration=options.exploration,
-        seed=options.seed,
-        episodes=options.episodes,
-        episode_s=options.episode_s,
-        auto_rearm=options.auto_rearm,
-    )
+    with bundle_to_run(options) as (bundle, ended):
+        summary = run_on_robot(
+            bundle,
+            options.robot,
+            options.commands,
+            options.duration,
+            options.log_dir,
+            lockstep=options.lockstep,
+            sdk=options.sdk,
+            exploration=options.exploration,
+            seed=options.seed,
+            episodes=options.episodes,
+            episode_s=options.episode_s,
+            auto_rearm=options.auto_rearm,
+        )
+        ended(not summary.faults)
     print_result(summary.to_dict(), options.json)
     return EXIT_UNFINISHED if summary.stop_reason else 0

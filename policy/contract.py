@@ -228,7 +228,7 @@ class PolicyContract:
                 raise ContractError(
                     f"{field} of {joint} within [{lower}, {upper}] rad, the robot's limits",
                     f"{angle} rad",
-                    "Train within the robot's limits: elsewhere the gate holds the joint, and the policy does not know.",
+                    "Train within the robot's limits: elsewhere the gate holds the joint and the policy errs.",
                 )
 
 
