@@ -59,6 +59,29 @@ class SafetyThresholds:
 
 
 @dataclass(frozen=True)
+class PlausibilityThresholds:
+    """What no healthy robot measures; units in the names, `factor` of the joint's own limit."""
+
+    joint_position_margin_rad: float
+    joint_velocity_factor: float
+    joint_torque_factor: float
+    angular_velocity_limit_rad_s: float
+    specific_force_limit_m_s2: float
+    motor_temperature_minimum_c: float
+    frozen_after_s: float
+    frozen_joint_speed_rad_s: float
+    mismatch_memory_s: float
+    mismatch_gap_limit_ms: float
+    joint_mismatch_limit_rad: float
+    rotation_mismatch_limit_rad: float
+    gravity_memory_s: float
+    gravity_mismatch_limit_m_s2: float
+    free_fall_below_m_s2: float
+    free_fall_after_s: float
+    clock_drift_s_per_s: float
+
+
+@dataclass(frozen=True)
 class LegGeometry:
     """Lengths of the legs [m]; positions in the trunk frame (x forward, y left, z up)."""
 
@@ -80,6 +103,8 @@ class RobotModel:
     foot_names: Tuple[str, ...]
     joint_lower: np.ndarray
     joint_upper: np.ndarray
+    mechanical_lower: np.ndarray
+    mechanical_upper: np.ndarray
     torque_limit: np.ndarray
     velocity_limit: np.ndarray
     armature: np.ndarray
@@ -93,6 +118,7 @@ class RobotModel:
     control_hz: int
     network: Network
     safety: SafetyThresholds
+    plausibility: PlausibilityThresholds
     geometry: LegGeometry
     total_mass_kg: float
     sha256: str
@@ -165,9 +191,32 @@ class _Section:
         return tuple(entries.number(str(i)) for i in range(count))
 
 
+_TOP_KEYS = (
+    "name",
+    "joint_types",
+    "legs",
+    "poses",
+    "gains",
+    "rates",
+    "network",
+    "safety",
+    "plausibility",
+    "geometry",
+    "total_mass_kg",
+)
+_JOINT_KEYS = (
+    "lower_rad",
+    "upper_rad",
+    "mechanical_lower_rad",
+    "mechanical_upper_rad",
+    "torque_limit_nm",
+    "velocity_limit_rad_s",
+    "armature_kg_m2",
+)
+
+
 def _parse(root: _Section) -> RobotModel:
-    top = ("name", "joint_types", "legs", "poses", "gains", "rates", "network", "safety", "geometry", "total_mass_kg")
-    root.keys_exactly(top)
+    root.keys_exactly(_TOP_KEYS)
     legs = tuple(str(leg) for leg in root.content["legs"])
     types = root.section("joint_types")
     types.keys_exactly(JOINTS_PER_LEG)
@@ -176,11 +225,11 @@ def _parse(root: _Section) -> RobotModel:
         return _read_only(np.array([types.section(joint).number(key) for joint in JOINTS_PER_LEG] * len(legs)))
 
     for joint in JOINTS_PER_LEG:
-        types.section(joint).keys_exactly(
-            ("lower_rad", "upper_rad", "torque_limit_nm", "velocity_limit_rad_s", "armature_kg_m2")
-        )
-        lower = types.section(joint).number("lower_rad", -2 * math.pi, 2 * math.pi)
-        types.section(joint).number("upper_rad", lower, 2 * math.pi)
+        types.section(joint).keys_exactly(_JOINT_KEYS)
+        # Each of the four must not lie below the one before.
+        bound = -2 * math.pi
+        for key in ("mechanical_lower_rad", "lower_rad", "upper_rad", "mechanical_upper_rad"):
+            bound = types.section(joint).number(key, bound, 2 * math.pi)
         for positive in ("torque_limit_nm", "velocity_limit_rad_s", "armature_kg_m2"):
             types.section(joint).number(positive, 1e-9)
     poses, gains, rates = root.section("poses"), root.section("gains"), root.section("rates")
@@ -198,6 +247,8 @@ def _parse(root: _Section) -> RobotModel:
         foot_names=legs,
         joint_lower=per_joint("lower_rad"),
         joint_upper=per_joint("upper_rad"),
+        mechanical_lower=per_joint("mechanical_lower_rad"),
+        mechanical_upper=per_joint("mechanical_upper_rad"),
         torque_limit=per_joint("torque_limit_nm"),
         velocity_limit=per_joint("velocity_limit_rad_s"),
         armature=per_joint("armature_kg_m2"),
@@ -210,7 +261,8 @@ def _parse(root: _Section) -> RobotModel:
         link_hz=link_hz,
         control_hz=control_hz,
         network=_network(root.section("network")),
-        safety=_thresholds(root.section("safety")),
+        safety=SafetyThresholds(**_thresholds(root.section("safety"), SafetyThresholds)),
+        plausibility=PlausibilityThresholds(**_thresholds(root.section("plausibility"), PlausibilityThresholds)),
         geometry=_geometry(root.section("geometry")),
         total_mass_kg=root.number("total_mass_kg", 1.0, 100.0),
         sha256=hashlib.sha256(canonical_json(root.content).encode()).hexdigest(),
@@ -227,10 +279,11 @@ def _network(section: _Section) -> Network:
     return Network(section.text("host"), section.integer("port", 1, 65535), section.integer("local_port", 0, 65535))
 
 
-def _thresholds(section: _Section) -> SafetyThresholds:
-    names = tuple(field.name for field in fields(SafetyThresholds))
+def _thresholds(section: _Section, kind: type) -> Dict[str, float]:
+    """The numbers of a section whose keys are the fields of the dataclass `kind`; temperatures may be negative."""
+    names = tuple(field.name for field in fields(kind))
     section.keys_exactly(names)
-    return SafetyThresholds(**{name: section.number(name, 0.0) for name in names})
+    return {name: section.number(name, -math.inf if name.endswith("_c") else 0.0) for name in names}
 
 
 def _geometry(section: _Section) -> LegGeometry:

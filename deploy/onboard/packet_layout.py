@@ -17,6 +17,7 @@ import zlib
 import numpy as np
 
 from robot_configs.errors import Go1Error
+from robot_configs.robot import DAMPING_QUANTUM, STIFFNESS_QUANTUM
 
 MOTORS = 12
 MOTOR_SLOTS = 20
@@ -24,6 +25,8 @@ REMOTE_BYTES = 40
 BATTERY_CELLS = 10
 
 TORQUE_QUANTUM = 1.0 / 256.0  # [Nm] of LowCmd's torque and of LowState's estimate, both int16
+LARGEST_STIFFNESS = (2**16 - 1) * STIFFNESS_QUANTUM  # [Nm/rad]: the next count would wrap around to zero
+LARGEST_DAMPING = (2**16 - 1) * DAMPING_QUANTUM  # [Nm s/rad]
 CELL_QUANTUM_MV = 32  # [mV] of one count of a battery cell, as the vendor SDK reads it back
 
 POSITION_STOP = 2.146e9  # [rad] the vendor's PosStopF: no position term

@@ -1,4 +1,4 @@
-"""A Go1 made of nothing: states to order, and a link to a robot that goes wherever it is told at once."""
+"""A Go1 made of nothing: states to order, and a link to a robot that goes wherever it is told."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ def robot() -> RobotModel:
 
 @pytest.fixture(scope="session")
 def make_state() -> StateMaker:
-    """A healthy robot, standing still and level, with the given fields changed."""
+    """A healthy robot, standing still and level, with the given fields changed; its IMU's last bits are never still."""
     robot = load_robot()
 
     def make(**changes: Any) -> RobotState:
+        noise = 1e-5 * (changes.get("tick_ms", 1000) // 2 % 5)
         state = RobotState(
             tick_ms=1000,
-            orientation_trunk_in_world=np.array([1.0, 0.0, 0.0, 0.0], np.float32),
-            angular_velocity_trunk_in_trunk=np.zeros(3, np.float32),
-            accelerometer_trunk_in_trunk=np.array([0.0, 0.0, 9.81], np.float32),
+            orientation_trunk_in_world=np.array([1.0, noise, 0.0, 0.0], np.float32),
+            angular_velocity_trunk_in_trunk=np.array([noise, 0.0, 0.0], np.float32),
+            accelerometer_trunk_in_trunk=np.array([noise, 0.0, 9.81], np.float32),
             roll_pitch_yaw=np.zeros(3, np.float32),
             imu_temperature=40,
             joint_position=robot.stand_position.astype(np.float32),
@@ -55,14 +56,14 @@ def make_state() -> StateMaker:
 
 
 class FakeLink:
-    """A link to a weightless robot: a servoed joint is at its target in the next state; it starts folded, tick 2 ms.
+    """A link to a weightless robot: servoed joints go to their targets at 15 rad/s; it starts folded, its tick is 2 ms.
 
     `tamper` sees every state with its number (from 0) before it is handed out; it may change, withhold (None) or raise.
     """
 
     def __init__(self, make_state: StateMaker, position: np.ndarray) -> None:
         self._make_state = make_state
-        self.position = position.astype(np.float32)
+        self.position = self._target = position.astype(np.float32)
         self.sent: list[JointCommand] = []
         self.received = 0
         self.tamper: Callable[[int, RobotState], Optional[RobotState]] = lambda number, state: state
@@ -74,12 +75,15 @@ class FakeLink:
     def send(self, command: JointCommand) -> None:
         self.sent.append(command)
         if command.position[0] != POSITION_STOP and command.stiffness[0] > 0.0:
-            self.position = command.position.astype(np.float32)
+            self._target = command.position.astype(np.float32)
 
     def receive(self, timeout_s: float) -> Optional[RobotState]:
         number = self.received
         self.received += 1
-        return self.tamper(number, self._make_state(tick_ms=2 * number, joint_position=self.position))
+        step = np.clip(self._target - self.position, -0.03, 0.03)
+        self.position, velocity = self.position + step, step / np.float32(0.002)
+        state = self._make_state(tick_ms=2 * number, joint_position=self.position, joint_velocity=velocity)
+        return self.tamper(number, state)
 
     def close(self) -> None:
         pass

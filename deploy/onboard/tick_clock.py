@@ -1,0 +1,60 @@
+"""The robot's own clock as the gate sees it: which state is new, and how long it was under way."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Optional
+
+from deploy.onboard.reasons import Reason
+from robot_configs.robot import RobotModel
+
+TICK_MODULUS = 2**32
+
+
+class TickAdvance(NamedTuple):
+    """How a new state follows the one before it."""
+
+    advance_ms: int
+    """Robot time since the state before [ms]; 0 for the first one, and where the count started anew."""
+    faults: int
+    """Bit set of `Reason`: TICK_JUMP, STATE_DELAYED."""
+
+
+class TickClock:
+    """Follows the robot's tick (unsigned 32-bit milliseconds) beside our own clock.
+
+    A state's delay is not measurable, but its growth is: the two clocks' difference, less the smallest difference seen
+    so far, is how much longer this state was under way than the quickest. The smallest difference may creep upwards
+    as fast as two clocks drift apart.
+    """
+
+    def __init__(self, robot: RobotModel) -> None:
+        self._jump_limit_ms = robot.safety.max_tick_gap_ms
+        self._delay_limit_s = robot.safety.state_age_limit_s
+        self._drift = robot.plausibility.clock_drift_s_per_s
+        self._tick_ms: Optional[int] = None
+        self._robot_time_s = 0.0
+        self._smallest_difference_s = math.inf
+
+    def take(self, tick_ms: int, time_s: float) -> Optional[TickAdvance]:
+        """The advance to a state with this tick, received at `time_s`; None for one seen already, or come too late."""
+        if self._tick_ms is None:
+            return self._begin(tick_ms, time_s, Reason.NONE)
+        # The shorter way round the counter tells a late packet from a wrapped counter.
+        advance_ms = (tick_ms - self._tick_ms + TICK_MODULUS // 2) % TICK_MODULUS - TICK_MODULUS // 2
+        if abs(advance_ms) > self._jump_limit_ms:
+            return self._begin(tick_ms, time_s, Reason.TICK_JUMP)
+        if advance_ms <= 0:
+            return None
+        self._tick_ms = tick_ms
+        self._robot_time_s += 1e-3 * advance_ms
+        difference_s = time_s - self._robot_time_s
+        crept_s = self._smallest_difference_s + self._drift * 1e-3 * advance_ms
+        self._smallest_difference_s = min(crept_s, difference_s)
+        delayed = difference_s - self._smallest_difference_s > self._delay_limit_s
+        return TickAdvance(advance_ms, int(Reason.STATE_DELAYED) if delayed else 0)
+
+    def _begin(self, tick_ms: int, time_s: float, fault: Reason) -> TickAdvance:
+        """Count anew: at the first state, or after the controller has restarted."""
+        self._tick_ms, self._robot_time_s, self._smallest_difference_s = tick_ms, 0.0, time_s
+        return TickAdvance(0, int(fault))
