@@ -9,6 +9,7 @@ from cli.arguments import existing_folder
 from cli.commands import Commands
 from cli.exit_status import EXIT_UNFINISHED
 from cli.output import add_json, print_result, progress_bars
+from cli.recover import add_recover
 
 
 def add_data(commands: Commands) -> None:
@@ -35,6 +36,7 @@ def add_data(commands: Commands) -> None:
     )
     info.add_argument("dataset", type=existing_folder, metavar="DATASET", help="folder of a data set")
     add_json(info)
+    add_recover(commands)
     importers = commands.group("import", "Make a data set of somebody else's recordings.")
     uni_o4 = importers.command(
         "uni-o4",
