@@ -1,6 +1,7 @@
-"""What gate, pilot and supervisor tell each other through shared memory, one slot for each who speaks.
+"""What gate, pilot and supervisor tell each other through shared memory, each slot with one writer.
 
     gate        REPORT   every 2 ms: mode, episode, policy step that is due, newest state of the robot
+                PULSE    with every command that left: how many have, and whether the last one was damping
     pilot       ANSWER   every 20 ms: a target, the episode and step that it answers, the lease that it holds
     supervisor  ORDER    every few milliseconds: that it is there, and whether the session shall end
 
@@ -75,25 +76,29 @@ ANSWER = np.dtype(
 ORDER = np.dtype([("time_s", "<f8"), ("stop", "u1"), ("reason", "u1", (TEXT_BYTES,))])
 """Of the supervisor."""
 
+PULSE = np.dtype([("sent", "<u8"), ("damping", "u1")])
+"""Of the gate, with every command that it has sent."""
+
 NO_STEP = 2**32 - 1
 """`Report.step` before the first step of an episode is due, and outside of WALK."""
 
 
 class Slots(NamedTuple):
-    """Descriptors of the three slots, made before the processes are."""
+    """Descriptors of the slots, made before the processes are."""
 
     report: int
+    pulse: int
     answer: int
     order: int
 
     @classmethod
     def create(cls) -> Slots:
-        """Three empty slots.
+        """Empty slots.
 
         Raises:
             SharedSlotError: there is no shared memory.
         """
-        return cls(create_slot(REPORT), create_slot(ANSWER), create_slot(ORDER))
+        return cls(*(create_slot(layout) for layout in (REPORT, PULSE, ANSWER, ORDER)))
 
     def close(self) -> None:
         """Close the descriptors; what is mapped stays mapped."""
@@ -187,6 +192,19 @@ def _robot_state(record: np.void) -> RobotState:
         values[name] = int(values[name])
     values["remote"] = values["remote"].tobytes()
     return RobotState(**values)
+
+
+class PulseWriter:
+    """The gate's heart, beating with every command."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._slot = SlotWriter(descriptor, PULSE)
+        self._record = np.zeros((), PULSE)
+
+    def write(self, sent: int, damping: bool) -> None:
+        """Say that `sent` commands have left, the last of them damping or not."""
+        self._record["sent"], self._record["damping"] = sent, damping
+        self._slot.write(self._record)
 
 
 class AnswerWriter:

@@ -1,29 +1,28 @@
-"""The runner: puts bundle, link, clock, pilot, schedule and recorder together, and runs a session."""
+"""The runner: puts bundle, link, clock, pilot, schedule and recorder together, and runs a session.
+
+In lockstep with a twin everything happens in one process, deterministically; in real time gate, pilot and recorder have
+processes of their own, so that no crash, inference or disk can hold up the one that keeps the robot safe.
+"""
 
 from __future__ import annotations
 
-import json
-import signal
-import threading
-import time
-import uuid
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Iterator, Optional, Sequence, Tuple, Union
+from typing import Optional, Sequence, Tuple, Union
 
 from deploy.onboard.clock import Clock, MonotonicClock, VirtualClock
 from deploy.onboard.commands import parse_commands
 from deploy.onboard.control_loop import ControlLoop, LoopSettings
+from deploy.onboard.lease import Lease
 from deploy.onboard.link import Link, PacketLink, UdpTransport
 from deploy.onboard.pilot import Pilot
 from deploy.onboard.pilot_seat import Observer, PilotAtHand
 from deploy.onboard.recorder import McapRecorder, NoRecorder, Recorder
-from deploy.onboard.schedule import EpisodeSchedule, RemoteSchedule, Schedule, SessionSettings
+from deploy.onboard.schedule import SessionSettings
+from deploy.onboard.session import RunSettings, make_metadata, make_schedule
+from deploy.onboard.stop_signals import signals_stop
 from deploy.onboard.summary import RunSummary
+from deploy.onboard.supervisor import SessionPlan, SupervisorSettings, run_supervised
 from deploy.onboard.vendor_link import VendorLink
-from offline_data.log_schema import SessionMetadata
 from policy.bundle import Bundle, PolicySession, read_bundle, verify_bundle
 from robot_configs.errors import Go1Error
 from robot_configs.robot import RobotModel, load_robot
@@ -31,27 +30,13 @@ from robot_configs.robot import RobotModel, load_robot
 LOCKSTEP_ANSWER_S = 1.0
 """How long a tick waits for the twin's answer in lockstep [s of real time]."""
 
-REMOTE = "remote"
-"""Command specification with which a person drives, modes included."""
+
+SUPERVISION = SupervisorSettings()
+"""How processes are run and watched unless told otherwise."""
 
 
 class RunnerError(Go1Error):
     """A session that was asked for in a way that cannot be carried out."""
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """What a session shall do; written into its log."""
-
-    commands: str
-    """Specification for `commands.parse_commands`; "remote" also gives the choice of modes to the remote's keys."""
-    session: SessionSettings
-    exploration: float = 0.0
-    """Factor on the policy's own noise: 0 acts with the mean, 1 samples (what fine-tuning learns from)."""
-    seed: int = 0
-    """Of that noise."""
-    lockstep: bool = False
-    """Virtual time, one answer for each command: twins only."""
 
 
 def run_session(
@@ -78,12 +63,15 @@ def run_session(
     contract = bundle.contract
     commands = parse_commands(settings.commands, contract.commands)
     pilot = Pilot(PolicySession(bundle, robot), contract, robot, commands, settings.exploration, settings.seed)
-    schedule = _schedule(settings, robot)
+    schedule = make_schedule(settings, robot)
     loop_settings = LoopSettings(receive_timeout_s=LOCKSTEP_ANSWER_S if settings.lockstep else 0.0)
-    recorder = _recorder(bundle, robot, clock, settings, log_dir)
+    recorder: Recorder = NoRecorder()
+    if log_dir is not None:
+        metadata = make_metadata(bundle, robot, settings)
+        recorder = McapRecorder(log_dir, metadata, bundle.version, clock.now_s(), wait_for_disk=settings.lockstep)
     seat = PilotAtHand(pilot, recorder, observers)
     loop = ControlLoop(robot, contract, link, clock, seat, schedule, recorder, loop_settings, observers)
-    with _signals_stop(loop):
+    with signals_stop(loop.request_stop):
         return loop.run()
 
 
@@ -100,8 +88,9 @@ def run_on_robot(
     episodes: Optional[int] = None,
     episode_s: Optional[float] = None,
     auto_rearm: bool = False,
+    supervision: Optional[SupervisorSettings] = SUPERVISION,
 ) -> RunSummary:
-    """Open the link to a robot or a twin, run one session, close the link.
+    """Take the robot's lease, open the link to it (or to a twin), run one session, give both back.
 
     Args:
         robot_address: "HOST:PORT", or the pair of them.
@@ -111,9 +100,13 @@ def run_on_robot(
         episodes: at most this many; None: as many as it takes.
         episode_s: longest episode [s]; None: one episode of the whole duration.
         auto_rearm: see `SessionSettings`.
+        supervision: how gate, pilot and recorder are run in processes of their own; None, or lockstep: in this one.
 
     Raises:
-        RunnerError: an unusable address or SDK name; see `run_session` for the rest.
+        RunnerError: an unusable address or SDK name.
+        LeaseTakenError: another runner of this machine drives the robot.
+        SupervisorError: a process could not be brought up.
+        See `run_session` for the rest.
     """
     robot = load_robot()
     bundle = read_bundle(bundle_path)
@@ -124,12 +117,20 @@ def run_on_robot(
         auto_rearm=auto_rearm,
     )
     settings = RunSettings(commands_spec, session, exploration, seed, lockstep)
-    clock: Clock = VirtualClock() if lockstep else MonotonicClock()
-    link = open_link(robot_address, sdk, robot)
+    host, port = _host_and_port(robot_address) if isinstance(robot_address, str) else robot_address
+    lease = Lease(f"{host}:{port}")
     try:
-        return run_session(bundle, robot, link, clock, settings, Path(log_dir))
+        link = open_link((host, port), sdk, robot)
+        try:
+            if lockstep or supervision is None:
+                clock: Clock = VirtualClock() if lockstep else MonotonicClock()
+                return run_session(bundle, robot, link, clock, settings, Path(log_dir))
+            bundle.contract.check_robot(robot)
+            return run_supervised(SessionPlan(bundle, robot, link, settings, Path(log_dir), lease), supervision)
+        finally:
+            link.close()
     finally:
-        link.close()
+        lease.release()
 
 
 def open_link(robot_address: Union[str, Tuple[str, int]], sdk: str, robot: RobotModel) -> Link:
@@ -154,44 +155,3 @@ def _host_and_port(address: str) -> Tuple[str, int]:
     if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
         raise RunnerError("a robot address HOST:PORT", repr(address), "For example 192.168.123.10:8007.")
     return host, int(port)
-
-
-def _schedule(settings: RunSettings, robot: RobotModel) -> Schedule:
-    if settings.commands.strip() == REMOTE:
-        return RemoteSchedule(settings.session.walk_s, robot.link_hz)
-    return EpisodeSchedule(settings.session, robot.link_hz, robot.ticks_per_policy_step)
-
-
-def _recorder(
-    bundle: Bundle, robot: RobotModel, clock: Clock, settings: RunSettings, log_dir: Optional[Path]
-) -> Recorder:
-    if log_dir is None:
-        return NoRecorder()
-    # The random part keeps names apart where the clock is wrong, as on the robot.
-    session_id = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "_" + uuid.uuid4().hex[:8]
-    metadata = SessionMetadata(
-        session_id=session_id,
-        contract_json=bundle.contract.to_json(),
-        bundle_sha256=bundle.sha256,
-        robot_sha256=robot.sha256,
-        settings_json=json.dumps(asdict(settings), sort_keys=True),
-    )
-    return McapRecorder(log_dir, metadata, bundle.version, clock.now_s(), wait_for_disk=settings.lockstep)
-
-
-@contextmanager
-def _signals_stop(loop: ControlLoop) -> Iterator[None]:
-    """SIGINT and SIGTERM end the session in order: damped, with a complete log. (Only the main thread gets signals.)"""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: Optional[FrameType]) -> None:
-        loop.request_stop(signal.Signals(number).name)
-
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -7,9 +7,9 @@ Record n goes into cell n mod 4, and nothing points to it: a reader looks at all
 Four cells, because then a writer that is killed or stopped in the middle of a record spoils only the oldest one, where
 an ordinary sequence lock, left odd, would shut every reader out for ever.
 
-Each cell is sealed with a CRC-32 of number and record. Python has no memory barriers, and the robot's ARM cores may show
-another core the stores out of order: number and length alone could vouch for half a record there. A record is taken
-when its seal fits, or not at all.
+Each cell is sealed with a CRC-32 of number and record. Python has no memory barriers, and the robot's ARM cores may
+show another core the stores out of order: the number alone could vouch for half a record there. A record is taken when
+its seal fits, or not at all.
 
 The memory is a file below /dev/shm that never had a name (O_TMPFILE): processes get it by inheriting its descriptor, it
 disappears with the last of them, however they end, and no other program can open it. Who only reads maps it read-only,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, Tuple
 
 from deploy.onboard.link import LinkStatistics
@@ -28,6 +28,18 @@ class EpisodeSummary:
 
 
 @dataclass(frozen=True)
+class ProcessSummary:
+    """One process of a session."""
+
+    name: str
+    pid: int
+    ending: str
+    """As in "ended in order" or "was killed by SIGKILL"."""
+    real_time: Tuple[str, ...]
+    """What it asked the machine for, and where that was refused, why and what to do."""
+
+
+@dataclass(frozen=True)
 class RunSummary:
     """One session."""
 
@@ -50,6 +62,10 @@ class RunSummary:
     """Histogram of how long the policy took."""
     link: LinkStatistics
     recorder: RecorderReport
+    targets_refused: Dict[str, int] = field(default_factory=dict)
+    """Answers of a pilot process that the gate did not take, by what was wrong with them."""
+    processes: Tuple[ProcessSummary, ...] = ()
+    """Empty where all ran in one."""
 
     @property
     def steps(self) -> int:

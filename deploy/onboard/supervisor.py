@@ -1,0 +1,304 @@
+"""The supervisor: starts gate, pilot and recorder, watches them, and is the last who can damp the robot.
+
+It opens the link and never uses it while the gate lives: a gate that ends without having said farewell, or that is
+silent with the motors pulling, is killed for certain, and then the supervisor damps the robot itself.
+
+    gate      ends, or sends nothing for `gate_silence_limit_s`  ->  it is killed, the robot damped, the session over
+    pilot     ends                                               ->  the gate is told to end the session
+              is late, stopped, or talks nonsense                ->  the gate's own business: latched damping
+    recorder  ends                                               ->  a new one goes on where it stopped
+
+Nobody is ever started again into a motion: gate and pilot have one life, and the next session begins with a person.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import List, Optional, Tuple
+
+from deploy.onboard.child_process import Child, Reporter, start_child
+from deploy.onboard.exchange import PULSE, REPORT, OrderWriter, Slots, read_report
+from deploy.onboard.gate_process import run_gate
+from deploy.onboard.lateness import LatenessHistogram
+from deploy.onboard.lease import Lease
+from deploy.onboard.link import Link
+from deploy.onboard.pilot_process import run_pilot
+from deploy.onboard.realtime import Grant, RealTimeWish, request_real_time
+from deploy.onboard.recorder import RecorderReport
+from deploy.onboard.session import RunSettings
+from deploy.onboard.session_log import SessionLog
+from deploy.onboard.shared_slot import SlotReader
+from deploy.onboard.stop_signals import signals_stop
+from deploy.onboard.summary import ProcessSummary, RunSummary
+from deploy.onboard.wire import JointCommand
+from policy.bundle import Bundle
+from robot_configs.errors import Go1Error
+from robot_configs.robot import RobotModel
+
+
+class SupervisorError(Go1Error):
+    """The processes of a session could not be brought up."""
+
+
+@dataclass(frozen=True)
+class SupervisorSettings:
+    """How the processes are run and watched."""
+
+    gate_silence_limit_s: float = 0.030
+    """A gate whose last command pulls may be silent for this long: fifteen ticks, and less than a target lives [s]."""
+    damped_silence_limit_s: float = 2.0
+    """A gate whose last command was damping has time, for the motors hold on to that: it may be finishing [s]."""
+    poll_s: float = 0.004
+    """How often the supervisor looks at the gate's pulse; the end of a process wakes it at once [s]."""
+    takeover_s: float = 1.0
+    """How long the supervisor damps the robot after a gate's death, at the link's rate [s]."""
+    start_limit_s: float = 60.0
+    """Loading and verifying the policy may take this long [s]."""
+    end_limit_s: float = 10.0
+    """Each process may take this long to end after it was told to; then it is killed [s]."""
+    real_time: bool = True
+    """Ask for SCHED_FIFO and locked memory."""
+    gate_core: Optional[int] = None
+    """The only core the gate may run on; None: any."""
+    pilot_core: Optional[int] = None
+    """The same for the pilot."""
+
+    # Below 50, where kernels with threaded interrupts run the network's. Who guards comes before whom it guards.
+    def wish(self, priority: int, core: Optional[int] = None) -> RealTimeWish:
+        """What a process asks for."""
+        return RealTimeWish(priority if self.real_time else 0, core, lock_memory=self.real_time)
+
+
+SUPERVISOR_PRIORITY, GATE_PRIORITY, PILOT_PRIORITY = 42, 41, 40
+"""Of SCHED_FIFO; the recorder has none."""
+
+
+@dataclass(frozen=True)
+class SessionPlan:
+    """What the processes of a session share."""
+
+    bundle: Bundle
+    robot: RobotModel
+    link: Link
+    """Open; used by the gate's process, and by the supervisor only after that has ended."""
+    settings: RunSettings
+    log_dir: Optional[Path]
+    """Where the log goes; None records nothing."""
+    lease: Lease
+    """Of the robot; gate and supervisor hold on to it, for they are the ones who send."""
+
+
+class PulseWatch:
+    """How long the gate has sent nothing.
+
+    Only time in which the supervisor itself was awake counts: of a pause of the whole machine no process is guilty.
+    """
+
+    def __init__(self, pulse: SlotReader, poll_s: float, now_s: float) -> None:
+        self._pulse, self._longest_gap_s, self._looked_s = pulse, 2.0 * poll_s, now_s
+        self._seen = 0
+        self.silent_s = 0.0
+        self.damping = True
+        """Whether the last command was; before the first one the motors are not on."""
+
+    def look(self, now_s: float) -> None:
+        """Feel the pulse at `now_s`."""
+        beat = self._pulse.read(newer_than=self._seen)
+        if beat is None:
+            self.silent_s += min(now_s - self._looked_s, self._longest_gap_s)
+        else:
+            self._seen, self.silent_s, self.damping = beat.number, 0.0, bool(beat.record["damping"])
+        self._looked_s = now_s
+
+
+class Supervisor:
+    """Runs one session in processes of their own."""
+
+    def __init__(self, plan: SessionPlan, settings: SupervisorSettings) -> None:
+        self._plan, self._settings = plan, settings
+        self._slots = Slots.create()
+        self._orders = OrderWriter(self._slots.order)
+        self._log = SessionLog(plan.log_dir, plan.bundle, plan.robot, plan.settings)
+        self._gate: Optional[Child] = None
+        self._pilot: Optional[Child] = None
+        self._recorders: List[Child] = []
+        self._grants: Tuple[Grant, ...] = ()
+        self._stop_reason = ""
+        self._taken_over = ""
+
+    def request_stop(self, reason: str) -> None:
+        """End the session in order; may be called from a signal handler."""
+        self._stop_reason = self._stop_reason or reason
+
+    def run(self) -> RunSummary:
+        """Run the session to its end; the robot is damped and no process is left afterwards, whatever happened.
+
+        Raises:
+            SupervisorError: a process did not come up.
+            Anything of this project's errors that pilot (before the session) or gate (in it) ended with.
+        """
+        started_s = time.perf_counter()
+        try:
+            self._start()
+            self._grants = request_real_time(self._settings.wish(SUPERVISOR_PRIORITY))
+            self._watch()
+        finally:
+            self._end()
+        return self._summary(time.perf_counter() - started_s)
+
+    def _start(self) -> None:
+        plan, slots, settings = self._plan, self._slots, self._settings
+        self._start_recorder()
+        reading, writing = os.pipe()
+
+        def pilot(reporter: Reporter) -> None:
+            os.close(writing)
+            plan.lease.disown()
+            recorder = self._log.open_pilot_recorder()
+            run_pilot(plan.bundle, plan.robot, plan.settings, recorder, slots, reading, plan.lease.epoch, reporter)
+
+        def gate(reporter: Reporter) -> None:
+            os.close(reading)
+            recorder, contract = self._log.open_gate_recorder(), plan.bundle.contract
+            run_gate(
+                plan.robot, contract, plan.link, plan.settings, recorder, slots, writing, plan.lease.epoch, reporter
+            )
+
+        try:
+            self._orders.write(time.monotonic())
+            self._pilot = start_child("pilot", pilot, settings.wish(PILOT_PRIORITY, settings.pilot_core))
+            self._await_ready(self._pilot)
+            self._gate = start_child("gate", gate, settings.wish(GATE_PRIORITY, settings.gate_core))
+        finally:
+            os.close(reading)
+            os.close(writing)
+
+    def _start_recorder(self) -> None:
+        def recorder(reporter: Reporter) -> None:
+            self._plan.lease.disown()
+            self._log.run_recorder(reporter)
+
+        if self._log.recorded:
+            wish = RealTimeWish(0, lock_memory=False)
+            # It outlives a supervisor that dies: it ends by itself when gate and pilot have, and the log is complete.
+            self._recorders.append(start_child("recorder", recorder, wish, dies_with_parent=False))
+
+    def _await_ready(self, child: Child) -> None:
+        deadline_s = time.monotonic() + self._settings.start_limit_s
+        while child.running and not child.ready and not self._stop_reason and time.monotonic() < deadline_s:
+            _wait_for_news([child], self._settings.poll_s)
+        if child.failed is not None and child.failed.error is not None:
+            raise child.failed.error
+        if not child.ready and not self._stop_reason:
+            raise SupervisorError(
+                f"the {child.name} to be ready within {self._settings.start_limit_s} s",
+                f"that it {child.ending or 'is still busy'}",
+                "See its own message above.",
+            )
+
+    def _watch(self) -> None:
+        gate, pilot, settings = self._gate, self._pilot, self._settings
+        assert gate is not None and pilot is not None
+        watch = PulseWatch(SlotReader(self._slots.pulse, PULSE), settings.poll_s, time.monotonic())
+        while gate.running:
+            _wait_for_news([gate, pilot, *self._recorders[-1:]], settings.poll_s)
+            if not pilot.running:
+                self.request_stop(f"the pilot {pilot.ending}")
+            if self._recorders and not self._recorders[-1].running and gate.running:
+                self._start_recorder()
+            self._orders.write(time.monotonic(), self._stop_reason)
+            watch.look(time.monotonic())
+            limit_s = settings.damped_silence_limit_s if watch.damping else settings.gate_silence_limit_s
+            if watch.silent_s > limit_s:
+                self._taken_over = f"the gate was silent for {1e3 * watch.silent_s:.0f} ms"
+                gate.kill()
+
+    def _end(self) -> None:
+        """Gate, then robot, then pilot, then recorder."""
+        gate, limit_s = self._gate, self._settings.end_limit_s
+        if gate is not None:
+            self._end_gate(gate)
+        if self._pilot is not None and not self._pilot.wait(limit_s if gate is not None else 0.0):
+            self._pilot.kill()
+        for recorder in self._recorders:
+            recorder.signal(signal.SIGTERM)  # it drains first
+            if not recorder.wait(limit_s):
+                recorder.kill()
+        self._log.clean_up()
+        self._slots.close()
+
+    def _end_gate(self, gate: Child) -> None:
+        if gate.running:  # only when the supervisor itself is failing
+            self._orders.write(time.monotonic(), self._stop_reason or "the supervisor failed")
+            if not gate.wait(self._settings.damped_silence_limit_s):
+                gate.kill()
+        if gate.done is None:
+            self._damp()
+
+    def _damp(self) -> None:
+        command, period_s = JointCommand.damp(self._plan.robot), 1.0 / self._plan.robot.link_hz
+        deadline_s = time.monotonic()
+        for _ in range(round(self._settings.takeover_s / period_s)):
+            self._plan.link.send(command)
+            self._plan.link.receive(0.0)
+            deadline_s += period_s
+            time.sleep(max(0.0, deadline_s - time.monotonic()))
+
+    def _summary(self, wall_s: float) -> RunSummary:
+        gate = self._gate
+        assert gate is not None
+        if gate.failed is not None and gate.failed.error is not None:
+            raise gate.failed.error
+        summary: RunSummary = self._obituary(gate, wall_s) if gate.done is None else gate.done.result
+        return replace(summary, recorder=self._recorder_report(), processes=self._processes())
+
+    def _obituary(self, gate: Child, wall_s: float) -> RunSummary:
+        """What is known of a session whose gate can not tell any more."""
+        report = read_report(SlotReader(self._slots.report, REPORT))
+        nothing = LatenessHistogram().to_dict()
+        reason = f"{self._taken_over or 'the gate ' + gate.ending}; the supervisor damped the robot"
+        return RunSummary(
+            episodes=(),
+            faults=(reason,),
+            stop_reason=reason,
+            ticks=report.tick if report else 0,
+            ticks_missed=0,
+            clock_s=wall_s,
+            wall_s=wall_s,
+            lateness=nothing,
+            inference=nothing,
+            link=self._plan.link.statistics,
+            recorder=self._recorder_report(),
+        )
+
+    def _recorder_report(self) -> RecorderReport:
+        return self._log.report([recorder.done.result for recorder in self._recorders if recorder.done is not None])
+
+    def _processes(self) -> Tuple[ProcessSummary, ...]:
+        own = ProcessSummary("supervisor", os.getpid(), "ended in order", tuple(map(str, self._grants)))
+        children = [child for child in (self._gate, self._pilot, *self._recorders) if child is not None]
+        return (own, *(_process_summary(child) for child in children))
+
+
+def run_supervised(plan: SessionPlan, settings: Optional[SupervisorSettings] = None) -> RunSummary:
+    """Run one session in processes of their own (see `Supervisor.run`); signals that stop programs end it in order."""
+    supervisor = Supervisor(plan, SupervisorSettings() if settings is None else settings)
+    with signals_stop(supervisor.request_stop):
+        return supervisor.run()
+
+
+def _process_summary(child: Child) -> ProcessSummary:
+    return ProcessSummary(child.name, child.pid, child.ending, tuple(map(str, child.grants)))
+
+
+def _wait_for_news(children: List[Child], timeout_s: float) -> None:
+    """Sleep until a child says something or ends, but not longer than `timeout_s`; then look at all of them."""
+    running = [child.descriptor for child in children if child.running]
+    select.select(running, [], [], timeout_s)
+    for child in children:
+        child.look()
