@@ -21,6 +21,7 @@ from cli.learning import add_learning
 from cli.policy import add_policy
 from cli.robot import add_robot
 from cli.sim import add_sim
+from cli.teleop import add_teleop
 from robot_configs.errors import Go1Error
 
 
@@ -85,6 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_sim(commands.group("sim", "Train, watch and measure policies in simulation; stand in for the robot."))
     add_policy(commands.group("policy", "Look into a bundle and check it."))
     add_robot(commands.group("robot", "Run a policy on the robot, or on its twin."))
+    add_teleop(commands)
     add_data(commands.group("data", "Turn logs into data sets."))
     add_learning(commands)
     return parser

@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Mapping, Protocol, Sequence
 import numpy as np
 import yaml
 
-from deploy.onboard.remote import decode_remote
+from deploy.onboard.remote import decode_remote, with_dead_zone
 from deploy.onboard.wire import RobotState
 from policy.contract import CommandTerm
 from robot_configs.errors import Go1Error
@@ -162,8 +162,12 @@ class RandomCommands:
         return self._draws[index]
 
 
-class RemoteCommands:
-    """The remote's sticks: the left one forward and sideways, the right one turns; full deflection is the bound."""
+class StickAxes:
+    """Turns deflections into commands: full deflection is the bound of the policy's range, whichever way.
+
+    Raises:
+        CommandError: the policy does not take velocities.
+    """
 
     def __init__(self, terms: Sequence[CommandTerm]) -> None:
         names = [term.name for term in terms]
@@ -174,6 +178,20 @@ class RemoteCommands:
         self._upper = np.array([terms[column].upper for column in self._columns], np.float32)
         self._rest = neutral_command(terms)
 
+    def command(self, deflection: np.ndarray) -> np.ndarray:
+        """The command (C,) for deflections (3,) forward, left, left turn; beyond [-1, 1] they count as full."""
+        deflection = np.clip(np.asarray(deflection, np.float32), -1.0, 1.0)
+        values = self._rest.copy()
+        values[self._columns] = np.where(deflection >= 0.0, deflection * self._upper, -deflection * self._lower)
+        return values
+
+
+class RemoteCommands:
+    """The remote's sticks: the left one forward and sideways, the right one turns."""
+
+    def __init__(self, terms: Sequence[CommandTerm]) -> None:
+        self._axes = StickAxes(terms)
+
     def begin_episode(self, episode: int) -> None:
         """Nothing depends on the episode."""
 
@@ -181,10 +199,8 @@ class RemoteCommands:
         """See `CommandSource.command`."""
         remote = decode_remote(state.remote)
         # Sticks read +1 to the right; the trunk's y axis and a positive turn point to the left.
-        deflection = np.clip(np.array([remote.ly, -remote.lx, -remote.rx], np.float32), -1.0, 1.0)
-        values = self._rest.copy()
-        values[self._columns] = np.where(deflection >= 0.0, deflection * self._upper, -deflection * self._lower)
-        return values
+        sticks = (remote.ly, -remote.lx, -remote.rx)
+        return self._axes.command(np.array([with_dead_zone(stick) for stick in sticks]))
 
 
 def parse_commands(specification: str, terms: Sequence[CommandTerm]) -> CommandSource:

@@ -43,6 +43,9 @@ class Key(enum.IntEnum):
     LEFT = 15
 
 
+DEAD_ZONE = 0.08
+"""Deflections up to this are nobody's: worn sticks rest a few hundredths off their centre."""
+
 _NO_KEYS: FrozenSet[Key] = frozenset()
 
 
@@ -91,6 +94,12 @@ def encode_remote(
 ) -> bytes:
     """The 40 bytes a robot sends while a person holds `keys` and the sticks so; head and idle bytes are zero."""
     return _LAYOUT.pack(b"\0\0", sum(1 << key for key in keys), lx, rx, ry, 0.0, ly)
+
+
+def with_dead_zone(stick: float) -> float:
+    """A stick's deflection without the dead zone around its centre: continuous, and full stays full."""
+    beyond = min(abs(stick), 1.0) - DEAD_ZONE
+    return math.copysign(beyond / (1.0 - DEAD_ZONE), stick) if beyond > 0.0 else 0.0
 
 
 def _centred(stick: float) -> float:

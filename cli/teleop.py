@@ -1,0 +1,81 @@
+"""`go1 teleop`: drive with keyboard or gamepad, and record what happens."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from cli.arguments import address, existing_file, factor
+from cli.commands import Commands
+from cli.exit_status import EXIT_UNFINISHED
+from cli.output import add_json, print_result
+
+
+def add_teleop(commands: Commands) -> None:
+    """Drive."""
+    teleop = commands.command(
+        "teleop",
+        run_teleop,
+        "Drive the robot from this terminal, record, mark. Let go of the keys and it stands; lose it and it sits down.",
+        "go1 teleop --robot 192.168.123.10:8007 --bundle A.go1policy --log-dir logs",
+    )
+    teleop.add_argument("--robot", type=address, required=True, metavar="HOST:PORT", help="the robot, or a twin")
+    teleop.add_argument("--bundle", type=existing_file, required=True, help="a sealed policy, *.go1policy")
+    teleop.add_argument("--log-dir", type=Path, required=True, help="folder of the logs (MCAP), continued if it exists")
+    teleop.add_argument(
+        "--commands",
+        default="keyboard",
+        metavar="WHAT",
+        help="keyboard, gamepad, gamepad:/dev/input/js1, remote, a script (FILE.yaml) or constants [%(default)s]",
+    )
+    teleop.add_argument("--gamepad-layout", choices=["xbox", "playstation"], default="xbox", help="[%(default)s]")
+    teleop.add_argument(
+        "--speed", type=factor, default=0.5, help="share of the policy's range that full deflection asks for [0.5]"
+    )
+    teleop.add_argument("--no-recording", action="store_true", help="do not record until asked to (key r)")
+    teleop.add_argument(
+        "--exploration", type=factor, default=0.0, help="of the action noise: 1 is the policy's own [0]"
+    )
+    teleop.add_argument("--seed", type=int, default=1, help="of the action noise [%(default)s]")
+    teleop.add_argument(
+        "--sdk", choices=["codec", "vendor"], default="codec", help="ours or the vendor's [%(default)s]"
+    )
+    teleop.add_argument(
+        "--shadow", type=existing_file, metavar="BUNDLE", help="a new policy to compare; it never drives"
+    )
+    add_json(teleop)
+
+
+def run_teleop(options: argparse.Namespace) -> int:
+    """Exit status 1 when the session ended otherwise than by the operator's quitting, or the shadow must not drive."""
+    from deploy.host.cockpit import Seat, drive
+    from deploy.host.teleop import TeleopSettings
+    from deploy.onboard.shadow import Shadow
+    from policy.bundle import PolicySession, read_bundle, verify_bundle
+    from robot_configs.robot import load_robot
+
+    robot, bundle = load_robot(), read_bundle(options.bundle)
+    settings = TeleopSettings(
+        speed=options.speed,
+        exploration=options.exploration,
+        seed=options.seed,
+        record=not options.no_recording,
+    )
+    shadows = []
+    if options.shadow is not None:
+        shadow_bundle = read_bundle(options.shadow)
+        verify_bundle(shadow_bundle, robot)
+        shadows.append(Shadow(PolicySession(shadow_bundle, robot), bundle.contract))
+    seat = Seat(options.commands, options.gamepad_layout)
+    summary = drive(bundle, robot, options.robot, options.log_dir, seat, settings, options.sdk, shadows)
+    content = summary.to_dict()
+    unfinished = bool(summary.stop_reason)
+    if shadows and summary.steps:
+        report = shadows[0].report()
+        content["shadow"] = report.to_dict()
+        unfinished = unfinished or not report.may_drive
+    elif shadows:
+        print("go1: the shadow saw no step of a walk", file=sys.stderr)
+    print_result(content, options.json)
+    return EXIT_UNFINISHED if unfinished else 0
