@@ -176,7 +176,10 @@ def pack_command(decision: GateDecision, mode: Mode, time_s: float, lateness_s: 
 
 def pack_tick(step: PilotStep, lateness_s: float, bundle_version: int, bundle_digest: bytes, sequence: int) -> bytes:
     """The `/policy_tick` record of a step; `bundle_digest` is the 32 bytes of the acting bundle's SHA-256."""
-    output, state = step.output, step.state
+    output, state, command = step.output, step.state, step.command
+    command_bytes = command.tobytes()
+    if len(command_bytes) != 4 * len(command):
+        command_bytes = _bytes_as("<f4", (command,))
     scalars = _TICK_SCALARS.pack(
         step.time_s,
         sequence,
@@ -187,23 +190,34 @@ def pack_tick(step: PilotStep, lateness_s: float, bundle_version: int, bundle_di
         step.tick,
         step.episode,
         bundle_version,
-        len(step.command),
-        _bytes_as("<f4", (step.command,)),
+        len(command),
+        command_bytes,
         bundle_digest,
     )
-    arrays = (
+    record = b"".join(
+        (
+            scalars,
+            state.orientation_trunk_in_world.tobytes(),
+            state.angular_velocity_trunk_in_trunk.tobytes(),
+            state.joint_position.tobytes(),
+            state.joint_velocity.tobytes(),
+            step.noise.tobytes(),
+            output.action.tobytes(),
+            output.action_mean.tobytes(),
+            output.action_std.tobytes(),
+            output.joint_target.tobytes(),
+        )
+    )
+    if len(record) == _TICK_BYTES:
+        return record
+    of_state = (
         state.orientation_trunk_in_world,
         state.angular_velocity_trunk_in_trunk,
         state.joint_position,
         state.joint_velocity,
-        step.noise,
-        output.action,
-        output.action_mean,
-        output.action_std,
-        output.joint_target,
     )
-    record = b"".join((scalars, *[array.tobytes() for array in arrays]))
-    return record if len(record) == _TICK_BYTES else scalars + _bytes_as("<f4", arrays)
+    of_policy = (step.noise, output.action, output.action_mean, output.action_std, output.joint_target)
+    return scalars + _bytes_as("<f4", of_state + of_policy)
 
 
 def pack_event(
