@@ -11,6 +11,7 @@ from cli.doctor import add_doctor
 from cli.exit_status import EXIT_UNFINISHED
 from cli.flash import add_flash
 from cli.output import add_json, print_result
+from cli.processes import add_processes, supervision
 from cli.shadow import add_shadow
 from cli.slots import add_bundle_choice, bundle_to_run
 
@@ -23,7 +24,7 @@ def add_robot(commands: Commands) -> None:
     run = commands.command(
         "run",
         run_robot_run,
-        "Walk: gate, pilot and recorder on the robot's wire. Any way out of it leaves the robot damped.",
+        "Walk: gate, pilot and recorder on the robot's wire, each a process. Any way out leaves the robot damped.",
         "go1 robot run --bundle A.go1policy --robot 192.168.123.10:8007 --commands remote --duration 60 --log-dir logs",
     )
     add_bundle_choice(run)
@@ -37,6 +38,7 @@ def add_robot(commands: Commands) -> None:
     run.add_argument("--seed", type=int, default=1, help="of the action noise [%(default)s]")
     run.add_argument("--episodes", type=count, help="at most this many walks; without it as many as the duration takes")
     run.add_argument("--episode-s", type=seconds, help="longest walk [s]; without it one walk of the whole duration")
+    add_processes(run)
     add_json(run)
 
 
@@ -58,6 +60,7 @@ def run_robot_run(options: argparse.Namespace) -> int:
             episodes=options.episodes,
             episode_s=options.episode_s,
             auto_rearm=options.auto_rearm,
+            supervision=supervision(options),
         )
         ended(not summary.faults)
     print_result(summary.to_dict(), options.json)
