@@ -29,6 +29,7 @@ from policy.golden_vectors import (
     parse_golden,
 )
 from policy.onnx_allow_list import read_graph
+from policy.onnx_shapes import check_shapes
 from policy.sealed_file import MAGIC, MAX_FILE_BYTES, read_bounded, seal, unseal
 from robot_configs.robot import RobotModel, canonical_json
 
@@ -110,8 +111,10 @@ class Bundle:
     sha256: str
 
     def __post_init__(self) -> None:
-        read_graph(self.onnx_bytes, self.contract)
+        graph = read_graph(self.onnx_bytes, self.contract)
         check_golden(self.golden, self.contract)
+        for batch in (1, len(self.golden["in.command"])):
+            check_shapes(graph, self.contract, batch)
 
 
 class PolicyOutput(NamedTuple):

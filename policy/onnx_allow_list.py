@@ -106,12 +106,11 @@ def _check_border(graph: Dict[str, Any], contract: PolicyContract) -> None:
     if [name for name, _ in outputs] != list(OUTPUTS):
         raise untrusted(f"graph outputs {OUTPUTS}", f"{[name for name, _ in outputs]}")
     for name, shape in outputs:
+        wanted: Tuple[Any, ...] = ("batch",) if name == "log_prob" else ("batch", widths[name])
         # The exporter writes a name where it could not infer a width; `policy.onnx_shapes` infers all of them.
-        wanted = (("batch",),) if name == "log_prob" else (("batch", widths[name]),)
-        if not (shape in wanted or (len(shape) == len(wanted[0]) == 2 and isinstance(shape[1], str))):
-            raise untrusted(f"graph output {name} of shape {wanted[0]}", f"{shape}")
-        if shape[0] != "batch":
-            raise untrusted(f"graph output {name} with a batch", f"{shape}")
+        declared = tuple(known if isinstance(size, str) else size for size, known in zip(shape[1:], wanted[1:]))
+        if len(shape) != len(wanted) or shape[0] != "batch" or declared != wanted[1:]:
+            raise untrusted(f"graph output {name} of shape {wanted}", f"{shape}")
 
 
 def _border_entry(entry: Dict[str, Any]) -> Tuple[str, Tuple[Any, ...]]:
