@@ -23,7 +23,7 @@ from deploy.onboard.packet_layout import MOTORS
 from deploy.onboard.plausibility import PlausibilityMonitor
 from deploy.onboard.reasons import ClampCounts, Reason, reason_names
 from deploy.onboard.remote import Key, pressed_keys
-from deploy.onboard.state_checks import ConditionChecks, SignalRanges, signals
+from deploy.onboard.state_checks import POSITION, VELOCITY, ConditionChecks, SignalRanges, signals
 from deploy.onboard.target import MOVING_MODES, JointTarget, Mode
 from deploy.onboard.target_limits import NO_CLAMPS, TargetLimits
 from deploy.onboard.tick_clock import TickAdvance, TickClock
@@ -64,7 +64,7 @@ class Gate:
         self._limits = TargetLimits(robot, joint_lower, joint_upper)
         self._damping_command = JointCommand.damp(robot)
         self._servo, self._zeros = np.full(MOTORS, MOTOR_MODE_SERVO, dtype=np.uint8), np.zeros(MOTORS)
-        self._state: Optional[RobotState] = None
+        self._values: Optional[np.ndarray] = None
         self._state_time_s = -math.inf
         self._measured_faults = 0
         self._state_faults = int(Reason.STATE_MISSING)
@@ -113,10 +113,10 @@ class Gate:
             faults &= int(Reason.STOP_KEY)
         if faults and not self._latched:
             self._latched = faults
-        if self._latched or mode not in MOVING_MODES or target is None or self._state is None:
+        if self._latched or mode not in MOVING_MODES or target is None or self._values is None:
             self._limits.release()
             return GateDecision(self._damping_command, self._latched, NO_CLAMPS)
-        position, clamped = self._limits.apply(target, self._state, time_s)
+        position, clamped = self._limits.apply(target, self._values[POSITION], self._values[VELOCITY], time_s)
         command = JointCommand(self._servo, position, self._zeros, self._zeros, target.stiffness, target.damping)
         return GateDecision(command, _clamp_reasons(clamped), clamped)
 
@@ -135,14 +135,14 @@ class Gate:
         if faults & _UNUSABLE or not advance.advance_ms:
             self._monitor.reset()
         if not faults & _UNUSABLE:
-            implausible = self._monitor.observe(values, 1e-3 * advance.advance_ms)
+            implausible = self._monitor.observe(values.tolist(), 1e-3 * advance.advance_ms)
             # What a state says for itself is named alone: the rest may well follow from it.
             faults = faults or implausible
-        self._state, self._state_time_s, self._measured_faults = state, time_s, faults
+        self._values, self._state_time_s, self._measured_faults = values, time_s, faults
         self.keys = pressed_keys(state.remote)
 
     def _faults_at(self, time_s: float) -> int:
-        if self._state is None:
+        if self._values is None:
             return int(Reason.STATE_MISSING)
         stop = int(Reason.STOP_KEY) if STOP_KEY in self.keys else 0
         # Written so that a time of NaN is stale.

@@ -14,9 +14,8 @@ the motor can give, a constant error of yaw, foot forces.
 from __future__ import annotations
 
 import math
+import operator
 from typing import List, Optional
-
-import numpy as np
 
 from deploy.onboard.packet_layout import MOTORS
 from deploy.onboard.reasons import Reason
@@ -35,80 +34,104 @@ class PlausibilityMonitor:
 
     def reset(self) -> None:
         """Forget every state."""
-        self._before: Optional[np.ndarray] = None
-        self._numbers: List[float] = []
+        self._before: Optional[List[float]] = None
         self._imu_frozen_s = [0.0, 0.0, 0.0]
-        self._joint_frozen_s = np.zeros(MOTORS)
-        self._joint_mismatch = np.zeros(MOTORS)
-        self._rotation_mismatch = [0.0, 0.0, 0.0]
+        self._joint_frozen_s = [0.0] * MOTORS
+        self._joint_mismatch_rad = [0.0] * MOTORS
+        self._rotation_mismatch_rad = [0.0, 0.0, 0.0]
         self._mean_force_in_world = [0.0, 0.0, GRAVITY_M_S2]
         self._falling_s = 0.0
 
-    def observe(self, values: np.ndarray, advance_s: float) -> int:
-        """Take the `signals` (46,) of a state `advance_s` after the one before; return the bit set of what is wrong."""
-        before, numbers_before = self._before, self._numbers
-        self._before, self._numbers = values, values.tolist()
+    def observe(self, signals: List[float], advance_s: float) -> int:
+        """Take the `signals` (46) of a state `advance_s` after the one before; return the bit set of what is wrong."""
+        # Lists, not arrays: at twelve numbers Python's arithmetic is as quick as NumPy's, at three it is quicker.
+        before, self._before = self._before, signals
         if before is None:
             return 0
-        faults = self._frozen_imu(numbers_before, advance_s)
-        faults |= self._frozen_joints(before, values, advance_s)
         fading = max(0.0, 1.0 - advance_s / self._limits.mismatch_memory_s)
         # Over a gap the trapezoidal rule does not hold: what was compared so far fades, nothing is added.
-        integrable_s = advance_s if 1e3 * advance_s <= self._limits.mismatch_gap_limit_ms else 0.0
-        faults |= self._compare_joints(before, values, fading, integrable_s)
-        faults |= self._compare_rotation(numbers_before, fading, integrable_s)
-        return faults | self._compare_gravity(advance_s)
+        bridged = 1e3 * advance_s <= self._limits.mismatch_gap_limit_ms
+        return (
+            self._frozen_imu(before, signals, advance_s)
+            | self._frozen_joints(before[VELOCITY], signals[VELOCITY], advance_s)
+            | self._compare_joints(before, signals, fading, advance_s if bridged else None)
+            | self._compare_rotation(before, signals, fading, advance_s if bridged else None)
+            | self._compare_gravity(signals, advance_s)
+        )
 
-    def _frozen_imu(self, before: List[float], advance_s: float) -> int:
+    def _frozen_imu(self, before: List[float], now: List[float], advance_s: float) -> int:
         """A live IMU has noise in its last bits: three axes that all stay the same were not measured anew."""
-        now, frozen_s = self._numbers, self._imu_frozen_s
+        frozen_s = self._imu_frozen_s
         for index, place in enumerate((QUATERNION, GYROSCOPE, ACCELEROMETER)):
             frozen_s[index] = frozen_s[index] + advance_s if now[place] == before[place] else 0.0
         return int(Reason.IMU_FROZEN) if max(frozen_s) >= self._limits.frozen_after_s else 0
 
-    def _frozen_joints(self, before: np.ndarray, now: np.ndarray, advance_s: float) -> int:
-        """A joint that is at rest may repeat its velocity, one that moves may not."""
-        velocity = now[VELOCITY]
-        repeated = velocity == before[VELOCITY]
-        if not repeated.any():
-            self._joint_frozen_s.fill(0.0)
+    def _frozen_joints(self, before: List[float], now: List[float], advance_s: float) -> int:
+        """A joint at rest may repeat its velocity (12 each), one that moves may not."""
+        repeated = list(map(operator.eq, before, now))
+        if True not in repeated:
+            self._joint_frozen_s = [0.0] * MOTORS
             return 0
-        repeated &= np.abs(velocity) > self._limits.frozen_joint_speed_rad_s
-        self._joint_frozen_s = (self._joint_frozen_s + advance_s) * repeated
-        return int(Reason.JOINT_FROZEN) if self._joint_frozen_s.max() >= self._limits.frozen_after_s else 0
+        slowest = self._limits.frozen_joint_speed_rad_s
+        self._joint_frozen_s = [
+            frozen_s + advance_s if same and abs(velocity) > slowest else 0.0
+            for frozen_s, same, velocity in zip(self._joint_frozen_s, repeated, now)
+        ]
+        return int(Reason.JOINT_FROZEN) if max(self._joint_frozen_s) >= self._limits.frozen_after_s else 0
 
-    def _compare_joints(self, before: np.ndarray, now: np.ndarray, fading: float, integrable_s: float) -> int:
-        mismatch = self._joint_mismatch
-        mismatch *= fading
-        if integrable_s:
-            travelled = (before[VELOCITY] + now[VELOCITY]) * (0.5 * integrable_s)
-            mismatch += travelled - (now[POSITION] - before[POSITION])
-        worst_rad = max(map(abs, mismatch.tolist()))
+    def _compare_joints(
+        self, before: List[float], now: List[float], fading: float, integrable_s: Optional[float]
+    ) -> int:
+        mismatch = self._joint_mismatch_rad
+        if integrable_s is None:
+            mismatch = [fading * error for error in mismatch]
+        else:
+            half_s = 0.5 * integrable_s
+            mismatch = [
+                fading * error + half_s * (velocity_before + velocity) - (position - position_before)
+                for error, velocity_before, velocity, position, position_before in zip(
+                    mismatch, before[VELOCITY], now[VELOCITY], now[POSITION], before[POSITION]
+                )
+            ]
+        self._joint_mismatch_rad = mismatch
+        worst_rad = max(max(mismatch), -min(mismatch))
         return int(Reason.JOINT_MISMATCH) if worst_rad > self._limits.joint_mismatch_limit_rad else 0
 
-    def _compare_rotation(self, before: List[float], fading: float, integrable_s: float) -> int:
-        mismatch = self._rotation_mismatch
-        turned = _rotation(before[QUATERNION], self._numbers[QUATERNION]) if integrable_s else (0.0, 0.0, 0.0)
-        rates = zip(before[GYROSCOPE], self._numbers[GYROSCOPE])
-        for axis, (rate_before, rate_now) in enumerate(rates):
-            integral = 0.5 * integrable_s * (rate_before + rate_now)
-            mismatch[axis] = fading * mismatch[axis] + integral - turned[axis]
-        return (
-            int(Reason.ROTATION_MISMATCH) if max(map(abs, mismatch)) > self._limits.rotation_mismatch_limit_rad else 0
-        )
+    def _compare_rotation(
+        self, before: List[float], now: List[float], fading: float, integrable_s: Optional[float]
+    ) -> int:
+        x, y, z = self._rotation_mismatch_rad
+        x, y, z = fading * x, fading * y, fading * z
+        if integrable_s is not None:
+            turned_x, turned_y, turned_z = _rotation(before[QUATERNION], now[QUATERNION])
+            (old_x, old_y, old_z), (new_x, new_y, new_z) = before[GYROSCOPE], now[GYROSCOPE]
+            half_s = 0.5 * integrable_s
+            x += half_s * (old_x + new_x) - turned_x
+            y += half_s * (old_y + new_y) - turned_y
+            z += half_s * (old_z + new_z) - turned_z
+        self._rotation_mismatch_rad = [x, y, z]
+        worst_rad = max(abs(x), abs(y), abs(z))
+        return int(Reason.ROTATION_MISMATCH) if worst_rad > self._limits.rotation_mismatch_limit_rad else 0
 
-    def _compare_gravity(self, advance_s: float) -> int:
-        force = self._numbers[ACCELEROMETER]
+    def _compare_gravity(self, now: List[float], advance_s: float) -> int:
+        force = now[ACCELEROMETER]
         share = min(1.0, advance_s / self._limits.gravity_memory_s)
-        mean, squared = self._mean_force_in_world, 0.0
-        for axis, component in enumerate(_turned_into_world(self._numbers[QUATERNION], force)):
-            mean[axis] += share * (component - mean[axis])
-            difference = mean[axis] - (GRAVITY_M_S2 if axis == 2 else 0.0)
-            squared += difference * difference
-        weightless = sum(component * component for component in force) < self._limits.free_fall_below_m_s2**2
+        x, y, z = self._mean_force_in_world
+        force_x, force_y, force_z = _turned_into_world(now[QUATERNION], force)
+        x, y, z = x + share * (force_x - x), y + share * (force_y - y), z + share * (force_z - z)
+        self._mean_force_in_world = [x, y, z]
+        weightless = _norm(*force) < self._limits.free_fall_below_m_s2
         self._falling_s = self._falling_s + advance_s if weightless else 0.0
-        faults = int(Reason.GRAVITY_MISMATCH) if squared > self._limits.gravity_mismatch_limit_m_s2**2 else 0
-        return faults | (int(Reason.FREE_FALL) if self._falling_s >= self._limits.free_fall_after_s else 0)
+        faults = 0
+        if _norm(x, y, z - GRAVITY_M_S2) > self._limits.gravity_mismatch_limit_m_s2:
+            faults |= Reason.GRAVITY_MISMATCH
+        if self._falling_s >= self._limits.free_fall_after_s:
+            faults |= Reason.FREE_FALL
+        return int(faults)
+
+
+def _norm(x: float, y: float, z: float) -> float:
+    return math.sqrt(x * x + y * y + z * z)
 
 
 def _rotation(before: List[float], now: List[float]) -> List[float]:

@@ -15,7 +15,6 @@ import numpy as np
 from deploy.onboard.packet_layout import LARGEST_DAMPING, LARGEST_STIFFNESS, MOTORS
 from deploy.onboard.reasons import ClampCounts, Reason
 from deploy.onboard.target import JointTarget
-from deploy.onboard.wire import RobotState
 from robot_configs.errors import Go1Error
 from robot_configs.robot import DAMPING_QUANTUM, STIFFNESS_QUANTUM, RobotModel
 
@@ -37,10 +36,14 @@ class _GainPair(NamedTuple):
 
     key: bytes
     allowed: bool
+    stiffness: np.ndarray
+    """Kp [Nm/rad] as the motor receives it: what the wire's fixed point leaves of it."""
     damping: np.ndarray
-    """Kd [Nm s/rad] as the motor receives it."""
+    """Kd [Nm s/rad], likewise."""
     radians_per_nm: np.ndarray
-    """1 / Kp as the motor receives it [rad/Nm]; inf where Kp is 0, for no target gives torque there."""
+    """1 / Kp; where Kp is 0 no target gives torque, and this is so large that none is moved."""
+    reserve_per_speed: np.ndarray
+    """How much torque a joint's speed may cost at most, by damping and by the envelope [Nm s/rad]."""
 
 
 class TargetLimits:
@@ -62,8 +65,6 @@ class TargetLimits:
         self._upper = robot.joint_upper if joint_upper is None else np.minimum(robot.joint_upper, joint_upper)
         _require_room(robot, self._lower, self._upper)
         self._wide_lower, self._wide_upper, self._widened = self._lower, self._upper, False
-        self._per_speed = 1.0 / robot.velocity_limit
-        self._negative_torque_limit = -robot.torque_limit
         self._gains: Optional[_GainPair] = None
         self._previous: Optional[np.ndarray] = None
         self._previous_time_s = -math.inf
@@ -88,12 +89,14 @@ class TargetLimits:
             return int(Reason.TARGET_NOT_FINITE)
         return 0 if self._gain_pair(target).allowed else int(Reason.GAINS_OUT_OF_RANGE)
 
-    def apply(self, target: JointTarget, state: RobotState, time_s: float) -> Tuple[np.ndarray, ClampCounts]:
+    def apply(
+        self, target: JointTarget, measured: np.ndarray, velocity: np.ndarray, time_s: float
+    ) -> Tuple[np.ndarray, ClampCounts]:
         """The position (12,) [rad] nearest to the target's within every limit, and how many joints were moved.
 
-        Both the target and the state must have passed their checks.
+        `measured` (12,) [rad] and `velocity` (12,) [rad/s] are the joints'; they and the target must have passed their
+        checks.
         """
-        measured = state.joint_position
         lower, upper = self._position_limits(measured)
         if self._previous is None:
             self._previous, self._previous_time_s = measured, time_s
@@ -102,8 +105,7 @@ class TargetLimits:
         elapsed_s = min(max(time_s - self._previous_time_s, 1.0 / self._robot.link_hz), self._safety.state_age_limit_s)
         step = self._safety.max_target_rate_rad_s * elapsed_s
         within_rate = np.minimum(np.maximum(within_limits, self._previous - step), self._previous + step)
-        lowest, highest = self._torque_limits(target, measured, state.joint_velocity)
-        position = np.minimum(np.maximum(within_rate, lowest), highest)
+        position = self._within_torque(target, within_rate, measured, velocity)
         self._previous, self._previous_time_s = position, time_s
         if np.abs(position - target.position).max() <= ROUNDING_RAD:
             return position, NO_CLAMPS
@@ -112,24 +114,27 @@ class TargetLimits:
         )
         return position, counts
 
-    def _torque_limits(
-        self, target: JointTarget, measured: np.ndarray, velocity: np.ndarray
-    ) -> Tuple[np.ndarray, np.ndarray]:
-        """Positions between which the implied torque, Kp (q* - q) - Kd dq, stays within the motor's envelope.
+    def _within_torque(
+        self, target: JointTarget, wanted: np.ndarray, measured: np.ndarray, velocity: np.ndarray
+    ) -> np.ndarray:
+        """The positions nearest to `wanted` whose implied torque, Kp (q* - q) - Kd dq, is within the motors' envelope.
 
-        The envelope is limit (1 - dq / top speed) in the direction of the motion and the full limit against it. The
+        The envelope is limit (1 - |dq| / top speed) in the direction of the motion and the full limit against it. The
         spring's share alone, Kp (q* - q), is held within the limit too: the joint may stop before the next command.
-        Both always contain q itself: where damping alone exceeds the envelope the motor saturates while it brakes, and
-        a target beyond q would push.
+        Between both lies q itself, always: where the damping alone exceeds the envelope the motor saturates while it
+        brakes, and a target beyond q would push.
         """
-        pair = self._gain_pair(target)
-        limit, negative = self._robot.torque_limit, self._negative_torque_limit
-        speed, drag = velocity * self._per_speed, velocity * pair.damping
-        most = np.minimum(np.maximum(limit * np.minimum(1.0 - speed, 1.0), 0.0) + drag, limit)
-        least = np.maximum(np.minimum(negative * np.minimum(1.0 + speed, 1.0), 0.0) + drag, negative)
-        lowest = measured + np.minimum(least, -0.0) * pair.radians_per_nm
-        highest = measured + np.maximum(most, 0.0) * pair.radians_per_nm
-        return lowest, highest
+        pair, limit = self._gain_pair(target), self._robot.torque_limit
+        # Most targets need no more than this: whatever the directions, they stay within.
+        spring = np.abs((wanted - measured) * pair.stiffness)
+        if (spring + np.abs(velocity) * pair.reserve_per_speed <= limit).all():
+            return wanted
+        speed, drag = velocity / self._robot.velocity_limit, velocity * pair.damping
+        highest = np.minimum(limit * np.clip(1.0 - speed, 0.0, 1.0) + drag, limit)
+        lowest = np.maximum(drag - limit * np.clip(1.0 + speed, 0.0, 1.0), -limit)
+        highest = measured + np.maximum(highest, 0.0) * pair.radians_per_nm
+        lowest = measured + np.minimum(lowest, 0.0) * pair.radians_per_nm
+        return np.minimum(np.maximum(wanted, lowest), highest)
 
     def _gain_pair(self, target: JointTarget) -> _GainPair:
         # By value: whoever owns the arrays may write into them.
@@ -143,11 +148,16 @@ class TargetLimits:
             np.all((stiffness >= 0.0) & (stiffness <= self._robot.max_stiffness))
             and np.all((damping >= 0.0) & (damping <= self._robot.max_damping))
         )
-        # The motor multiplies with what the wire's fixed point leaves of the gains.
-        sent = np.floor(stiffness / STIFFNESS_QUANTUM) * STIFFNESS_QUANTUM
-        pulls = sent > 0.0
-        softness = np.where(pulls, 1.0 / np.where(pulls, sent, 1.0), _NO_STIFFNESS_RAD_PER_NM)
-        return _GainPair(key, allowed, np.floor(damping / DAMPING_QUANTUM) * DAMPING_QUANTUM, softness)
+        sent_stiffness = np.floor(stiffness / STIFFNESS_QUANTUM) * STIFFNESS_QUANTUM
+        sent_damping = np.floor(damping / DAMPING_QUANTUM) * DAMPING_QUANTUM
+        return _GainPair(
+            key,
+            allowed,
+            sent_stiffness,
+            sent_damping,
+            radians_per_nm=1.0 / np.maximum(sent_stiffness, _NO_STIFFNESS),
+            reserve_per_speed=sent_damping + self._robot.torque_limit / self._robot.velocity_limit,
+        )
 
     def _position_limits(self, measured: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
         """The limits, widened to the pose in which the motors were switched on and shrinking as the robot moves inside.
@@ -165,8 +175,8 @@ class TargetLimits:
         return self._wide_lower, self._wide_upper
 
 
-_NO_STIFFNESS_RAD_PER_NM = 1e6
-"""Stands for 1 / 0: finite, so that no torque times it is still nothing."""
+_NO_STIFFNESS = 1e-9
+"""Stands for zero where it is divided by; far below the wire's quantum [Nm/rad]."""
 
 
 def _require_room(robot: RobotModel, lower: np.ndarray, upper: np.ndarray) -> None:
