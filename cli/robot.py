@@ -10,6 +10,7 @@ from cli.commands import Commands
 from cli.doctor import add_doctor
 from cli.exit_status import EXIT_UNFINISHED
 from cli.flash import add_flash
+from cli.install import add_install
 from cli.output import add_json, print_result
 from cli.processes import add_processes, supervision
 from cli.shadow import add_shadow
@@ -21,6 +22,7 @@ def add_robot(commands: Commands) -> None:
     add_doctor(commands)
     add_shadow(commands)
     add_flash(commands)
+    add_install(commands)
     run = commands.command(
         "run",
         run_robot_run,

@@ -31,6 +31,7 @@ COMMANDS = {
     "robot confirm",
     "robot doctor",
     "robot flash",
+    "robot install",
     "robot rollback",
     "robot status",
     "robot run",

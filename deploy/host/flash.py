@@ -71,7 +71,7 @@ class SshRobot:
         command = f"{self.python} -m deploy.onboard.slot_command {shlex.quote(self.root)} {shlex.quote(verb)}"
         try:
             process = subprocess.run(
-                [*self._ssh(), "--", self.host, command],
+                [*self.ssh_words(), "--", self.host, command],
                 input=content,
                 capture_output=True,
                 timeout=TIMEOUT_S,
@@ -85,7 +85,8 @@ class SshRobot:
             ) from None
         return self._result(process.returncode, process.stdout, process.stderr)
 
-    def _ssh(self) -> List[str]:
+    def ssh_words(self) -> List[str]:
+        """The ssh program with its options; host and remote command follow."""
         words = ["ssh", "-T"]
         for option in (*_SSH_OPTIONS, *self.options):
             words += ["-o", option]
