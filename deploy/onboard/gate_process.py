@@ -181,7 +181,7 @@ def run_gate(
     seat = PilotElsewhere(slots, wake_descriptor, epoch, robot)
     pulsing = PulsingLink(link, slots)
     schedule = make_schedule(settings, robot)
-    loop_settings = LoopSettings(receive_timeout_s=0.0)
+    loop_settings = LoopSettings(receive_timeout_s=0.0, modes=settings.modes)
     loop = ControlLoop(robot, contract, pulsing, MonotonicClock(), seat, schedule, recorder, loop_settings)
     supervisor = os.getppid()
 

@@ -64,7 +64,7 @@ def run_session(
     commands = parse_commands(settings.commands, contract.commands)
     pilot = Pilot(PolicySession(bundle, robot), contract, robot, commands, settings.exploration, settings.seed)
     schedule = make_schedule(settings, robot)
-    loop_settings = LoopSettings(receive_timeout_s=LOCKSTEP_ANSWER_S if settings.lockstep else 0.0)
+    loop_settings = LoopSettings(LOCKSTEP_ANSWER_S if settings.lockstep else 0.0, modes=settings.modes)
     recorder: Recorder = NoRecorder()
     if log_dir is not None:
         metadata = make_metadata(bundle, robot, settings)

@@ -7,6 +7,7 @@ import time
 import uuid
 from dataclasses import asdict, dataclass
 
+from deploy.onboard.modes import ModeSettings
 from deploy.onboard.schedule import EpisodeSchedule, RemoteSchedule, Schedule, SessionSettings
 from offline_data.log_schema import SessionMetadata
 from policy.bundle import Bundle
@@ -29,6 +30,8 @@ class RunSettings:
     """Of that noise."""
     lockstep: bool = False
     """Virtual time, one answer for each command: twins only."""
+    modes: ModeSettings = ModeSettings()
+    """Durations of the ramps to and from the standing pose."""
 
 
 def make_schedule(settings: RunSettings, robot: RobotModel) -> Schedule:

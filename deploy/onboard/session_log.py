@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import List, Optional, Sequence
 
 from deploy.onboard.child_process import Done, Reporter
-from deploy.onboard.recorder import NoRecorder, Recorder, RecorderReport
+from deploy.onboard.exchange import Report
+from deploy.onboard.recorder import NO_EPISODE, NoRecorder, Recorder, RecorderReport
 from deploy.onboard.recorder_process import RecorderJob, keep_log
 from deploy.onboard.ring_memory import create_ring
 from deploy.onboard.ring_recorder import RingRecorder
 from deploy.onboard.session import RunSettings, make_metadata
 from deploy.onboard.shared_slot import SHARED_MEMORY
+from deploy.onboard.target import Mode
+from offline_data.log_schema import Ending, EventKind
 from policy.bundle import Bundle
 from robot_configs.robot import RobotModel
 
@@ -60,6 +63,19 @@ class SessionLog:
         if not self.recorded:
             return NoRecorder()
         return RingRecorder(self._rings[source], self._bundle.sha256, self._bundle.version)
+
+    def close_for_gate(self, reason: str, report: Optional[Report], time_s: float) -> None:
+        """Write what a killed gate can not any more: that it has died, and with it the episode and the session.
+
+        Args:
+            report: the gate's last; None if there was none.
+        """
+        recorder = self.open_gate_recorder()
+        recorder.event(EventKind.FAULT, Mode.FAULT, time_s, reason, NO_EPISODE, Ending.NONE)
+        if report is not None and report.mode is Mode.WALK:
+            recorder.event(EventKind.EPISODE_END, Mode.FAULT, time_s, reason, report.episode, Ending.STOPPED)
+        recorder.event(EventKind.STOP, Mode.FAULT, time_s, reason, NO_EPISODE, Ending.NONE)
+        recorder.close()
 
     def run_recorder(self, reporter: Reporter) -> None:
         """Body of the recorder's process: ends when gate and pilot have, with a complete log."""

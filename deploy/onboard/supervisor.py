@@ -123,6 +123,7 @@ class Supervisor:
         self._plan, self._settings = plan, settings
         self._slots = Slots.create()
         self._orders = OrderWriter(self._slots.order)
+        self._reports, self._pulse = SlotReader(self._slots.report, REPORT), SlotReader(self._slots.pulse, PULSE)
         self._log = SessionLog(plan.log_dir, plan.bundle, plan.robot, plan.settings)
         self._gate: Optional[Child] = None
         self._pilot: Optional[Child] = None
@@ -204,7 +205,7 @@ class Supervisor:
     def _watch(self) -> None:
         gate, pilot, settings = self._gate, self._pilot, self._settings
         assert gate is not None and pilot is not None
-        watch = PulseWatch(SlotReader(self._slots.pulse, PULSE), settings.poll_s, time.monotonic())
+        watch = PulseWatch(self._pulse, settings.poll_s, time.monotonic())
         while gate.running:
             _wait_for_news([gate, pilot, *self._recorders[-1:]], settings.poll_s)
             if not pilot.running:
@@ -238,11 +239,14 @@ class Supervisor:
             if not gate.wait(self._settings.damped_silence_limit_s):
                 gate.kill()
         if gate.done is None:
-            self._damp()
+            command = JointCommand.damp(self._plan.robot)
+            self._plan.link.send(command)
+            if gate.failed is None:
+                self._log.close_for_gate(self._death_of_gate(gate), read_report(self._reports), time.monotonic())
+            self._damp(command)
 
-    def _damp(self) -> None:
-        command, period_s = JointCommand.damp(self._plan.robot), 1.0 / self._plan.robot.link_hz
-        deadline_s = time.monotonic()
+    def _damp(self, command: JointCommand) -> None:
+        period_s, deadline_s = 1.0 / self._plan.robot.link_hz, time.monotonic()
         for _ in range(round(self._settings.takeover_s / period_s)):
             self._plan.link.send(command)
             self._plan.link.receive(0.0)
@@ -259,9 +263,9 @@ class Supervisor:
 
     def _obituary(self, gate: Child, wall_s: float) -> RunSummary:
         """What is known of a session whose gate can not tell any more."""
-        report = read_report(SlotReader(self._slots.report, REPORT))
+        report = read_report(self._reports)
         nothing = LatenessHistogram().to_dict()
-        reason = f"{self._taken_over or 'the gate ' + gate.ending}; the supervisor damped the robot"
+        reason = self._death_of_gate(gate)
         return RunSummary(
             episodes=(),
             faults=(reason,),
@@ -275,6 +279,9 @@ class Supervisor:
             link=self._plan.link.statistics,
             recorder=self._recorder_report(),
         )
+
+    def _death_of_gate(self, gate: Child) -> str:
+        return f"{self._taken_over or 'the gate ' + gate.ending}; the supervisor damped the robot"
 
     def _recorder_report(self) -> RecorderReport:
         return self._log.report([recorder.done.result for recorder in self._recorders if recorder.done is not None])
