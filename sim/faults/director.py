@@ -23,9 +23,10 @@ STICK_FORWARDS = 0.4
 """Deflection of the left stick from the first step on [-]."""
 
 _STAND_AT_S, _WALK_AT_S = 0.1, 1.5
-_ONSET_S = 2.2  # after 0.7 s of walking...
+_ONSET_S = 2.0  # after half a second of walking...
 _GAIT_S = 0.5  # ...and up to one gait cycle more, so that faults begin in every phase of it
 _WATCH_S = 1.0
+_WATCH_DAMPED_S = 0.3  # this much longer after damping and the fault's end: long enough to see a latch that opens
 _HOLD_KEY_S = 0.1
 _LET_GO_S, _STAND_AGAIN_S, _WATCH_REARMED_S = 0.6, 0.9, 1.5  # after the onset, in trials with re-arming
 _LOOK_EVERY_TICKS = 10
@@ -91,13 +92,19 @@ class Director:
             if self._case.body is not None:
                 self._case.body.act(self._body, tick - self._onset)
             self._look(tick)
-        if tick >= self._end:
+        if tick >= self._end or self._seen_enough(tick):
             self._stop()
 
     @property
     def sighting(self) -> Sighting:
         """What was seen."""
         return Sighting(self._tilted_s, float(np.mean(self._speed_errors)) if self._speed_errors else math.nan)
+
+    def _seen_enough(self, tick: int) -> bool:
+        damped_s, mended = self._monitor.first_damping_s, min(self._repair, self._end)
+        if damped_s is None or self._case.rearm or (mended < self._end and tick < mended + _WATCH_DAMPED_S * self._hz):
+            return False
+        return tick / self._hz >= damped_s + _WATCH_DAMPED_S
 
     def _ticks(self, time_s: float) -> int:
         return round(time_s * self._hz)

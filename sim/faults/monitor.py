@@ -51,6 +51,7 @@ class CommandMonitor:
         self._previous_target: Optional[np.ndarray] = None
         self._previous_s = -math.inf
         self._known: Set[bytes] = set()
+        self._damping_packet = b""
         self.violations: Counter[str] = Counter()
         self.commands = 0
         self.longest_silence_s = 0.0
@@ -80,6 +81,10 @@ class CommandMonitor:
         if self.commands > 1:
             self.longest_silence_s = max(self.longest_silence_s, time_s - self._previous_s)
         elapsed_s, self._previous_s = time_s - self._previous_s, time_s
+        if packet == self._damping_packet:  # looked at before; it has neither target nor torque
+            self._take_time(False, time_s)
+            self._previous_target = None
+            return
         if len(packet) != LOW_CMD.itemsize or crc32_mpeg2(packet[:608]) != int.from_bytes(packet[610:], "little"):
             self.violations["malformed"] += 1
             return
@@ -94,7 +99,10 @@ class CommandMonitor:
         robot = self._robot
         self.violations["gains"] += bool((stiffness > robot.max_stiffness).any() or (damping > robot.max_damping).any())
         pulls = (stiffness > 0.0) & (np.abs(position) < POSITION_STOP)
-        self._take_time(bool(pulls.any() or torque.any()), time_s)
+        drives = (damping > 0.0) & (velocity != 0.0) & (np.abs(velocity) < VELOCITY_STOP)
+        moves = bool((pulls | drives).any() or torque.any())
+        self._take_time(moves, time_s)
+        self._damping_packet = b"" if moves else packet
         self.violations["position"] += bool((pulls & self._outside(position)).any())
         brakes = damping * (np.abs(velocity) < VELOCITY_STOP)
         self._check_torque(np.where(pulls, stiffness, 0.0), brakes, position, velocity, torque)

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 from deploy.onboard.clock import VirtualClock
-from deploy.onboard.commands import parse_commands
+from deploy.onboard.commands import RemoteCommands
 from deploy.onboard.control_loop import ControlLoop, LoopSettings
 from deploy.onboard.link import PacketLink
 from deploy.onboard.modes import ModeSettings
 from deploy.onboard.pilot import Pilot
 from deploy.onboard.recorder import McapRecorder, NoRecorder, Recorder
-from deploy.onboard.runner import REMOTE
 from deploy.onboard.schedule import RemoteSchedule
 from deploy.onboard.summary import RunSummary
 from offline_data.log_schema import SessionMetadata
@@ -104,7 +103,7 @@ def run_trial(case: FaultCase, bundle: Bundle, robot: RobotModel, condition: Twi
         twin.sensor_fault = director.sensor
         network = director.network = FaultyNetwork(twin, clock, case.seed, director.before_tick, sent, monitor.accepted)
         recorder = _recorder(case, director, bundle, robot, clock, stack)
-        commands = parse_commands(REMOTE, contract.commands)
+        commands = RemoteCommands(contract.commands)
         pilot = Pilot(PolicySession(bundle, robot), contract, robot, commands, exploration=0.0, seed=case.seed)
         seat = director.seat = FaultySeat(pilot, recorder, case.pilot, clock, case.seed)
         schedule = RemoteSchedule(None, robot.link_hz)

@@ -42,6 +42,11 @@ class Verdict:
         """Whether the case passes."""
         return self.outcome in (Outcome.DETECTED, Outcome.TOLERATED)
 
+    @property
+    def unsafe(self) -> bool:
+        """Whether a command was outside the limits, or the robot moved again by itself."""
+        return self.outcome is Outcome.UNSAFE
+
 
 def judge(case: FaultCase, result: TrialResult) -> Verdict:
     """Compare what happened with what the case expects."""

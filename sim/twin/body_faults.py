@@ -11,7 +11,7 @@ import numpy as np
 
 from sim.twin.body import TwinBody
 
-_JAM_FRICTION_NM = 200.0  # several times what a motor can put against it
+_JAM_DAMPING_NM_S_RAD = 1000.0  # the motor's full torque turns it by 2 degrees a second
 _HOLD_STIFFNESS_N_M, _HOLD_DAMPING_N_S_M = 2000.0, 400.0  # two arms that follow without swinging...
 _LEVEL_STIFFNESS_NM_RAD, _LEVEL_DAMPING_NM_S_RAD = 40.0, 8.0  # ...and keep the trunk about level
 _GRAVITY_M_S2 = 9.81
@@ -109,7 +109,7 @@ class JammedMotor:
 
     def act(self, body: TwinBody, ticks_since_onset: int) -> None:
         """See `BodyFault.act`."""
-        body.model.dof_frictionloss[_FIRST_JOINT_DOF + self.joint] = _JAM_FRICTION_NM
+        body.model.dof_damping[_FIRST_JOINT_DOF + self.joint] = _JAM_DAMPING_NM_S_RAD
 
 
 def tilt_rad(body: TwinBody) -> float:

@@ -23,6 +23,10 @@ _REPLAY_MEMORY = 256  # packets, half a second
 Generator = np.random.Generator
 
 
+def _ignore(_: object) -> None:
+    """Nobody wants to know."""
+
+
 def _flip_one_bit(packet: bytes, generator: Generator) -> bytes:
     position, bit = int(generator.integers(len(packet))), int(generator.integers(8))
     return packet[:position] + bytes([packet[position] ^ (1 << bit)]) + packet[position + 1 :]
@@ -102,6 +106,10 @@ class Line:
         """A packet enters at `tick`."""
         fault, generator = self.fault, self._generator
         self._past.append(packet)
+        if fault == SOUND:
+            self._last_due = max(tick, self._last_due)
+            self._push(self._last_due, packet)
+            return
         # All drawn every time, so that the same seed loses the same packets whatever else is wrong.
         lost, doubled, replayed, mangled = generator.random(4) < (
             fault.loss,
@@ -148,9 +156,9 @@ class FaultyNetwork:
         twin: TwinTransport,
         clock: Clock,
         seed: int,
-        before_tick: Callable[[int], None],
-        on_sent: Callable[[bytes], None],
-        on_accepted: Callable[[bytes], None],
+        before_tick: Callable[[int], None] = _ignore,
+        on_sent: Callable[[bytes], None] = _ignore,
+        on_accepted: Callable[[bytes], None] = _ignore,
     ) -> None:
         self._twin, self._clock = twin, clock
         self._before_tick, self._on_sent, self._on_accepted = before_tick, on_sent, on_accepted
