@@ -12,15 +12,11 @@ These layouts live no longer than a process and are never stored; the log's form
 from __future__ import annotations
 
 import struct
-from typing import Dict, Sequence
+from typing import TYPE_CHECKING, Dict, Sequence
 
 import numpy as np
 
-from deploy.onboard.gate import GateDecision
 from deploy.onboard.packet_layout import MOTORS, REMOTE_BYTES
-from deploy.onboard.pilot import PilotStep
-from deploy.onboard.target import Mode
-from deploy.onboard.wire import RobotState
 from offline_data.log_schema import (
     EVENT,
     LOW_CMD,
@@ -32,6 +28,13 @@ from offline_data.log_schema import (
     EventKind,
     encode_text,
 )
+
+# Only named in signatures: the recorder process, which must start quickly, has no use for gate, pilot and onnxruntime.
+if TYPE_CHECKING:
+    from deploy.onboard.gate import GateDecision
+    from deploy.onboard.pilot import PilotStep
+    from deploy.onboard.target import Mode
+    from deploy.onboard.wire import RobotState
 
 _JOINTS = (MOTORS,)
 

@@ -11,18 +11,15 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Protocol
 
 import numpy as np
 
 from deploy.onboard.disk_writer import DiskWriter
-from deploy.onboard.gate import GateDecision
 from deploy.onboard.mcap_blocks import MessageBlock
-from deploy.onboard.pilot import PilotStep
 from deploy.onboard.record_conversion import message_block
 from deploy.onboard.record_layout import RECORDS, pack_command, pack_event, pack_state, pack_tick
 from deploy.onboard.target import Mode
-from deploy.onboard.wire import RobotState
 from offline_data.log_schema import (
     EVENT,
     LOW_CMD,
@@ -32,6 +29,11 @@ from offline_data.log_schema import (
     EventKind,
     SessionMetadata,
 )
+
+if TYPE_CHECKING:  # as in record_layout
+    from deploy.onboard.gate import GateDecision
+    from deploy.onboard.pilot import PilotStep
+    from deploy.onboard.wire import RobotState
 
 CAPACITIES = {"/low_state": 256, "/low_cmd": 256, "/policy_tick": 32, "/event": 32}
 """Messages a chunk holds of a topic: about half a second at 500 and 50 Hz, whatever `flush_s` says."""

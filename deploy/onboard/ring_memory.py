@@ -27,8 +27,9 @@ import numpy as np
 from deploy.onboard.record_layout import RECORDS
 from robot_configs.errors import Go1Error
 
-SLOTS = {"/low_state": 2048, "/low_cmd": 2048, "/policy_tick": 256, "/event": 256}
-"""Default number of slots: four seconds at 500 Hz, five at 50 Hz. A longer stall of the disk costs records."""
+SLOTS = {"/low_state": 4096, "/low_cmd": 4096, "/policy_tick": 512, "/event": 512}
+"""Default number of slots: eight seconds at 500 Hz, ten at 50 Hz, 4 MB in all. A longer stall of the disk, or a killed
+recorder that is not replaced for longer, costs records."""
 
 _MAGIC = b"GO1RING1"
 PAGE = 4096
