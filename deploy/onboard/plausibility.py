@@ -49,24 +49,28 @@ class PlausibilityMonitor:
         if before is None:
             return 0
         fading = max(0.0, 1.0 - advance_s / self._limits.mismatch_memory_s)
-        # Over a gap the trapezoidal rule does not hold: what was compared so far fades, nothing is added.
-        bridged = 1e3 * advance_s <= self._limits.mismatch_gap_limit_ms
+        # Over a gap the trapezoidal rule does not hold: what was compared so far fades, nothing is added. And what was
+        # not seen to last counts as no more than the longest step that is none.
+        longest_s = 1e-3 * self._limits.mismatch_gap_limit_ms
+        integrable_s = advance_s if advance_s <= longest_s else None
+        lasted_s = min(advance_s, longest_s)
         return (
-            self._frozen_imu(before, signals, advance_s)
-            | self._frozen_joints(before[VELOCITY], signals[VELOCITY], advance_s)
-            | self._compare_joints(before, signals, fading, advance_s if bridged else None)
-            | self._compare_rotation(before, signals, fading, advance_s if bridged else None)
+            self._frozen_imu(before, signals, lasted_s)
+            | self._frozen_joints(before[VELOCITY], signals[VELOCITY], lasted_s)
+            | self._compare_joints(before, signals, fading, integrable_s)
+            | self._compare_rotation(before, signals, fading, integrable_s)
             | self._compare_gravity(signals, advance_s)
+            | self._free_fall(signals, lasted_s)
         )
 
-    def _frozen_imu(self, before: List[float], now: List[float], advance_s: float) -> int:
+    def _frozen_imu(self, before: List[float], now: List[float], lasted_s: float) -> int:
         """A live IMU has noise in its last bits: three axes that all stay the same were not measured anew."""
         frozen_s = self._imu_frozen_s
         for index, place in enumerate((QUATERNION, GYROSCOPE, ACCELEROMETER)):
-            frozen_s[index] = frozen_s[index] + advance_s if now[place] == before[place] else 0.0
+            frozen_s[index] = frozen_s[index] + lasted_s if now[place] == before[place] else 0.0
         return int(Reason.IMU_FROZEN) if max(frozen_s) >= self._limits.frozen_after_s else 0
 
-    def _frozen_joints(self, before: List[float], now: List[float], advance_s: float) -> int:
+    def _frozen_joints(self, before: List[float], now: List[float], lasted_s: float) -> int:
         """A joint at rest may repeat its velocity (12 each), one that moves may not."""
         repeated = list(map(operator.eq, before, now))
         if True not in repeated:
@@ -74,7 +78,7 @@ class PlausibilityMonitor:
             return 0
         slowest = self._limits.frozen_joint_speed_rad_s
         self._joint_frozen_s = [
-            frozen_s + advance_s if same and abs(velocity) > slowest else 0.0
+            frozen_s + lasted_s if same and abs(velocity) > slowest else 0.0
             for frozen_s, same, velocity in zip(self._joint_frozen_s, repeated, now)
         ]
         return int(Reason.JOINT_FROZEN) if max(self._joint_frozen_s) >= self._limits.frozen_after_s else 0
@@ -114,20 +118,18 @@ class PlausibilityMonitor:
         return int(Reason.ROTATION_MISMATCH) if worst_rad > self._limits.rotation_mismatch_limit_rad else 0
 
     def _compare_gravity(self, now: List[float], advance_s: float) -> int:
-        force = now[ACCELEROMETER]
         share = min(1.0, advance_s / self._limits.gravity_memory_s)
         x, y, z = self._mean_force_in_world
-        force_x, force_y, force_z = _turned_into_world(now[QUATERNION], force)
+        force_x, force_y, force_z = _turned_into_world(now[QUATERNION], now[ACCELEROMETER])
         x, y, z = x + share * (force_x - x), y + share * (force_y - y), z + share * (force_z - z)
         self._mean_force_in_world = [x, y, z]
-        weightless = _norm(*force) < self._limits.free_fall_below_m_s2
-        self._falling_s = self._falling_s + advance_s if weightless else 0.0
-        faults = 0
-        if _norm(x, y, z - GRAVITY_M_S2) > self._limits.gravity_mismatch_limit_m_s2:
-            faults |= Reason.GRAVITY_MISMATCH
-        if self._falling_s >= self._limits.free_fall_after_s:
-            faults |= Reason.FREE_FALL
-        return int(faults)
+        mismatch = _norm(x, y, z - GRAVITY_M_S2)
+        return int(Reason.GRAVITY_MISMATCH) if mismatch > self._limits.gravity_mismatch_limit_m_s2 else 0
+
+    def _free_fall(self, now: List[float], lasted_s: float) -> int:
+        weightless = _norm(*now[ACCELEROMETER]) < self._limits.free_fall_below_m_s2
+        self._falling_s = self._falling_s + lasted_s if weightless else 0.0
+        return int(Reason.FREE_FALL) if self._falling_s >= self._limits.free_fall_after_s else 0
 
 
 def _norm(x: float, y: float, z: float) -> float:

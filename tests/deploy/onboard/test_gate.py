@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from deploy.onboard.gate import STOP_KEY, Gate, GateDecision
 from deploy.onboard.reasons import Reason, reason_names
 from deploy.onboard.remote import Key, encode_remote
 from deploy.onboard.target import JointTarget, Mode
-from deploy.onboard.wire import MOTOR_MODE_SERVO, POSITION_STOP, RobotState, encode_low_cmd
+from deploy.onboard.wire import MOTOR_MODE_SERVO, POSITION_STOP
 from robot_configs.robot import RobotModel, SafetyThresholds, load_robot
 
 NOW_S = 10.0
@@ -108,9 +106,13 @@ class StateLimit:
         gate.step(make_state(**self.bad), make_target(robot), NOW_S, Mode.WALK)
         assert gate.rearm(NOW_S) == reason_names(self.reason)
         assert gate.latched == self.reason
-        gate.step(make_state(tick_ms=1002), None, NOW_S + TICK_S, Mode.FAULT)
-        assert gate.rearm(NOW_S + TICK_S) == ()
-        decision = gate.step(make_state(tick_ms=1004), make_target(robot), NOW_S + 2 * TICK_S, Mode.STAND)
+        # A robot that is level 2 ms after it lay on its back is not believed at once.
+        for tick in range(1, 301):
+            gate.step(make_state(tick_ms=1000 + 2 * tick), None, NOW_S + tick * TICK_S, Mode.FAULT)
+        assert gate.rearm(NOW_S + 300 * TICK_S) == ()
+        again_s = NOW_S + 301 * TICK_S
+        target = make_target(robot, valid_until_s=again_s)
+        decision = gate.step(make_state(tick_ms=1602), target, again_s, Mode.STAND)
         assert not is_damping(robot, decision)
 
     def test_it_does_not_latch_in_damping(self, robot: RobotModel, gate: Gate, make_state: Any) -> None:
@@ -218,6 +220,7 @@ def test_a_frozen_tick_does_not_count_as_fresh(robot: RobotModel, gate: Gate, ma
     [
         (1100, 0),
         (1101, Reason.TICK_JUMP),
+        (1000, 0),  # the same packet once more
         (900, 0),  # a late packet, not used
         (899, Reason.TICK_JUMP),
         (0, Reason.TICK_JUMP),  # the controller has restarted
@@ -227,6 +230,12 @@ def test_jumps_of_the_tick(robot: RobotModel, gate: Gate, make_state: Any, tick_
     gate.step(make_state(tick_ms=1000), make_target(robot), NOW_S, Mode.WALK)
     gate.step(make_state(tick_ms=tick_ms), make_target(robot), NOW_S + TICK_S, Mode.WALK)
     assert gate.latched == expected
+
+
+def test_while_damped_a_jump_of_the_tick_passes_with_its_state(robot: RobotModel, gate: Gate, make_state: Any) -> None:
+    gate.step(make_state(tick_ms=90_000), None, NOW_S, Mode.DAMP)
+    assert gate.inspect(make_state(tick_ms=0), NOW_S + TICK_S) == Reason.TICK_JUMP
+    assert gate.inspect(make_state(tick_ms=2), NOW_S + 2 * TICK_S) == 0
 
 
 def test_after_a_jump_of_the_tick_it_can_be_rearmed(robot: RobotModel, gate: Gate, make_state: Any) -> None:
@@ -248,9 +257,9 @@ def test_a_late_packet_is_not_acted_upon(robot: RobotModel, gate: Gate, make_sta
 
 def test_the_tick_may_wrap(robot: RobotModel, gate: Gate, make_state: Any) -> None:
     gate.step(make_state(tick_ms=2**32 - 2), make_target(robot), NOW_S, Mode.WALK)
-    upside_down = make_state(tick_ms=0, orientation_trunk_in_world=turned(math.pi, axis=0))
-    gate.step(upside_down, make_target(robot), NOW_S + TICK_S, Mode.WALK)
-    assert gate.latched == Reason.TILT  # the new state was taken, not dropped as late
+    hot = make_state(tick_ms=0, joint_temperature=np.full(12, 90, np.int8))
+    gate.step(hot, make_target(robot), NOW_S + TICK_S, Mode.WALK)
+    assert gate.latched == Reason.MOTOR_HOT  # the new state was taken, not dropped as late
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -272,205 +281,9 @@ def test_another_key_does_not_stop(robot: RobotModel, gate: Gate, make_state: An
     assert gate.latched == 0
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({"valid_until_s": NOW_S}, 0),
-        ({"valid_until_s": NOW_S - 1e-6}, Reason.TARGET_STALE),
-        ({"valid_until_s": math.nan}, Reason.TARGET_STALE),
-        ({"stiffness": np.full(12, 100.0)}, 0),
-        ({"stiffness": np.array([30.0] * 11 + [100.01])}, Reason.GAINS_OUT_OF_RANGE),
-        ({"stiffness": np.array([30.0] * 11 + [-0.01])}, Reason.GAINS_OUT_OF_RANGE),
-        ({"stiffness": np.array([30.0] * 11 + [math.nan])}, Reason.GAINS_OUT_OF_RANGE),
-        ({"damping": np.full(12, 10.0)}, 0),
-        ({"damping": np.array([0.5] * 11 + [10.01])}, Reason.GAINS_OUT_OF_RANGE),
-        ({"damping": np.array([0.5] * 11 + [-0.01])}, Reason.GAINS_OUT_OF_RANGE),
-        ({"damping": np.array([0.5] * 11 + [math.inf])}, Reason.GAINS_OUT_OF_RANGE),
-        ({"position": np.array([0.0] * 11 + [math.nan])}, Reason.TARGET_NOT_FINITE),
-        ({"position": np.array([math.inf] + [0.0] * 11)}, Reason.TARGET_NOT_FINITE),
-    ],
-)
-def test_faults_of_the_target(
-    robot: RobotModel, gate: Gate, make_state: Any, change: dict[str, Any], expected: int
-) -> None:
-    decision = gate.step(make_state(), make_target(robot, **change), NOW_S, Mode.WALK)
-    assert gate.latched == expected
-    assert is_damping(robot, decision) == bool(expected)
-
-
-@pytest.mark.parametrize("field", ["stiffness", "damping"])
-def test_new_gains_are_checked_even_if_the_others_stay(
-    robot: RobotModel, gate: Gate, make_state: Any, field: str
-) -> None:
-    target = make_target(robot)
-    gate.step(make_state(), target, NOW_S, Mode.WALK)
-    changes: dict[str, Any] = {field: np.full(12, 1000.0)}
-    changed = target._replace(**changes)
-    gate.step(make_state(tick_ms=1002), changed, NOW_S + TICK_S, Mode.WALK)
-    assert gate.latched == Reason.GAINS_OUT_OF_RANGE
-
-
 def test_walking_without_a_target_is_a_fault(robot: RobotModel, gate: Gate, make_state: Any) -> None:
     assert is_damping(robot, gate.step(make_state(), None, NOW_S, Mode.WALK))
     assert gate.latched == Reason.TARGET_MISSING
-
-
-def approach(gate: Gate, robot: RobotModel, state: RobotState, target: JointTarget, ticks: int) -> GateDecision:
-    """Ask for `target` often enough for the rate limit to have let it through."""
-    for tick in range(ticks):
-        time_s = NOW_S + tick * TICK_S
-        fresh = target._replace(valid_until_s=time_s + 0.04)
-        decision = gate.step(replace(state, tick_ms=state.tick_ms + 2 * tick), fresh, time_s, Mode.WALK)
-    return decision
-
-
-SOFT = {"stiffness": np.full(12, 5.0), "damping": np.full(12, 0.5)}
-"""Gains with which the torque limit is out of reach: 5 Nm/rad times 3 rad is 15 Nm."""
-
-
-@pytest.mark.parametrize("joint", [0, 1, 2, 11])
-@pytest.mark.parametrize("side", ["lower", "upper"])
-def test_positions_are_held_inside_the_limits(
-    robot: RobotModel, gate: Gate, make_state: Any, joint: int, side: str
-) -> None:
-    limit = getattr(robot, f"joint_{side}")[joint]
-    outwards = -1.0 if side == "lower" else 1.0
-    for overshoot, clamped in ((-0.001, 0), (0.001, 1)):
-        wanted = robot.stand_position.copy()
-        wanted[joint] = limit + outwards * overshoot
-        decision = approach(Gate(robot), robot, make_state(), make_target(robot, position=wanted, **SOFT), ticks=60)
-        assert decision.clamped == (clamped, 0, 0)
-        assert decision.reasons == (Reason.POSITION_CLAMPED if clamped else 0)
-        assert decision.command.position[joint] == pytest.approx(limit if clamped else wanted[joint], abs=1e-9)
-
-
-def test_the_contract_can_only_narrow_the_limits(robot: RobotModel, make_state: Any) -> None:
-    gate = Gate(robot, joint_lower=robot.joint_lower - 1.0, joint_upper=robot.stand_position + 0.1)
-    wanted = robot.stand_position + 0.5
-    wanted[0] = robot.joint_lower[0] - 0.5
-    decision = approach(gate, robot, make_state(), make_target(robot, position=wanted, **SOFT), ticks=60)
-    assert decision.command.position[0] == pytest.approx(robot.joint_lower[0])
-    assert decision.command.position[1:] == pytest.approx(robot.stand_position[1:] + 0.1)
-
-
-def test_the_rate_limit_by_hand(robot: RobotModel, gate: Gate, make_state: Any) -> None:
-    """40 rad/s for 2 ms are 0.08 rad a tick; a jump of 0.2 rad takes three ticks, counted from the measured pose."""
-    wanted = robot.stand_position.copy()
-    wanted[1] += 0.2
-    target = make_target(robot, position=wanted, **SOFT)
-    offsets, clamps = [], []
-    for tick in range(4):
-        state = make_state(tick_ms=1000 + 2 * tick)
-        decision = gate.step(state, target, NOW_S + tick * TICK_S, Mode.WALK)
-        offsets.append(float(decision.command.position[1] - state.joint_position[1]))
-        clamps.append(decision.clamped)
-    assert offsets == pytest.approx([0.08, 0.16, 0.2, 0.2], abs=1e-6)
-    assert clamps == [(0, 1, 0), (0, 1, 0), (0, 0, 0), (0, 0, 0)]
-
-
-@pytest.mark.parametrize(("joint", "limit_nm"), [(0, 23.7), (1, 23.7), (FRONT_RIGHT_CALF, 35.55)])
-@pytest.mark.parametrize("joint_velocity", [0.0, 4.0, -4.0])
-def test_the_torque_limit_by_hand(
-    robot: RobotModel, make_state: Any, joint: int, limit_nm: float, joint_velocity: float
-) -> None:
-    """Kp 60 and Kd 2.5: the target may be (limit + 2.5 dq) / 60 rad away from the measured position."""
-    velocity = np.zeros(12, np.float32)
-    velocity[joint] = joint_velocity
-    state = make_state(joint_velocity=velocity)
-    gains = {"stiffness": np.full(12, 60.0), "damping": np.full(12, 2.5)}
-    allowed = (limit_nm + 2.5 * joint_velocity) / 60.0
-    for offset, clamped in ((allowed - 0.001, 0), (allowed + 0.001, 1)):
-        wanted = state.joint_position.astype(np.float64)
-        wanted[joint] += offset
-        decision = approach(Gate(robot), robot, state, make_target(robot, position=wanted, **gains), ticks=15)
-        assert decision.clamped == (0, 0, clamped)
-        torque = 60.0 * (decision.command.position[joint] - state.joint_position[joint]) - 2.5 * joint_velocity
-        assert torque == pytest.approx(limit_nm if clamped else limit_nm - 0.06, abs=1e-4)
-
-
-def test_the_torque_limit_reckons_with_what_the_wire_leaves_of_the_gains(robot: RobotModel, make_state: Any) -> None:
-    """Kp 60.03 arrives as 60.0, Kd 2.55 as 2.5."""
-    gains = {"stiffness": np.full(12, 60.03), "damping": np.full(12, 2.55)}
-    state = make_state(joint_velocity=np.full(12, -4.0, np.float32))
-    wanted = state.joint_position.astype(np.float64) - 0.6
-    decision = approach(Gate(robot), robot, state, make_target(robot, position=wanted, **gains), ticks=15)
-    torque = 60.0 * (decision.command.position - state.joint_position) - 2.5 * -4.0
-    assert torque[:2] == pytest.approx([-23.7, -23.7], abs=1e-4)
-
-
-def test_without_stiffness_there_is_no_torque_to_limit(robot: RobotModel, gate: Gate, make_state: Any) -> None:
-    """The first tick of a ramp: Kp is zero, and a quick joint must not make nonsense of the target."""
-    state = make_state(joint_velocity=np.full(12, 9.0, np.float32))
-    target = make_target(robot, position=state.joint_position.astype(np.float64), stiffness=np.zeros(12))
-    decision = gate.step(state, target, NOW_S, Mode.STAND)
-    assert decision.command.position == pytest.approx(state.joint_position)
-
-
-def test_a_folded_robot_may_leave_the_pose_it_lies_in(robot: RobotModel, gate: Gate, make_state: Any) -> None:
-    """Calves at -2.78, limit -2.697: holding is allowed, going further out is not, nor is going back once inside."""
-    folded = robot.sit_position.copy()
-    folded[2::3] = -2.78
-    state = make_state(joint_position=folded.astype(np.float32))
-
-    def ask(calf: float, measured_calf: float, tick: int) -> float:
-        wanted, measured = folded.copy(), folded.astype(np.float32)
-        wanted[2::3], measured[2::3] = calf, measured_calf
-        time_s = NOW_S + tick * TICK_S
-        target = make_target(robot, position=wanted, valid_until_s=time_s, **SOFT)
-        now = replace(state, tick_ms=1000 + 2 * tick, joint_position=measured)
-        return float(gate.step(now, target, time_s, Mode.STAND).command.position[FRONT_RIGHT_CALF])
-
-    assert ask(-2.78, -2.78, 0) == pytest.approx(-2.78)
-    assert ask(-2.81, -2.78, 1) == pytest.approx(-2.78)
-    assert ask(-2.75, -2.75, 2) == pytest.approx(-2.75)
-    assert ask(-2.78, -2.75, 3) == pytest.approx(-2.75)  # the limit has followed the robot inwards
-    assert ask(-2.78, -2.77, 4) == pytest.approx(-2.75)  # and stays there if the robot is pushed out again
-    assert ask(-2.60, -2.60, 5) == pytest.approx(-2.67)  # 0.08 rad a tick
-    assert ask(-2.60, -2.60, 6) == pytest.approx(-2.60)
-    assert ask(-2.75, -2.60, 7) == pytest.approx(-2.68)
-    assert ask(-2.75, -2.60, 8) == pytest.approx(-2.697)
-    assert ask(-2.75, -2.76, 9) == pytest.approx(-2.697)
-    gate.step(replace(state, tick_ms=1020), None, NOW_S + 10 * TICK_S, Mode.DAMP)
-    assert ask(-2.78, -2.78, 11) == pytest.approx(-2.78)  # after damping it is measured anew
-
-
-joint_arrays = st.lists(st.floats(-20.0, 20.0, width=32), min_size=12, max_size=12).map(np.array)
-
-
-@given(
-    measured=joint_arrays,
-    velocity=joint_arrays,
-    targets=st.lists(joint_arrays, min_size=1, max_size=4),
-    stiffness=st.floats(0.0, 100.0),
-    damping=st.floats(0.0, 10.0),
-)
-def test_whatever_is_asked_fits_the_wire_and_keeps_the_torque(
-    make_state: Any,
-    robot: RobotModel,
-    measured: np.ndarray,
-    velocity: np.ndarray,
-    targets: list[np.ndarray],
-    stiffness: float,
-    damping: float,
-) -> None:
-    gate = Gate(robot)
-    gains = {"stiffness": np.full(12, stiffness), "damping": np.full(12, damping)}
-    sent_stiffness, sent_damping = math.floor(stiffness * 32) / 32, math.floor(damping * 16) / 16
-    for tick, wanted in enumerate(targets):
-        state = make_state(
-            tick_ms=1000 + 2 * tick,
-            joint_position=measured.astype(np.float32),
-            joint_velocity=velocity.astype(np.float32),
-        )
-        target = make_target(robot, position=wanted, **gains)
-        decision = gate.step(state, target, NOW_S + tick * TICK_S, Mode.WALK)
-        position = decision.command.position
-        encode_low_cmd(decision.command)
-        torque = sent_stiffness * (position - state.joint_position) - sent_damping * state.joint_velocity
-        if sent_stiffness > 0.0:
-            assert np.all(np.abs(torque) <= robot.torque_limit + 1e-3)
-        again = gate.step(None, make_target(robot, position=position, **gains), NOW_S + tick * TICK_S, Mode.WALK)
-        assert np.allclose(again.command.position, position, atol=1e-6)  # what has passed passes again
 
 
 def test_reason_names() -> None:
