@@ -144,8 +144,8 @@ def state_numbers(part: Path) -> List[int]:
                 for record in StreamReader(stream).records:
                     if isinstance(record, Message) and record.channel_id == 1:
                         numbers.append(record.sequence)
-            except EndOfFile:
-                pass  # cut off, as a killed writer leaves it
+            except (EndOfFile, struct.error):
+                pass  # cut off, as a killed writer leaves it; struct.error where a record's length is cut
     return numbers
 
 

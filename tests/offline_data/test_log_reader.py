@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from mcap.writer import CompressionType, Writer
 
-from offline_data.log_reader import EmptyLogError, ForeignLogError, LogError, read_log, read_logs
+from offline_data.log_reader import (
+    EmptyLogError,
+    ForeignLogError,
+    LogError,
+    log_paths,
+    read_log,
+    read_logs,
+    session_parts,
+)
 from offline_data.log_schema import CHANNELS, METADATA_NAME, SchemaError
 from tests.offline_data.synthetic_log import metadata, standing_session, write_log
 
@@ -166,3 +174,67 @@ def test_a_folder_without_logs(tmp_path: Path) -> None:
         read_logs(tmp_path)
     with pytest.raises(LogError, match="no such path"):
         read_logs(tmp_path / "nowhere")
+
+
+def split_session(folder: Path, session: dict[str, np.ndarray], rows: list[slice]) -> None:
+    """The session's states in parts; the messages of the stock writer's helper are not numbered, so do it here."""
+    channel = CHANNELS["/low_state"]
+    for number, part in enumerate(rows, start=1):
+        with (folder / ("s.mcap" if number == 1 else f"s_part{number}.mcap")).open("wb") as file:
+            writer = Writer(file, compression=CompressionType.NONE)
+            writer.start()
+            writer.add_metadata(METADATA_NAME, metadata().to_record())
+            schema = writer.register_schema(channel.schema_name, "ros2msg", channel.ros2msg.encode())
+            channel_id = writer.register_channel(channel.topic, "cdr", schema)
+            for state in session["/low_state"][part]:
+                writer.add_message(channel_id, 0, state.tobytes(), 0, int(state["sequence"]))
+            writer.finish()
+
+
+def test_parts_are_one_log_without_repetitions(tmp_path: Path) -> None:
+    session = standing_session(STEPS)
+    states = session["/low_state"]
+    split_session(tmp_path, session, [slice(0, 100), slice(90, 200), slice(200, len(states))])
+    (tmp_path / "s_part12.mcap").write_bytes(b"")
+    assert log_paths(tmp_path) == [tmp_path / "s.mcap"]
+    (log,), failures = read_logs(tmp_path)
+    assert not failures and not log.complete and log.path == tmp_path / "s.mcap"
+    np.testing.assert_array_equal(log.low_state, states)
+    assert [damage.what for damage in log.damages] == ["s_part12.mcap: an empty file"]
+    assert session_parts(tmp_path / "s_part2.mcap") == [tmp_path / f"s_part{number}.mcap" for number in (2, 3, 12)]
+
+
+def test_a_session_without_its_first_part_is_still_a_log(tmp_path: Path) -> None:
+    session = standing_session(STEPS)
+    split_session(tmp_path, session, [slice(0, 100), slice(100, 200), slice(200, 300)])
+    (tmp_path / "s.mcap").unlink()
+    write_log(tmp_path / "s_other.mcap", session)
+    assert log_paths(tmp_path) == [tmp_path / "s_part2.mcap", tmp_path / "s_other.mcap"]
+    np.testing.assert_array_equal(read_log(tmp_path / "s_part2.mcap").low_state, session["/low_state"][100:300])
+
+
+def test_a_part_of_another_session_is_refused(tmp_path: Path) -> None:
+    write_log(tmp_path / "s.mcap", standing_session(2))
+    write_log(tmp_path / "s_part2.mcap", standing_session(2), {**metadata().to_record(), "session_id": "x"})
+    with pytest.raises(ForeignLogError, match="a part of session 'test'"):
+        read_log(tmp_path / "s.mcap")
+
+
+def test_two_sources_of_a_topic_are_merged_by_time(tmp_path: Path) -> None:
+    channel = CHANNELS["/event"]
+    with (tmp_path / "a.mcap").open("wb") as file:
+        writer = Writer(file)
+        writer.start()
+        writer.add_metadata(METADATA_NAME, metadata().to_record())
+        schema = writer.register_schema(channel.schema_name, "ros2msg", channel.ros2msg.encode())
+        sources = [writer.register_channel("/event", "cdr", schema, {"source": name}) for name in ("gate", "pilot")]
+        for source, stamps in zip(sources, ([10, 30, 40], [20, 30]), strict=True):
+            for number, stamp in enumerate(stamps):
+                event = channel.zeros(1)
+                event["monotonic_ns"], event["episode"] = stamp, source
+                writer.add_message(source, 0, event.tobytes(), 0, number)
+        writer.finish()
+    events = read_log(tmp_path / "a.mcap").event
+    assert events["monotonic_ns"].tolist() == [10, 20, 30, 30, 40]
+    assert events["episode"].tolist() == [sources[0], sources[1], sources[0], sources[1], sources[0]]
+    assert not events.flags.writeable
