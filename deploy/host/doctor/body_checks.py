@@ -31,6 +31,10 @@ STILL_GRAVITY_SPREAD_M_S2 = 1.0
 """Standard deviations over the sample above which the robot is being moved."""
 
 
+_IMU_PARTS = {"quaternion": slice(0, 4), "gyroscope": slice(4, 7), "accelerometer": slice(7, 10)}
+"""Columns of `_imu_values`."""
+
+
 def check_battery(reading: Reading, robot: RobotModel) -> Finding:
     """Whether it is charged."""
     check = "battery"
@@ -69,14 +73,15 @@ def check_imu(reading: Reading, robot: RobotModel) -> Finding:
     values = _imu_values(reading)
     if not np.isfinite(values).all():
         return fault(check, "imu-not-finite", f"{int(np.count_nonzero(~np.isfinite(values).all(axis=1)))} states")
-    if (values == values[0]).all():
-        return fault(check, "imu-frozen", f"the same ten numbers in {len(values)} states")
     norms = np.linalg.norm(values[:, :4], axis=1)
     error = float(np.abs(norms - 1.0).max())
     if error > robot.safety.quaternion_norm_tolerance:
         return fault(
             check, "quaternion-norm", f"norm of the quaternion between {norms.min():.3f} and {norms.max():.3f}"
         )
+    frozen = [name for name, part in _IMU_PARTS.items() if (values[:, part] == values[0, part]).all()]
+    if frozen:
+        return fault(check, "imu-frozen", f"the same numbers in {len(values)} states: {', '.join(frozen)}")
     return ok(check, f"alive, norm of the quaternion within {error:.1g} of one")
 
 

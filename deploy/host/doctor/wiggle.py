@@ -59,9 +59,9 @@ class WiggleRecord:
     """Why it ended early; empty if it did not."""
 
 
-def wiggle(robot: RobotModel, link: Link, clock: Clock) -> WiggleRecord:
+def wiggle(robot: RobotModel, link: Link, clock: Clock, period_s: float = PERIOD_S) -> WiggleRecord:
     """Move every joint of a hanging robot once; it is damped afterwards, whatever happened."""
-    wiggler = _Wiggler(robot, link, clock)
+    wiggler = _Wiggler(robot, link, clock, period_s)
     try:
         return wiggler.run()
     finally:
@@ -69,8 +69,8 @@ def wiggle(robot: RobotModel, link: Link, clock: Clock) -> WiggleRecord:
 
 
 class _Wiggler:
-    def __init__(self, robot: RobotModel, link: Link, clock: Clock) -> None:
-        self._robot, self._link, self._clock = robot, link, clock
+    def __init__(self, robot: RobotModel, link: Link, clock: Clock, period_s: float) -> None:
+        self._robot, self._link, self._clock, self._period_s = robot, link, clock, period_s
         self._gate = Gate(robot)
         self._joints = len(robot.joint_names)
         self._damping = np.full(self._joints, DAMPING_NMS_RAD)
@@ -113,7 +113,7 @@ class _Wiggler:
 
     def _plan(self) -> list[tuple[int, float, float]]:
         """(joint, offset [rad], share of the stiffness) of every tick: gains up, then one sine a joint."""
-        ramp_ticks, period_ticks = (round(t * self._robot.link_hz) for t in (GAIN_RAMP_S, PERIOD_S))
+        ramp_ticks, period_ticks = (round(t * self._robot.link_hz) for t in (GAIN_RAMP_S, self._period_s))
         rise = [(0, 0.0, tick / ramp_ticks) for tick in range(ramp_ticks)]
         sine = [AMPLITUDE_RAD * math.sin(2.0 * math.pi * tick / period_ticks) for tick in range(period_ticks)]
         return rise + [(joint, offset, 1.0) for joint in range(self._joints) for offset in sine]
