@@ -4,8 +4,8 @@ Forked, not started anew: what the supervisor has read and checked (bundle, robo
 there at once and nowhere by name, and the imports are paid for once. The supervisor starts no threads before.
 
 A child that ends, for whatever reason, closes the pipe: the supervisor wakes at that moment, not at its next look. A
-supervisor that ends has the kernel send its children SIGTERM (PR_SET_PDEATHSIG). Signals from the terminal reach the
-whole session at once; the children leave them to the supervisor, which ends the processes in the right order.
+supervisor that ends has the kernel send its children PARENT_DIED (PR_SET_PDEATHSIG). Signals from the terminal reach
+the whole session at once; the children leave them to the supervisor, which ends the processes in the right order.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ from typing import Any, Callable, NamedTuple, Optional, Tuple
 from deploy.onboard.realtime import Grant, RealTimeWish, request_real_time
 from deploy.onboard.stop_signals import STOP_SIGNALS
 from robot_configs.errors import Go1Error
+
+PARENT_DIED = signal.SIGUSR1
+"""What a child gets when its parent has ended; unless it is handled, the child ends too. The parent's process id tells
+less: it stays until the last of the parent's threads is gone, and some have to wait for a processor to end on."""
 
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 _LENGTH = struct.Struct("<I")
@@ -157,14 +161,8 @@ class Child:
         return "ended in order" if code == 0 else f"ended with status {code}"
 
 
-def start_child(
-    name: str, body: Callable[[Reporter], None], wish: RealTimeWish, dies_with_parent: bool = True
-) -> Child:
-    """Fork a process that runs `body` and ends with it; the parent must have no other threads.
-
-    Args:
-        dies_with_parent: the kernel sends it SIGTERM when the calling thread has ended.
-    """
+def start_child(name: str, body: Callable[[Reporter], None], wish: RealTimeWish) -> Child:
+    """Fork a process that runs `body` and ends with it; the parent must have no other threads of its own."""
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -175,7 +173,7 @@ def start_child(
         status = _EXIT_ERROR
         try:
             os.close(reading)
-            _become_child(name, parent, dies_with_parent)
+            _become_child(name, parent)
             status = _run(body, Reporter(writing, wish))
         finally:
             os._exit(status)
@@ -197,12 +195,12 @@ def _run(body: Callable[[Reporter], None], reporter: Reporter) -> int:
     return _EXIT_ERROR
 
 
-def _become_child(name: str, parent: int, dies_with_parent: bool) -> None:
+def _become_child(name: str, parent: int) -> None:
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
     library = ctypes.CDLL(None, use_errno=True)
-    if dies_with_parent and library.prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0) != 0:
+    if library.prctl(_PR_SET_PDEATHSIG, int(PARENT_DIED), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     library.prctl(_PR_SET_NAME, f"go1-{name}".encode(), 0, 0, 0)  # what ps and top show; 15 characters
-    if dies_with_parent and os.getppid() != parent:
+    if os.getppid() != parent:
         raise SystemExit("the supervisor ended before its child had begun")

@@ -17,6 +17,7 @@ from typing import List, Optional, Sequence
 import numpy as np
 
 from deploy.onboard.clock import Clock
+from deploy.onboard.endings import ending_of_fault
 from deploy.onboard.gate import Gate, GateDecision
 from deploy.onboard.lateness import LatenessHistogram
 from deploy.onboard.link import Link
@@ -24,7 +25,7 @@ from deploy.onboard.modes import ModeMachine, ModeSettings
 from deploy.onboard.pilot_seat import Moment, Observer, PilotSeat
 from deploy.onboard.reasons import ClampCounts, reason_names
 from deploy.onboard.recorder import NO_EPISODE, Recorder
-from deploy.onboard.schedule import Change, Schedule, TickView, ending_of_fault
+from deploy.onboard.schedule import Change, Schedule, TickView
 from deploy.onboard.summary import EpisodeSummary, RunSummary
 from deploy.onboard.target import JointTarget, Mode
 from deploy.onboard.wire import RobotState

@@ -13,7 +13,7 @@ from dataclasses import replace
 from types import FrameType
 from typing import Dict, Optional
 
-from deploy.onboard.child_process import Done, Reporter
+from deploy.onboard.child_process import PARENT_DIED, Done, Reporter
 from deploy.onboard.clock import MonotonicClock
 from deploy.onboard.control_loop import ControlLoop, LoopSettings
 from deploy.onboard.exchange import (
@@ -183,12 +183,12 @@ def run_gate(
     schedule = make_schedule(settings, robot)
     loop_settings = LoopSettings(receive_timeout_s=0.0, modes=settings.modes)
     loop = ControlLoop(robot, contract, pulsing, MonotonicClock(), seat, schedule, recorder, loop_settings)
-    supervisor = os.getppid()
 
     def stop(number: int, frame: Optional[FrameType]) -> None:
-        loop.request_stop("SIGTERM" if os.getppid() == supervisor else "the supervisor has died")
+        loop.request_stop("the supervisor has died" if number == PARENT_DIED else signal.Signals(number).name)
 
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGTERM, PARENT_DIED):
+        signal.signal(number, stop)
     reporter.ready()
     summary = loop.run()
     reporter.send(Done(replace(summary, targets_refused=seat.refused)))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from pathlib import Path
 from typing import List, Optional, Sequence
 
-from deploy.onboard.child_process import Done, Reporter
+from deploy.onboard.child_process import PARENT_DIED, Done, Reporter
 from deploy.onboard.exchange import Report
 from deploy.onboard.recorder import NO_EPISODE, NoRecorder, Recorder, RecorderReport
 from deploy.onboard.recorder_process import RecorderJob, keep_log
@@ -78,14 +77,18 @@ class SessionLog:
         recorder.close()
 
     def run_recorder(self, reporter: Reporter) -> None:
-        """Body of the recorder's process: ends when gate and pilot have, with a complete log."""
+        """Body of the recorder's process: ends when gate and pilot have, with a complete log.
+
+        It outlives a supervisor that dies, and then cleans up in its place.
+        """
         stopped: List[int] = []
-        supervisor = os.getppid()
+        orphaned: List[int] = []
         signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
+        signal.signal(PARENT_DIED, lambda number, frame: orphaned.append(number))
         reporter.ready()
         report = keep_log(self._job, lambda: bool(stopped))
         reporter.send(Done(report))
-        if os.getppid() != supervisor and not report.error:
+        if orphaned and not report.error:
             self.clean_up()  # who would have done it is dead
 
     def report(self, parts: Sequence[RecorderReport]) -> RecorderReport:

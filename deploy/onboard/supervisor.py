@@ -186,8 +186,7 @@ class Supervisor:
 
         if self._log.recorded:
             wish = RealTimeWish(0, lock_memory=False)
-            # It outlives a supervisor that dies: it ends by itself when gate and pilot have, and the log is complete.
-            self._recorders.append(start_child("recorder", recorder, wish, dies_with_parent=False))
+            self._recorders.append(start_child("recorder", recorder, wish))
 
     def _await_ready(self, child: Child) -> None:
         deadline_s = time.monotonic() + self._settings.start_limit_s
