@@ -105,13 +105,6 @@ class Schedule(Protocol):
         ...
 
 
-def ending_of_fault(reasons: int) -> Ending:
-    """How an episode ends that the gate has ended: by a person or a safety limit, by a fall, or by something else."""
-    if reasons & (Reason.STOP_KEY | Reason.MOTOR_HOT):
-        return Ending.INTERVENTION
-    return Ending.TERMINATED if reasons & Reason.TILT else Ending.STOPPED
-
-
 class EpisodeSchedule:
     """Walks a planned number of episodes, or a planned time.
 

@@ -17,7 +17,6 @@ from deploy.onboard.schedule import (
     SessionSettings,
     SettingsError,
     TickView,
-    ending_of_fault,
 )
 from deploy.onboard.target import Mode
 from offline_data.log_schema import Ending
@@ -91,29 +90,6 @@ def test_it_does_not_stand_up_while_the_state_is_unfit_and_gives_up(view: Any) -
     schedule.decide(view(Mode.DAMP, time_s=3.01, state_faults=unfit))
     assert schedule.done
     assert "tilt" in schedule.stop_reason
-
-
-@pytest.mark.parametrize(
-    ("reasons", "ending"),
-    [
-        (Reason.TILT, Ending.TERMINATED),
-        (Reason.TILT | Reason.STATE_STALE, Ending.TERMINATED),
-        (Reason.STOP_KEY, Ending.INTERVENTION),
-        (
-            Reason.STOP_KEY | Reason.TILT,
-            Ending.INTERVENTION,
-        ),  # a person was first: what the fall says is not the policy's
-        (Reason.MOTOR_HOT, Ending.INTERVENTION),
-        (Reason.STATE_STALE, Ending.STOPPED),
-        (Reason.STATE_NOT_FINITE, Ending.STOPPED),
-        (Reason.TARGET_NOT_FINITE, Ending.STOPPED),
-        (Reason.TARGET_STALE, Ending.STOPPED),
-        (Reason.BATTERY_LOW, Ending.STOPPED),
-        (Reason.TICK_JUMP, Ending.STOPPED),
-    ],
-)
-def test_endings(reasons: Reason, ending: Ending) -> None:
-    assert ending_of_fault(reasons) is ending
 
 
 def test_after_a_fall_the_session_ends_unless_told_otherwise(view: Any) -> None:

@@ -41,7 +41,7 @@ def motors(states: np.ndarray) -> np.ndarray:
 
 def tilt(states: np.ndarray, radians: float) -> None:
     """The orientation says that the robot rolls by `radians`; the accelerometer does not know of it."""
-    states["imu"]["quaternion"] += np.float32([np.cos(radians / 2) - 1.0, np.sin(radians / 2), 0.0, 0.0])
+    states["imu"]["quaternion"] += np.array([np.cos(radians / 2) - 1.0, np.sin(radians / 2), 0.0, 0.0], np.float32)
 
 
 ILLNESSES = {
@@ -54,7 +54,7 @@ ILLNESSES = {
     "quaternion-norm": lambda s: s["imu"]["quaternion"].__setitem__(200, [1.06, 0.0, 0.0, 0.0]),
     "accelerometer-scale": lambda s: s["imu"]["accelerometer"].__imul__(np.float32(1.07)),
     "attitude-disagrees": lambda s: tilt(s, 0.16),
-    "gyroscope-bias": lambda s: s["imu"]["gyroscope"].__iadd__(np.float32([0.0, 0.0, 0.11])),
+    "gyroscope-bias": lambda s: s["imu"]["gyroscope"].__iadd__(np.array([0.0, 0.0, 0.11], np.float32)),
     "joint-not-finite": lambda s: motors(s)["velocity"].__setitem__((7, FR_CALF), np.inf),
     "joint-silent": lambda s: motors(s).__setitem__((slice(None), RL_HIP), np.zeros((), motors(s).dtype)),
     "joint-out-of-range": lambda s: motors(s)["position"].__setitem__((slice(None), FR_CALF), 2.65),
@@ -76,7 +76,7 @@ def test_an_illness_of_the_body_is_named_and_nothing_else(heard: Any, robot: Any
         (lambda s: motors(s)["temperature"].fill(80), "the limit itself is allowed"),
         (lambda s: tilt(s, 0.14), "a degree less than the limit"),
         (lambda s: motors(s)["position"].__setitem__((slice(None), FR_CALF), -2.78), "a folded robot's calf"),
-        (lambda s: s["imu"]["gyroscope"].__iadd__(np.float32([0.09, 0.0, 0.0])), "a small bias"),
+        (lambda s: s["imu"]["gyroscope"].__iadd__(np.array([0.09, 0.0, 0.0], np.float32)), "a small bias"),
         (lambda s: s["imu"]["quaternion"].__imul__(np.float32(-1.0)), "minus q is the same rotation"),
     ],
 )
