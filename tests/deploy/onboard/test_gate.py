@@ -284,8 +284,3 @@ def test_another_key_does_not_stop(robot: RobotModel, gate: Gate, make_state: An
 def test_walking_without_a_target_is_a_fault(robot: RobotModel, gate: Gate, make_state: Any) -> None:
     assert is_damping(robot, gate.step(make_state(), None, NOW_S, Mode.WALK))
     assert gate.latched == Reason.TARGET_MISSING
-
-
-def test_reason_names() -> None:
-    assert reason_names(Reason.TILT | Reason.RATE_CLAMPED) == ("tilt", "rate_clamped")
-    assert reason_names(0) == ()
