@@ -156,7 +156,8 @@ def test_a_malformed_script_is_refused(tmp_path: Path, text: str, complaint: str
         ({}, [0.0, 0.0, 0.0, 2.0]),
         ({"ly": 1.0}, [1.5, 0.0, 0.0, 2.0]),  # forward, the range is not symmetric
         ({"ly": -1.0}, [-1.0, 0.0, 0.0, 2.0]),
-        ({"lx": 0.5}, [0.0, -0.4, 0.0, 2.0]),  # stick right, robot right
+        ({"lx": 0.54}, [0.0, -0.4, 0.0, 2.0]),  # stick right, robot right; half way behind the dead zone of 0.08
+        ({"ly": 0.08, "lx": -0.05}, [0.0, 0.0, 0.0, 2.0]),  # a worn stick at rest
         ({"rx": -1.0}, [0.0, 0.0, 1.5, 2.0]),  # stick left, turn left
         ({"ry": 1.0}, [0.0, 0.0, 0.0, 2.0]),
         ({"ly": 7.0}, [1.5, 0.0, 0.0, 2.0]),  # a broken stick

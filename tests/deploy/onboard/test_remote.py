@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.onboard.packet_layout import WireError
-from deploy.onboard.remote import IDLE_REMOTE, Key, RemoteState, decode_remote, encode_remote, pressed_keys
+from deploy.onboard.remote import (
+    DEAD_ZONE,
+    IDLE_REMOTE,
+    Key,
+    RemoteState,
+    decode_remote,
+    encode_remote,
+    pressed_keys,
+    with_dead_zone,
+)
 
 STICKS = st.floats(-1.0, 1.0, width=32)
 
@@ -56,3 +65,14 @@ def test_another_length(length: int) -> None:
     for read in (decode_remote, pressed_keys):
         with pytest.raises(WireError, match=f"found {length} bytes"):
             read(bytes(length))
+
+
+@settings(max_examples=50)
+@given(STICKS)
+def test_the_dead_zone_is_continuous_odd_and_keeps_full_deflection(stick: float) -> None:
+    value = with_dead_zone(stick)
+    assert value == -with_dead_zone(-stick)
+    assert abs(value) <= abs(stick)
+    assert (value == 0.0) == (abs(stick) <= DEAD_ZONE)
+    assert abs(with_dead_zone(stick) - with_dead_zone(stick * 0.999)) <= 0.0011
+    assert with_dead_zone(1.0) == with_dead_zone(1.7) == 1.0

@@ -1,0 +1,291 @@
+"""A person drives: modes by wishes, and what happens when they are gone, with a fake clock through the whole loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Optional
+
+import numpy as np
+import pytest
+
+from deploy.onboard.clock import VirtualClock
+from deploy.onboard.control_loop import ControlLoop, LoopSettings
+from deploy.onboard.operator_input import DeviceReading, Operator, OperatorCommands, Wish
+from deploy.onboard.operator_schedule import (
+    OPERATOR_LOST,
+    SIT_AFTER_LOSS_S,
+    STAND_AFTER_LOSS_S,
+    OperatorSchedule,
+    RecordingSwitch,
+)
+from deploy.onboard.pilot import Pilot, PilotStep
+from deploy.onboard.pilot_seat import PilotAtHand
+from deploy.onboard.reasons import Reason
+from deploy.onboard.recorder import NoRecorder
+from deploy.onboard.remote import Key, encode_remote
+from deploy.onboard.schedule import Change, TickView
+from deploy.onboard.summary import EpisodeSummary, RunSummary
+from deploy.onboard.target import Mode
+from offline_data.log_schema import Ending
+
+
+class Person:
+    """A device that plays a script: wishes by time, full speed ahead in between, gone from `leaves_s` on."""
+
+    def __init__(self, wishes: dict[float, Wish], leaves_s: float = 1e9, deflection: float = 1.0) -> None:
+        self._wishes = sorted(wishes.items())
+        self._leaves_s = leaves_s
+        self._deflection = deflection
+        self.connected = True
+        self.typing: Optional[str] = None
+
+    def read(self, time_s: float) -> DeviceReading:
+        self.connected = self.connected and time_s < self._leaves_s
+        due = tuple(wish for at_s, wish in self._wishes if at_s <= time_s)
+        self._wishes = [entry for entry in self._wishes if entry[0] > time_s]
+        return DeviceReading((self._deflection, 0.0, 0.0), due if self.connected else ())
+
+
+class Desk:
+    """What the recording switch was asked for."""
+
+    def __init__(self) -> None:
+        self.toggles: list[Mode] = []
+        self.marks: list[tuple[Mode, str]] = []
+        self.switch = RecordingSwitch(
+            lambda time_s, mode: self.toggles.append(mode),
+            lambda time_s, mode, text: self.marks.append((mode, text)),
+        )
+
+
+# ---- Decisions, tick by tick -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def view(make_state: Any) -> Callable[..., TickView]:
+    def make(mode: Mode, time_s: float = 0.0, finished: bool = False, **changes: Any) -> TickView:
+        return TickView(mode, finished, 10, make_state(), 0, frozenset(), time_s)._replace(**changes)
+
+    return make
+
+
+def schedule_of(person: Person, desk: Optional[Desk] = None) -> OperatorSchedule:
+    return OperatorSchedule(Operator([person], speed=1.0), (desk or Desk()).switch)
+
+
+def mode_of(change: Optional[Change]) -> Optional[Mode]:
+    return None if change is None else change.mode
+
+
+def test_nothing_happens_by_itself(view: Any) -> None:
+    schedule = schedule_of(Person({}))
+    for mode in (Mode.DAMP, Mode.STAND, Mode.WALK, Mode.FAULT):
+        assert schedule.decide(view(mode, time_s=100.0, finished=True)) is None
+    assert not schedule.done
+
+
+@pytest.mark.parametrize(
+    ("mode", "wish", "expected", "ending"),
+    [
+        (Mode.DAMP, Wish.STAND, Mode.STAND, Ending.NONE),
+        (Mode.STAND, Wish.WALK, Mode.WALK, Ending.NONE),
+        (Mode.STAND, Wish.SIT, Mode.SIT, Ending.NONE),
+        (Mode.WALK, Wish.STAND, Mode.STAND, Ending.INTERVENTION),
+        (Mode.WALK, Wish.SIT, Mode.SIT, Ending.INTERVENTION),
+        (Mode.WALK, Wish.LET_GO, Mode.DAMP, Ending.INTERVENTION),
+        (Mode.WALK, Wish.STOP, Mode.DAMP, Ending.INTERVENTION),
+        (Mode.WALK, Wish.QUIT, Mode.SIT, Ending.INTERVENTION),
+        (Mode.STAND, Wish.STOP, Mode.DAMP, Ending.NONE),
+        (Mode.SIT, Wish.STAND, Mode.STAND, Ending.NONE),
+        (Mode.SIT, Wish.STOP, Mode.DAMP, Ending.NONE),
+        (Mode.FAULT, Wish.LET_GO, Mode.DAMP, Ending.NONE),
+    ],
+)
+def test_a_wish_is_a_change_in_the_same_tick(view: Any, mode: Mode, wish: Wish, expected: Mode, ending: Ending) -> None:
+    finished = mode is Mode.STAND
+    change = schedule_of(Person({0.0: wish})).decide(view(mode, finished=finished))
+    assert change is not None
+    assert (change.mode, change.ending) == (expected, ending)
+    assert change.reason
+
+
+@pytest.mark.parametrize(("mode", "wish"), [(Mode.DAMP, Wish.WALK), (Mode.FAULT, Wish.STAND), (Mode.SIT, Wish.WALK)])
+def test_what_cannot_follow_is_refused_with_a_notice(view: Any, mode: Mode, wish: Wish) -> None:
+    schedule = schedule_of(Person({0.0: wish}))
+    assert schedule.decide(view(mode)) is None
+    assert "cannot follow" in schedule.notice
+    # And it is not remembered for later.
+    assert schedule.decide(view(Mode.STAND, time_s=1.0, finished=True)) is None
+
+
+def test_walking_waits_for_the_stand_to_be_finished(view: Any) -> None:
+    schedule = schedule_of(Person({0.0: Wish.WALK}))
+    assert schedule.decide(view(Mode.STAND)) is None
+    assert schedule.decide(view(Mode.STAND, time_s=1.0)) is None
+    assert mode_of(schedule.decide(view(Mode.STAND, time_s=1.5, finished=True))) is Mode.WALK
+
+
+def test_a_stop_forgets_what_was_waited_for(view: Any) -> None:
+    schedule = schedule_of(Person({0.0: Wish.WALK, 0.5: Wish.STOP}))
+    schedule.decide(view(Mode.STAND))
+    assert mode_of(schedule.decide(view(Mode.STAND, time_s=0.5))) is Mode.DAMP
+    assert schedule.decide(view(Mode.STAND, time_s=9.0, finished=True)) is None
+
+
+def test_an_unfit_robot_does_not_stand_up(view: Any) -> None:
+    schedule = schedule_of(Person({0.0: Wish.STAND}))
+    assert schedule.decide(view(Mode.DAMP, state_faults=int(Reason.MOTOR_HOT))) is None
+    assert "motor_hot" in schedule.notice
+    assert schedule.decide(view(Mode.DAMP, time_s=60.0)) is None, "it must be asked again"
+
+
+def test_an_unfit_robot_is_not_rearmed(view: Any) -> None:
+    schedule = schedule_of(Person({0.0: Wish.LET_GO}))
+    assert schedule.decide(view(Mode.FAULT, state_faults=int(Reason.TILT))) is None
+    assert "tilt" in schedule.notice
+
+
+def test_the_robots_own_remote_has_its_say(view: Any) -> None:
+    schedule = schedule_of(Person({}))
+    assert mode_of(schedule.decide(view(Mode.DAMP, keys=frozenset({Key.L2, Key.A})))) is Mode.STAND
+    assert mode_of(schedule.decide(view(Mode.WALK, keys=frozenset({Key.L2, Key.Y})))) is Mode.DAMP
+
+
+def test_recording_and_marks_reach_the_desk_with_their_mode(view: Any) -> None:
+    desk, person = Desk(), Person({0.0: Wish.RECORDING})
+    schedule = schedule_of(person, desk)
+    schedule.decide(view(Mode.WALK))
+    assert desk.toggles == [Mode.WALK]
+    person.read = lambda time_s: DeviceReading(marks=("wet grass",))  # type: ignore[method-assign]
+    schedule.decide(view(Mode.STAND, time_s=1.0))
+    assert desk.marks == [(Mode.STAND, "wet grass")]
+
+
+def test_quitting_sits_down_first(view: Any) -> None:
+    schedule = schedule_of(Person({0.0: Wish.QUIT}))
+    assert mode_of(schedule.decide(view(Mode.STAND, finished=True))) is Mode.SIT
+    assert mode_of(schedule.decide(view(Mode.SIT, time_s=2.0, finished=True))) is Mode.DAMP
+    assert schedule.decide(view(Mode.DAMP, time_s=2.002)) is None
+    assert (schedule.done, schedule.stop_reason) == (True, "")
+
+
+@pytest.mark.parametrize("mode", [Mode.DAMP, Mode.FAULT])
+def test_quitting_a_robot_that_lies_ends_at_once(view: Any, mode: Mode) -> None:
+    schedule = schedule_of(Person({0.0: Wish.QUIT}))
+    schedule.decide(view(mode))
+    assert (schedule.done, schedule.stop_reason) == (True, "")
+
+
+def test_without_its_operator_a_lying_robot_ends_the_session_too(view: Any) -> None:
+    schedule = schedule_of(Person({}, leaves_s=1.0))
+    for time_s in (0.0, 1.0, 1.0 + 0.99 * SIT_AFTER_LOSS_S):
+        assert schedule.decide(view(Mode.DAMP, time_s=time_s)) is None
+        assert not schedule.done
+    schedule.decide(view(Mode.DAMP, time_s=1.0 + SIT_AFTER_LOSS_S))
+    assert (schedule.done, schedule.stop_reason) == (True, OPERATOR_LOST)
+
+
+def test_without_its_operator_a_standing_robot_is_not_sent_walking_by_the_remote(view: Any) -> None:
+    schedule = schedule_of(Person({}, leaves_s=0.0))
+    assert schedule.decide(view(Mode.STAND, finished=True, keys=frozenset({Key.START}))) is None
+
+
+# ---- Whole sessions through gate, modes and pilot, on a fake clock ---------------------------------------------------
+
+
+class Diary:
+    """Commands of the pilot and endings of episodes, with their times."""
+
+    def __init__(self) -> None:
+        self.commands: list[tuple[float, float]] = []
+        self.ends: list[EpisodeSummary] = []
+        self.modes: list[tuple[float, Mode]] = []
+
+    def on_policy_step(self, step: PilotStep) -> None:
+        self.commands.append((step.time_s, float(step.command[0])))
+
+    def on_episode_end(self, summary: EpisodeSummary) -> None:
+        self.ends.append(summary)
+
+    def see(self, view: TickView) -> None:
+        if not self.modes or self.modes[-1][1] is not view.mode:
+            self.modes.append((view.time_s, view.mode))
+
+    def entered(self, mode: Mode) -> float:
+        return next(time_s for time_s, entered in reversed(self.modes) if entered is mode)
+
+
+Drive = Callable[[Person], tuple[RunSummary, Diary]]
+
+
+@pytest.fixture
+def drive(robot: Any, contract: Any, policy: Any, folded_link: Any) -> Drive:
+    def run(person: Person) -> tuple[RunSummary, Diary]:
+        operator, diary, recorder = Operator([person], speed=1.0), Diary(), NoRecorder()
+        schedule = OperatorSchedule(operator, Desk().switch, diary.see)
+        pilot = Pilot(policy, contract, robot, OperatorCommands(contract.commands, operator), 0.0, 0)
+        loop = ControlLoop(
+            robot,
+            contract,
+            folded_link,
+            VirtualClock(),
+            PilotAtHand(pilot, recorder, [diary]),
+            schedule,
+            recorder,
+            LoopSettings(receive_timeout_s=0.0),
+            [diary],
+        )
+        return loop.run(), diary
+
+    return run
+
+
+WALK_AT_S, LOST_AT_S = 2.2, 3.0
+UP_AND_AWAY = {0.1: Wish.STAND, WALK_AT_S: Wish.WALK}
+
+
+def test_a_lost_operator_walking_standing_sitting_damped(drive: Drive, folded_link: Any) -> None:
+    """The promise: no command after 0.3 s, standing; after 2 s it sits down and lets go."""
+    summary, diary = drive(Person(UP_AND_AWAY, leaves_s=LOST_AT_S))
+    before = [value for time_s, value in diary.commands if LOST_AT_S - 0.1 < time_s < LOST_AT_S]
+    assert min(before) == 1.5, "it must have been walking at full speed, or this shows nothing"
+    after = [value for time_s, value in diary.commands if time_s >= LOST_AT_S + 0.16]
+    assert len(after) >= 5 and not any(after), "half of the 0.3 s is enough where the device is known to be gone"
+    tick_s = 0.002
+    assert diary.entered(Mode.STAND) == pytest.approx(LOST_AT_S + STAND_AFTER_LOSS_S, abs=2 * tick_s)
+    assert diary.entered(Mode.SIT) == pytest.approx(LOST_AT_S + SIT_AFTER_LOSS_S, abs=2 * tick_s)
+    assert diary.modes[-1][1] is Mode.DAMP
+    assert summary.stop_reason == OPERATOR_LOST
+    assert [(end.ending, end.reason) for end in diary.ends] == [("intervention", OPERATOR_LOST)]
+    assert np.all(folded_link.sent[-1].stiffness == 0.0)
+
+
+def test_stop_damps_in_the_very_tick(drive: Drive, folded_link: Any) -> None:
+    summary, diary = drive(Person({**UP_AND_AWAY, 3.0: Wish.STOP, 3.5: Wish.QUIT}))
+    assert diary.entered(Mode.DAMP) == pytest.approx(3.002, abs=0.003)
+    assert np.all(folded_link.sent[round(3.004 / 0.002)].stiffness == 0.0)
+    assert np.all(folded_link.sent[round(2.99 / 0.002)].stiffness > 0.0)
+    assert [(end.ending, end.reason) for end in diary.ends] == [("intervention", "operator stop")]
+    assert summary.stop_reason == ""
+
+
+def test_the_stop_key_of_the_remote_latches_and_letting_go_rearms(drive: Drive, folded_link: Any) -> None:
+    def press(number: int, state: Any) -> Any:
+        pressed = 1250 <= number < 1300
+        return type(state)(**{**state.__dict__, "remote": encode_remote({Key.B})}) if pressed else state
+
+    folded_link.tamper = press
+    wishes = {0.1: Wish.STAND, 2.2: Wish.WALK, 2.7: Wish.STAND, 3.0: Wish.LET_GO, 3.1: Wish.STAND, 3.3: Wish.QUIT}
+    summary, diary = drive(Person(wishes))
+    assert summary.faults == ("stop_key",)
+    assert [mode for _, mode in diary.modes] == [
+        Mode.DAMP,
+        Mode.STAND,
+        Mode.WALK,
+        Mode.FAULT,
+        Mode.DAMP,
+        Mode.STAND,
+        Mode.SIT,
+        Mode.DAMP,
+    ]
+    assert [end.ending for end in diary.ends] == ["intervention"]
