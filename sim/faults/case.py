@@ -34,6 +34,10 @@ Cable = Literal["unplugged", "silent"]
 """unplugged: sending fails; silent: both directions lose everything (a switch between the two has no power)."""
 
 
+WORLDS = 16
+"""Robots that cases are spread over: sensor noise and offsets, the way it lies folded, and the phase at the onset."""
+
+
 @dataclass(frozen=True)
 class FaultCase:
     """What breaks, on a robot that walks.
@@ -41,7 +45,8 @@ class FaultCase:
     Attributes:
         name: unique, for example "joint_position.FR_hip/stuck".
         group: the row of the report it belongs to.
-        seed: of the twin, the fault's own dice, and the moment of the onset (its phase in the gait).
+        seed: of the fault's own dice.
+        world: seed of the twin and of the moment of the onset (its phase in the gait); cases share worlds.
         duration_s: how long a fault of network, cable or pilot lasts [s]; sensors, motors and grounds stay broken.
         wall_clock_jump_s: how far the machine's wall clock is set [s].
         rearm: a person lets go and stands the robot up again after the fault is over.
@@ -51,6 +56,7 @@ class FaultCase:
     group: str
     expectation: Expectation
     seed: int
+    world: int = 0
     sensor: Optional[SensorFault] = None
     to_robot: LineFault = SOUND
     from_robot: LineFault = SOUND

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
-from typing import Dict, FrozenSet, List, NamedTuple, Optional
+from typing import Deque, Dict, FrozenSet, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from deploy.onboard.remote import Key
+from deploy.onboard.wire import RobotState
 from sim.faults.case import FaultCase
 from sim.faults.disk_faults import FailingDisk
 from sim.faults.monitor import CommandMonitor
@@ -16,18 +18,18 @@ from sim.faults.pilot_faults import FaultySeat
 from sim.faults.wall_clock import WallClock
 from sim.twin.body import TwinBody
 from sim.twin.body_faults import tilt_rad
-from sim.twin.network_faults import SOUND, FaultyNetwork, LineFault
-from sim.twin.sensor_faults import BrokenSensor
+from sim.twin.network_faults import FaultyNetwork, LineFault
+from sim.twin.sensor_faults import SENSOR_MEMORY_TICKS, BrokenSensor
 
 STICK_FORWARDS = 0.4
 """Deflection of the left stick from the first step on [-]."""
 
-_STAND_AT_S, _WALK_AT_S = 0.1, 1.5
-_ONSET_S = 2.0  # after half a second of walking...
+_STAND_AT_S, _WALK_AT_S = 0.05, 1.0
+_ONSET_S = 1.5  # after half a second of walking...
 _GAIT_S = 0.5  # ...and up to one gait cycle more, so that faults begin in every phase of it
 _WATCH_S = 1.0
 _WATCH_DAMPED_S = 0.3  # this much longer after damping and the fault's end: long enough to see a latch that opens
-_HOLD_KEY_S = 0.1
+_HOLD_KEY_S = 0.15
 _LET_GO_S, _STAND_AGAIN_S, _WATCH_REARMED_S = 0.6, 0.9, 1.5  # after the onset, in trials with re-arming
 _LOOK_EVERY_TICKS = 10
 _SILENCE = LineFault(loss=1.0)
@@ -46,29 +48,37 @@ class Director:
     """Conducts one trial, tick by tick of the twin.
 
     Args:
-        stop: ends the session.
+        world: draws the moment of the onset.
         goal_m_s: the forward velocity that the stick asks for.
+        choose: called at the onset; the case to play.
+        stop: ends the session.
     """
 
     def __init__(
-        self, case: FaultCase, body: TwinBody, monitor: CommandMonitor, goal_m_s: float, stop: Callable[[], None]
+        self,
+        body: TwinBody,
+        monitor: CommandMonitor,
+        world: int,
+        goal_m_s: float,
+        choose: Callable[[], FaultCase],
+        stop: Callable[[], None],
     ) -> None:
-        self._case, self._body, self._monitor, self._stop = case, body, monitor, stop
+        self._body, self._monitor, self._choose, self._stop = body, monitor, choose, stop
         self._goal = np.array([goal_m_s, 0.0])
         self._hz = body.robot.link_hz
-        self.sensor = BrokenSensor(case.sensor) if case.sensor is not None else None
         self.network: Optional[FaultyNetwork] = None
         self.seat: Optional[FaultySeat] = None
         self.disk: Optional[FailingDisk] = None
         self.wall_clock: Optional[WallClock] = None
-        phase_s = np.random.default_rng([case.seed, 1]).uniform(0.0, _GAIT_S)
+        self.case: Optional[FaultCase] = None
+        """What is broken; None before the onset."""
+        self._sensor: Optional[BrokenSensor] = None
+        self._past: Deque[RobotState] = deque(maxlen=SENSOR_MEMORY_TICKS)
+        phase_s = np.random.default_rng([world, 1]).uniform(0.0, _GAIT_S)
         self._onset = self._ticks(_ONSET_S + phase_s)
-        self._repair = self._onset + case.duration_s * self._hz
-        self.stand_again_s = (self._onset / self._hz + _STAND_AGAIN_S) if case.rearm else math.inf
-        """From when on a motion is what a person asked for [s]."""
-        watch_s = _STAND_AGAIN_S + _WATCH_REARMED_S if case.rearm else _WATCH_S
-        self._end = self._onset + self._ticks(watch_s)
-        self._keys = self._plan_keys()
+        self._repair = self._end = math.inf
+        self._keys: Dict[int, FrozenSet[Key]] = {}
+        self._press((_STAND_AT_S, frozenset({Key.L2, Key.A})), (_WALK_AT_S, frozenset({Key.START})))
         self._tilted_s: Optional[float] = None
         self._speed_errors: List[float] = []
 
@@ -77,6 +87,23 @@ class Director:
         """When the fault begins [s of the twin's time]."""
         return self._onset / self._hz
 
+    @property
+    def stand_again_s(self) -> float:
+        """From when on motion is what a person asked for [s of the twin's time]; infinite without re-arming."""
+        return self.onset_s + _STAND_AGAIN_S if self.case is not None and self.case.rearm else math.inf
+
+    @property
+    def sighting(self) -> Sighting:
+        """What was seen."""
+        return Sighting(self._tilted_s, float(np.mean(self._speed_errors)) if self._speed_errors else math.nan)
+
+    def report(self, state: RobotState) -> RobotState:
+        """What the robot says when it has measured `state`."""
+        if self._sensor is not None:
+            return self._sensor(state)
+        self._past.append(state)
+        return state
+
     def before_tick(self, tick: int) -> None:
         """Everything that is due before the twin simulates `tick`."""
         self._monitor.remember_state()
@@ -84,55 +111,38 @@ class Director:
             walking = tick >= self._ticks(_WALK_AT_S)
             self._body.press(self._keys[tick], ly=STICK_FORWARDS if walking else 0.0)
         if tick == self._onset:
-            self._monitor.watch()
-            self._break()
+            self._begin(self._choose())
         if tick == self._repair:
             self._mend()
-        if tick >= self._onset:
-            if self._case.body is not None:
-                self._case.body.act(self._body, tick - self._onset)
-            self._look(tick)
-        if tick >= self._end or self._seen_enough(tick):
+        if self.case is None:
+            return
+        if self.case.body is not None:
+            self.case.body.act(self._body, tick - self._onset)
+        self._look(tick)
+        if tick >= self._end or self._seen_enough(self.case, tick):
             self._stop()
 
-    @property
-    def sighting(self) -> Sighting:
-        """What was seen."""
-        return Sighting(self._tilted_s, float(np.mean(self._speed_errors)) if self._speed_errors else math.nan)
+    def _begin(self, case: FaultCase) -> None:
+        self.case = case
+        self._repair = self._onset + case.duration_s * self._hz
+        watch_s = _STAND_AGAIN_S + _WATCH_REARMED_S if case.rearm else _WATCH_S
+        self._end = self._onset + self._ticks(watch_s)
+        if case.rearm:
+            let_go_s, stand_s = self.onset_s + _LET_GO_S, self.stand_again_s
+            self._press((let_go_s, frozenset({Key.L2, Key.Y})), (stand_s, frozenset({Key.L2, Key.A})))
+        self._monitor.watch()
+        self._break(case)
 
-    def _seen_enough(self, tick: int) -> bool:
-        damped_s, mended = self._monitor.first_damping_s, min(self._repair, self._end)
-        if damped_s is None or self._case.rearm or (mended < self._end and tick < mended + _WATCH_DAMPED_S * self._hz):
-            return False
-        return tick / self._hz >= damped_s + _WATCH_DAMPED_S
-
-    def _ticks(self, time_s: float) -> int:
-        return round(time_s * self._hz)
-
-    def _plan_keys(self) -> Dict[int, FrozenSet[Key]]:
-        presses = [(_STAND_AT_S, frozenset({Key.L2, Key.A})), (_WALK_AT_S, frozenset({Key.START}))]
-        if self._case.rearm:
-            onset_s = self._onset / self._hz
-            presses += [
-                (onset_s + _LET_GO_S, frozenset({Key.L2, Key.Y})),
-                (onset_s + _STAND_AGAIN_S, frozenset({Key.L2, Key.A})),
-            ]
-        plan: Dict[int, FrozenSet[Key]] = {}
-        for time_s, keys in presses:
-            plan[self._ticks(time_s)] = keys
-            plan[self._ticks(time_s + _HOLD_KEY_S)] = frozenset()
-        return plan
-
-    def _break(self) -> None:
-        case = self._case
+    def _break(self, case: FaultCase) -> None:
         assert self.network is not None and self.seat is not None
-        if self.sensor is not None:
-            self.sensor.active = True
-        self.network.to_robot.fault, self.network.from_robot.fault = case.to_robot, case.from_robot
-        if case.cable == "silent":
-            self.network.to_robot.fault = self.network.from_robot.fault = _SILENCE
+        if case.sensor is not None:
+            self._sensor = BrokenSensor(case.sensor, self._past)
+        silent = case.cable == "silent"
+        self.network.to_robot.disturb(_SILENCE if silent else case.to_robot, case.seed)
+        self.network.from_robot.disturb(_SILENCE if silent else case.from_robot, case.seed + 1)
         self.network.unplugged = case.cable == "unplugged"
-        self.seat.broken = True
+        if case.pilot is not None:
+            self.seat.disturb(case.pilot, case.seed)
         if self.disk is not None:
             self.disk.fail()
         if self.wall_clock is not None:
@@ -140,9 +150,10 @@ class Director:
 
     def _mend(self) -> None:
         assert self.network is not None and self.seat is not None
-        self.network.to_robot.fault = self.network.from_robot.fault = SOUND
+        self.network.to_robot.mend()
+        self.network.from_robot.mend()
         self.network.unplugged = False
-        self.seat.broken = False
+        self.seat.mend()
 
     def _look(self, tick: int) -> None:
         if self._monitor.first_damping_s is not None:
@@ -152,3 +163,17 @@ class Director:
         if tick % _LOOK_EVERY_TICKS == 0:
             velocity = self._body.truth.linear_velocity_trunk_in_trunk[:2]
             self._speed_errors.append(float(np.linalg.norm(velocity - self._goal)))
+
+    def _seen_enough(self, case: FaultCase, tick: int) -> bool:
+        damped_s, mended = self._monitor.first_damping_s, min(self._repair, self._end)
+        if damped_s is None or case.rearm or (mended < self._end and tick < mended + _WATCH_DAMPED_S * self._hz):
+            return False
+        return tick / self._hz >= damped_s + _WATCH_DAMPED_S
+
+    def _press(self, *presses: Tuple[float, FrozenSet[Key]]) -> None:
+        for time_s, keys in presses:
+            self._keys[self._ticks(time_s)] = keys
+            self._keys[self._ticks(time_s + _HOLD_KEY_S)] = frozenset()
+
+    def _ticks(self, time_s: float) -> int:
+        return round(time_s * self._hz)

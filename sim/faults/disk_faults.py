@@ -45,11 +45,12 @@ class FailingDisk:
 
     def __init__(self, fault: DiskFault, log_dir: Path) -> None:
         self._fault, self._log_dir = fault, log_dir
-        self._failing = False
+        self.failing = False
+        """Whether the fault is still to come true, or lasts."""
 
     def fail(self) -> None:
         """From now on."""
-        self._failing = True
+        self.failing = True
         if self._fault.kind == "full":
             size = max((path.stat().st_size for path in self._log_dir.iterdir()), default=0)
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
@@ -61,8 +62,8 @@ class FailingDisk:
         write_chunk = BlockMcapWriter.write_chunk
 
         def slow(writer: BlockMcapWriter, blocks: List[MessageBlock]) -> None:
-            if self._failing and self._fault.kind == "stall":
-                self._failing = False
+            if self.failing and self._fault.kind == "stall":
+                self.failing = False
                 time.sleep(self._fault.stall_s)
             write_chunk(writer, blocks)
 

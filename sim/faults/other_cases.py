@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Dict, Iterator, Tuple
 
 from robot_configs.robot import load_robot
-from sim.faults.case import Expectation, FaultCase
+from sim.faults.case import WORLDS, Expectation, FaultCase
 from sim.faults.disk_faults import DiskFault
 from sim.faults.pilot_faults import PilotFault, PilotFaultKind
 from sim.twin.body_faults import Ice, JammedMotor, Lift, Push, Topple, WeakMotor
@@ -30,7 +30,8 @@ def other_cases() -> Tuple[FaultCase, ...]:
 def _case(name: str, expectation: Expectation, repetition: int = 0, **faults: Any) -> FaultCase:
     """A case whose seed follows from its name, which begins with its group."""
     full_name = f"{name}/{repetition}" if repetition else name
-    return FaultCase(full_name, name.split("/")[0], expectation, zlib.crc32(full_name.encode()), **faults)
+    seed = zlib.crc32(full_name.encode())
+    return FaultCase(full_name, name.split("/")[0], expectation, seed, seed % WORLDS, **faults)
 
 
 def _random_loss() -> Iterator[FaultCase]:

@@ -92,8 +92,9 @@ def walk(bundle_path: Path, seed: int, loss: float, episode_s: float) -> Walk:
     """Stand up and walk for one episode on random commands, with this share of packets lost all the while."""
     robot, bundle = load_robot(), read_bundle(bundle_path)
     body, clock = TwinBody(load_condition("nominal"), seed), VirtualClock()
-    network = FaultyNetwork(TwinTransport(body), clock, seed)
-    network.to_robot.fault = network.from_robot.fault = LineFault(loss=loss)
+    network = FaultyNetwork(TwinTransport(body), clock)
+    network.to_robot.disturb(LineFault(loss=loss), 2 * seed)
+    network.from_robot.disturb(LineFault(loss=loss), 2 * seed + 1)
     session = SessionSettings(episode_s=episode_s, episodes=1)
     settings = RunSettings(_COMMANDS.format(seed=seed), session, exploration=0.0, seed=seed, lockstep=True)
     witness = _Witness(body)

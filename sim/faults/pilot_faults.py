@@ -50,21 +50,27 @@ class PilotFault:
 
 
 class FaultySeat(PilotAtHand):
-    """A pilot at hand that works until `broken` is set, and from then on does what its fault says."""
+    """A pilot at hand that works until `disturb` is called, and from then on does what the fault says."""
 
-    def __init__(
-        self, pilot: Pilot, recorder: Recorder, fault: Optional[PilotFault], clock: VirtualClock, seed: int
-    ) -> None:
+    def __init__(self, pilot: Pilot, recorder: Recorder, clock: VirtualClock) -> None:
         super().__init__(pilot, recorder)
-        self._fault, self._clock = fault, clock
-        self._dice = np.random.default_rng(seed)
-        self.broken = False
+        self._clock = clock
+        self._fault: Optional[PilotFault] = None
+        self._dice = np.random.default_rng(0)
         self._stalled_until_s = -math.inf
         self._step_overdue = False
 
+    def disturb(self, fault: PilotFault, seed: int) -> None:
+        """From now on `fault` happens, by the dice of `seed`."""
+        self._fault, self._dice = fault, np.random.default_rng(seed)
+
+    def mend(self) -> None:
+        """The pilot works again."""
+        self._fault = None
+
     def attend(self, moment: Moment) -> Optional[JointTarget]:
         """See `PilotSeat.attend`."""
-        if not self.broken or self._fault is None:
+        if self._fault is None:
             return super().attend(moment)
         if self._fault.kind == "late":
             return self._attend_late(moment, self._fault.delay_s)

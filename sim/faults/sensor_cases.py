@@ -17,7 +17,7 @@ from __future__ import annotations
 import zlib
 from typing import Tuple
 
-from sim.faults.case import Expectation, FaultCase
+from sim.faults.case import WORLDS, Expectation, FaultCase
 from sim.twin.sensor_channels import CHANNELS
 from sim.twin.sensor_faults import SENSOR_FAULT_KINDS, SensorFault
 
@@ -55,5 +55,5 @@ def sensor_cases() -> Tuple[FaultCase, ...]:
             name = f"{channel}/{kind}"
             seed = zlib.crc32(name.encode())  # of the name, so that a new case does not change the others
             fault = SensorFault(channel, kind, seed)
-            cases.append(FaultCase(name, channel.split(".")[0], _CLASSES[letter], seed, sensor=fault))
+            cases.append(FaultCase(name, channel.split(".")[0], _CLASSES[letter], seed, seed % WORLDS, sensor=fault))
     return tuple(cases)

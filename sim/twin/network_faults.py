@@ -93,18 +93,25 @@ SOUND = LineFault()
 class Line:
     """One direction of the network."""
 
-    def __init__(self, generator: Generator) -> None:
-        self.fault = SOUND
-        """May be changed at any time; packets on their way keep their delay."""
-        self._generator = generator
+    def __init__(self) -> None:
+        self._fault = SOUND
+        self._generator = np.random.default_rng(0)
         self._on_the_way: List[Tuple[int, int, bytes]] = []
         self._number = itertools.count()
         self._past: Deque[bytes] = deque(maxlen=_REPLAY_MEMORY)
         self._last_due = 0
 
+    def disturb(self, fault: LineFault, seed: int) -> None:
+        """From now on `fault` happens, by the dice of `seed`; packets on their way keep their delay."""
+        self._fault, self._generator = fault, np.random.default_rng(seed)
+
+    def mend(self) -> None:
+        """The line is sound again."""
+        self._fault = SOUND
+
     def put(self, packet: bytes, tick: int) -> None:
         """A packet enters at `tick`."""
-        fault, generator = self.fault, self._generator
+        fault, generator = self._fault, self._generator
         self._past.append(packet)
         if fault == SOUND:
             self._last_due = max(tick, self._last_due)
@@ -155,15 +162,13 @@ class FaultyNetwork:
         self,
         twin: TwinTransport,
         clock: Clock,
-        seed: int,
         before_tick: Callable[[int], None] = _ignore,
         on_sent: Callable[[bytes], None] = _ignore,
         on_accepted: Callable[[bytes], None] = _ignore,
     ) -> None:
         self._twin, self._clock = twin, clock
         self._before_tick, self._on_sent, self._on_accepted = before_tick, on_sent, on_accepted
-        first, second = np.random.SeedSequence(seed).spawn(2)
-        self.to_robot, self.from_robot = Line(np.random.default_rng(first)), Line(np.random.default_rng(second))
+        self.to_robot, self.from_robot = Line(), Line()
         self.unplugged = False
         """The cable is out at the runner's end: sending fails, and nothing comes."""
         self.packets_skipped = 0

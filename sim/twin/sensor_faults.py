@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Deque, Literal, Tuple, get_args
+from typing import Iterable, Literal, Tuple, get_args
 
 import numpy as np
 
@@ -64,25 +64,30 @@ class SensorFault:
             )
 
 
-class BrokenSensor:
-    """Applies a fault from the moment `active` is set; until then it only remembers, as a delay needs the past."""
+SENSOR_MEMORY_TICKS = _HELD_TICKS
+"""How many states before the onset a fault needs to know."""
 
-    def __init__(self, fault: SensorFault) -> None:
+
+class BrokenSensor:
+    """Applies a fault to every state from its onset on.
+
+    Args:
+        past: the states before, newest last; a delay begins with them.
+    """
+
+    def __init__(self, fault: SensorFault, past: Iterable[RobotState] = ()) -> None:
         self._channel: Channel = CHANNELS[fault.channel]
         self._kind = fault.kind
         self._generator = np.random.default_rng(fault.seed)
-        self._past: Deque[np.ndarray] = deque(maxlen=_HELD_TICKS + 1)
+        self._past = deque((self._channel.read(state) for state in past), maxlen=_HELD_TICKS + 1)
         self._held = np.zeros(0)
         self._ticks = 0
         self._contact_open = False
-        self.active = False
 
     def __call__(self, state: RobotState) -> RobotState:
         """What the robot reports instead of `state`; called once every tick."""
         values = self._channel.read(state)
         self._past.append(values)
-        if not self.active:
-            return state
         broken = self._broken(values, state)
         self._ticks += 1
         return self._channel.write(state, broken)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-import numpy as np
 import pytest
 
 from deploy.onboard.clock import VirtualClock
@@ -19,8 +18,8 @@ from sim.twin.transport import TwinTransport
 
 
 def _line(fault: LineFault, seed: int = 0) -> Line:
-    line = Line(np.random.default_rng(seed))
-    line.fault = fault
+    line = Line()
+    line.disturb(fault, seed)
     return line
 
 
@@ -67,7 +66,7 @@ def test_latency_is_exact_and_jitter_keeps_the_order_unless_told_otherwise() -> 
 def test_packets_that_were_late_do_not_get_overtaken_when_the_line_is_sound_again() -> None:
     line = _line(LineFault(latency_ticks=(3, 3)))
     line.put(b"first", 0)
-    line.fault = LineFault()
+    line.mend()
     line.put(b"second", 1)
     assert line.take(2) == []
     assert line.take(3) == [b"first", b"second"]
@@ -110,7 +109,7 @@ def test_an_impossible_fault_is_refused(changes: Dict[str, Any], expected: str) 
 def test_two_sound_lines_are_the_twins_own_transport(quiet: TwinCondition, robot: RobotModel) -> None:
     clock = VirtualClock()
     direct = TwinTransport(TwinBody(quiet, seed=2))
-    network = FaultyNetwork(TwinTransport(TwinBody(quiet, seed=2)), clock, seed=0)
+    network = FaultyNetwork(TwinTransport(TwinBody(quiet, seed=2)), clock)
     for tick in range(1, 60):
         clock.sleep_until(tick / robot.link_hz)
         assert network.receive(0.0) == direct.receive(0.0)
@@ -120,8 +119,9 @@ def test_two_sound_lines_are_the_twins_own_transport(quiet: TwinCondition, robot
 
 
 def test_the_robot_goes_on_while_the_runner_stalls(quiet: TwinCondition, robot: RobotModel) -> None:
-    clock, ticks = VirtualClock(), []
-    network = FaultyNetwork(TwinTransport(TwinBody(quiet, seed=0)), clock, 0, before_tick=ticks.append)
+    clock = VirtualClock()
+    ticks: List[int] = []
+    network = FaultyNetwork(TwinTransport(TwinBody(quiet, seed=0)), clock, before_tick=ticks.append)
     clock.advance(0.1)
     packet = network.receive(0.0)
     assert packet is not None and decode_low_state(packet).tick_ms == 100
@@ -131,8 +131,9 @@ def test_the_robot_goes_on_while_the_runner_stalls(quiet: TwinCondition, robot: 
 
 
 def test_an_unplugged_cable_carries_nothing_and_says_so(quiet: TwinCondition, robot: RobotModel) -> None:
-    clock, accepted = VirtualClock(), []
-    network = FaultyNetwork(TwinTransport(TwinBody(quiet, seed=0)), clock, 0, on_accepted=accepted.append)
+    clock = VirtualClock()
+    accepted: List[bytes] = []
+    network = FaultyNetwork(TwinTransport(TwinBody(quiet, seed=0)), clock, on_accepted=accepted.append)
     link = PacketLink(network)
     command = JointCommand.servo(robot.sit_position, 30.0, 1.0)
     link.send(command)
