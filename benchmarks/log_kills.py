@@ -111,6 +111,9 @@ def run_case(kind: str, seed: int, folder: Path) -> Outcome:
             keep_log(job, lambda: False)
 
         recorder, writer = start(record), start(lambda: write_states(ring, counter))
+        # A recorder outlives a writer that never came, until it is told that none will.
+        while not _COUNT.unpack_from(counter)[0]:
+            time.sleep(PERIOD_S)
         behind_ms = 0.0
         for _ in range({"runner": 0, "recorder": 1, "recorder twice": 2, "both": 1}[kind]):
             time.sleep(moment.uniform(0.0, LONGEST_S))

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -156,6 +157,33 @@ def test_a_disk_that_stays_full_leaves_a_count_of_everything(writer: Writer, job
     assert (report.messages["/low_state"], report.dropped["/low_state"]) == (40, 100)
     assert not log_of(job).complete
     assert log_of(job).low_state["sequence"].tolist() == list(range(40))
+
+
+class StallingDisk(SystemDisk):
+    """A disk whose writes hang until they are let go."""
+
+    def __init__(self) -> None:
+        self.released, self.hanging = threading.Event(), threading.Event()
+
+    def write(self, descriptor: int, content: bytes, offset: int) -> int:
+        self.hanging.set()
+        assert self.released.wait(PATIENCE_S)
+        return super().write(descriptor, content, offset)
+
+
+def test_a_write_that_hangs_costs_only_what_finds_the_ring_full(writer: Writer, job: RecorderJob) -> None:
+    disk = StallingDisk()
+    keeper = LogKeeper(job, disk)
+    writer.states(10)
+    drain = threading.Thread(target=keeper.drain)
+    drain.start()
+    assert disk.hanging.wait(PATIENCE_S)
+    writer.states(54 + 9)  # 64 slots; the ten are not released before they are in the file
+    disk.released.set()
+    drain.join()
+    report = keeper.finish(PATIENCE_S)
+    assert (report.messages["/low_state"], report.dropped["/low_state"], report.error) == (64, 9, "")
+    assert log_of(job).low_state["sequence"].tolist() == list(range(64))
 
 
 def test_a_folder_that_cannot_be_written_yet(writer: Writer, job: RecorderJob) -> None:
