@@ -122,6 +122,10 @@ def _lists(verdicts: Sequence[Verdict]) -> List[str]:
     for outcome, title in titles.items():
         mine = [v for v in verdicts if v.outcome is outcome]
         lines += [f"## {title} ({len(mine)})", ""]
+        if outcome is Outcome.MISSED and mine:
+            fell = sum(v.result.tilted_s is not None for v in mine)
+            walked = sum(v.result.tilted_s is None and v.result.damped_s is None for v in mine)
+            lines += [f"{fell} of them fell, {walked} walked on to the end; the others were damped too late.", ""]
         if mine:
             lines += ["| case | class | what happened | speed error |", "|---|---|---|---|"]
             lines += [
@@ -155,6 +159,9 @@ def _story(verdict: Verdict) -> str:
     if result.violations:
         return "outside limits: " + ", ".join(f"{kind} {count}" for kind, count in sorted(result.violations.items()))
     fell = "" if result.tilted_s is None else f"fell after {_milliseconds(result.tilted_s)}, "
+    if verdict.unsafe and result.moved_again_s is not None:
+        times = _milliseconds(result.damped_s or 0.0), _milliseconds(result.moved_again_s)
+        return "damped after {}, moved again after {}".format(*times)
     if result.damped_s is None:
         return fell + ("not damped" if fell else "walked on")
     return f"{fell}damped after {_milliseconds(result.damped_s)}: {result.reasons or 'no reason given'}"
@@ -175,7 +182,7 @@ def _machine_section(verdicts: Sequence[Verdict]) -> List[str]:
         if verdict.case.disk is not None:
             error = verdict.result.recorder_error or "no error"
             lines.append(
-                f"- {verdict.case.name}: recorder says {error!r}, {verdict.result.records_dropped} records lost"
+                f"- {verdict.case.name}: the recorder says {error!r}, {verdict.result.records_dropped} records lost"
             )
     return [*lines, ""]
 

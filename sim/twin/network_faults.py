@@ -28,7 +28,9 @@ def _ignore(_: object) -> None:
 
 
 def _flip_one_bit(packet: bytes, generator: Generator) -> bytes:
-    position, bit = int(generator.integers(len(packet))), int(generator.integers(8))
+    """Where the CRC looks: it leaves out the packet's last whole word before itself (LowCmd 608, LowState 800 bytes)."""
+    covered = (len(packet) - 4) // 4 * 4
+    position, bit = int(generator.integers(covered)), int(generator.integers(8))
     return packet[:position] + bytes([packet[position] ^ (1 << bit)]) + packet[position + 1 :]
 
 

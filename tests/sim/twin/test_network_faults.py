@@ -81,7 +81,7 @@ def test_duplicates_and_replays_follow_the_packet() -> None:
 def test_what_is_malformed_comes_last_and_is_no_packet(kind: str, quiet: TwinCondition) -> None:
     good = encode_low_state(TwinBody(quiet, seed=0).step())
     line = _line(LineFault(malformed=1.0, malformed_kind=kind))
-    for tick in range(50):
+    for tick in range(500):
         line.put(good, tick)
         first, second = line.take(tick)
         assert first == good
