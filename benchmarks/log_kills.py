@@ -108,7 +108,7 @@ def run_case(kind: str, seed: int, folder: Path) -> Outcome:
         job = RecorderJob(str(folder), metadata, (("gate", str(ring)),), wall_minus_clock_ns)
 
         def record() -> None:
-            keep_log(job, lambda: False)
+            keep_log(job, lambda: False, deserted_s=0.0)
 
         recorder, writer = start(record), start(lambda: write_states(ring, counter))
         # A recorder outlives a writer that never came, until it is told that none will.

@@ -40,6 +40,10 @@ WRITE_PERIOD_S = 0.02
 CHUNK_RECORDS = 256
 """Records of a topic in one chunk at most: after a stall the rings are full."""
 
+DESERTED_S = 0.5
+"""How long no ring must have had a writer for the session to be over [s]: who ends it in the place of a killed process
+still has something to say."""
+
 FINISHING_S = 2.0
 """How long a disk that refuses is asked again when the session is over [s]."""
 
@@ -204,8 +208,15 @@ class LogKeeper:
         )
 
 
-def keep_log(job: RecorderJob, should_stop: Callable[[], bool], disk: Optional[Disk] = None) -> RecorderReport:
+def keep_log(
+    job: RecorderJob, should_stop: Callable[[], bool], disk: Optional[Disk] = None, deserted_s: float = DESERTED_S
+) -> RecorderReport:
     """Record until no ring has a writer any more, or `should_stop`; then drain and close.
+
+    Rings that never had a writer are waited for as long as the parent process lives.
+
+    Args:
+        deserted_s: how long no ring must have had a writer [s].
 
     Returns:
         What the session's recorders did so far, all of its parts together; `path` is this recorder's part. What the
@@ -215,10 +226,12 @@ def keep_log(job: RecorderJob, should_stop: Callable[[], bool], disk: Optional[D
         RingError: a ring is missing, or another recorder reads it.
     """
     keeper, parent = LogKeeper(job, SystemDisk() if disk is None else disk), os.getppid()
-    next_s = time.monotonic()
+    next_s = inhabited_s = time.monotonic()
     while not should_stop():
         # Looked at before the last look into the rings: what was written until then is in there.
-        if (keeper.was_written or os.getppid() != parent) and not keeper.has_writers:
+        if keeper.has_writers or not (keeper.was_written or os.getppid() != parent):
+            inhabited_s = time.monotonic()
+        elif time.monotonic() - inhabited_s >= deserted_s:
             break
         keeper.drain()
         next_s = max(next_s + WRITE_PERIOD_S, time.monotonic())

@@ -249,8 +249,13 @@ def test_the_process_ends_when_its_writer_has_gone(writer: Writer, job: Recorder
     writer.states(10)
     recorder.process.send_signal(signal.SIGINT)  # Ctrl-C in the terminal goes to every process; it must not listen
     writer.recorder.close()
+    # Somebody else has the last word; the recorder does not leave at once.
+    last = RingRecorder(writer.ring, METADATA.bundle_sha256, 1)
+    last.event(EventKind.STOP, Mode.FAULT, 101.0, "the gate was killed", 0, Ending.NONE)
+    last.close()
     report = recorder.report()
     assert (report["messages"]["/low_state"], report["dropped"]["/low_state"], report["error"]) == (20, 0, "")
+    assert report["messages"]["/event"] == 1
     assert log_of(job).complete
 
 
