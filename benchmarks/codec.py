@@ -15,11 +15,12 @@ import socket
 import statistics
 import time
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Callable, Dict, List, Optional
 
 import numpy as np
 
 from deploy.onboard.link import Link, LinkError, PacketLink, UdpTransport
+from deploy.onboard.packet_layout import MOTORS
 from deploy.onboard.vendor_link import VendorLink
 from deploy.onboard.wire import (
     MOTOR_MODE_SERVO,
@@ -55,6 +56,48 @@ def some_state() -> RobotState:
         battery_cell_mv=np.full(10, 4000, dtype=np.int16),
         remote=bytes(40),
     )
+
+
+class VendorExamplesLink(VendorLink):
+    """The binding as the vendor's Python examples use it: `cmd.motorCmd[i].q = ...`, field by field."""
+
+    def send(self, command: JointCommand) -> None:
+        """Every access builds a list of all twenty motors anew."""
+        for index in range(MOTORS):
+            self._command.motorCmd[index].mode = int(command.mode[index])
+            self._command.motorCmd[index].q = float(command.position[index])
+            self._command.motorCmd[index].dq = float(command.velocity[index])
+            self._command.motorCmd[index].tau = float(command.torque[index])
+            self._command.motorCmd[index].Kp = float(command.stiffness[index])
+            self._command.motorCmd[index].Kd = float(command.damping[index])
+        self._udp.SetSend(self._command)
+        self._udp.Send()
+
+    def receive(self, timeout_s: float) -> Optional[RobotState]:
+        """A record, as our links hand out, read motor by motor."""
+        if self._udp.Recv() != 0:
+            return None
+        self._udp.GetRecv(self._state)
+        state = self._state
+        joints = range(MOTORS)
+        return RobotState(
+            tick_ms=state.tick,
+            orientation_trunk_in_world=np.array(state.imu.quaternion, dtype=np.float32),
+            angular_velocity_trunk_in_trunk=np.array(state.imu.gyroscope, dtype=np.float32),
+            accelerometer_trunk_in_trunk=np.array(state.imu.accelerometer, dtype=np.float32),
+            roll_pitch_yaw=np.array(state.imu.rpy, dtype=np.float32),
+            imu_temperature=state.imu.temperature,
+            joint_position=np.array([state.motorState[i].q for i in joints], dtype=np.float32),
+            joint_velocity=np.array([state.motorState[i].dq for i in joints], dtype=np.float32),
+            joint_torque=np.array([state.motorState[i].tauEst for i in joints], dtype=np.float32),
+            joint_temperature=np.array([state.motorState[i].temperature for i in joints], dtype=np.int8),
+            joint_mode=np.array([state.motorState[i].mode for i in joints], dtype=np.uint8),
+            foot_force=np.array(state.footForce, dtype=np.int16),
+            battery_soc_percent=state.bms.SOC,
+            battery_current_ma=state.bms.current,
+            battery_cell_mv=np.array(state.bms.cell_vol, dtype=np.int16),
+            remote=bytes(state.wirelessRemote),
+        )
 
 
 class Robot:
@@ -100,21 +143,25 @@ def measure(rounds: int) -> Dict[str, float]:
     low_cmd, low_state, state = encode_low_cmd(command), encode_low_state(some_state()), some_state()
     ours = Robot(lambda host, port: PacketLink(UdpTransport(host, port)), command)
     vendor = Robot(VendorLink, command)
+    examples = Robot(VendorExamplesLink, command)
     cases: Dict[str, Callable[[], object]] = {
         "encode_low_cmd_us": lambda: encode_low_cmd(command),
         "decode_low_cmd_us": lambda: decode_low_cmd(low_cmd),
         "encode_low_state_us": lambda: encode_low_state(state),
         "decode_low_state_us": lambda: decode_low_state(low_state),
     }
-    samples: Dict[str, List[float]] = {name: [] for name in [*cases, "our_tick_us", "vendor_tick_us"]}
+    samples: Dict[str, List[float]] = {
+        name: [] for name in [*cases, "our_tick_us", "vendor_tick_us", "vendor_examples_tick_us"]
+    }
     for _ in range(rounds):
         for name, function in cases.items():
             samples[name].append(seconds_a_call(function))
         for _ in range(CALLS_A_ROUND):
             samples["our_tick_us"].append(ours.tick_s())
             samples["vendor_tick_us"].append(vendor.tick_s())
-    ours.close()
-    vendor.close()
+            samples["vendor_examples_tick_us"].append(examples.tick_s())
+    for robot in (ours, vendor, examples):
+        robot.close()
     figures = {name: round(1e6 * statistics.median(values), 1) for name, values in samples.items()}
     return {**figures, "vendor_over_ours": round(figures["vendor_tick_us"] / figures["our_tick_us"], 2)}
 

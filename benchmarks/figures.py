@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Dict, Optional
 
 import numpy as np
@@ -55,6 +56,12 @@ def hogs(count: int) -> Iterator[None]:
 def load_average() -> float:
     """Of the last minute, over all cores: what else the machine was doing."""
     return round(os.getloadavg()[0], 2)
+
+
+def processor_time_s(process_id: Optional[int]) -> float:
+    """Processor time that a process has used [s]: fields 14 and 15 of proc(5)'s stat."""
+    after_the_name = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(field) for field in after_the_name[11:13]) / os.sysconf("SC_CLK_TCK")
 
 
 def quantiles_us(seconds: np.ndarray) -> Dict[str, float]:

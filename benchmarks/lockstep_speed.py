@@ -10,12 +10,11 @@ import multiprocessing
 import os
 import time
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Tuple
 
 import numpy as np
 
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, processor_time_s
 from benchmarks.loop_lateness import BUNDLE
 from deploy.onboard.clock import VirtualClock
 from deploy.onboard.link import Link, PacketLink, UdpTransport
@@ -58,7 +57,7 @@ def _over_udp(walk_s: float) -> Tuple[float, float]:
     process.start()
     link = PacketLink(UdpTransport(*receiver.recv()))
     try:
-        return _session(link, walk_s, lambda: _processor_s(process.pid))
+        return _session(link, walk_s, lambda: processor_time_s(process.pid))
     finally:
         link.close()
         process.kill()
@@ -70,12 +69,6 @@ def _serve(sender: Connection, parent: int) -> None:
         sender.send(server.address)
         while os.getppid() == parent:
             server.serve(server.body.time_s + 1.0)
-
-
-def _processor_s(process_id: Optional[int]) -> float:
-    """Processor time that another process has used [s]: fields 14 and 15 of proc(5)'s stat."""
-    after_the_name = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
-    return sum(int(field) for field in after_the_name[11:13]) / os.sysconf("SC_CLK_TCK")
 
 
 def _session(link: Link, walk_s: float, processor_s_elsewhere: Callable[[], float]) -> Tuple[float, float]:
