@@ -74,6 +74,9 @@ class SupervisorSettings:
         return RealTimeWish(priority if self.real_time else 0, core, lock_memory=self.real_time)
 
 
+FIRST_DAMPING_S = 0.01
+"""How long the supervisor damps before it looks at anything else: a few frames, of which some may be lost [s]."""
+
 SUPERVISOR_PRIORITY, GATE_PRIORITY, PILOT_PRIORITY = 42, 41, 40
 """Of SCHED_FIFO; the recorder has none."""
 
@@ -216,7 +219,8 @@ class Supervisor:
             limit_s = settings.damped_silence_limit_s if watch.damping else settings.gate_silence_limit_s
             if watch.silent_s > limit_s:
                 self._taken_over = f"the gate was silent for {1e3 * watch.silent_s:.0f} ms"
-                gate.kill()
+                gate.signal(signal.SIGKILL)
+                return
 
     def _end(self) -> None:
         """Gate, then robot, then pilot, then recorder."""
@@ -233,20 +237,23 @@ class Supervisor:
         self._slots.close()
 
     def _end_gate(self, gate: Child) -> None:
-        if gate.running:  # only when the supervisor itself is failing
+        if gate.running and not self._taken_over:  # only when the supervisor itself is failing
             self._orders.write(time.monotonic(), self._stop_reason or "the supervisor failed")
             if not gate.wait(self._settings.damped_silence_limit_s):
                 gate.kill()
         if gate.done is None:
-            command = JointCommand.damp(self._plan.robot)
-            self._plan.link.send(command)
+            # At once: a killed process may take ten milliseconds to be gone, but it sends nothing any more. Were a last
+            # command of its still under way, the next damping frame would follow it in two.
+            self._damp(FIRST_DAMPING_S)
+            gate.kill()
             if gate.failed is None:
                 self._log.close_for_gate(self._death_of_gate(gate), read_report(self._reports), time.monotonic())
-            self._damp(command)
+            self._damp(self._settings.takeover_s)
 
-    def _damp(self, command: JointCommand) -> None:
-        period_s, deadline_s = 1.0 / self._plan.robot.link_hz, time.monotonic()
-        for _ in range(round(self._settings.takeover_s / period_s)):
+    def _damp(self, duration_s: float) -> None:
+        command, period_s = JointCommand.damp(self._plan.robot), 1.0 / self._plan.robot.link_hz
+        deadline_s = time.monotonic()
+        for _ in range(round(duration_s / period_s)):
             self._plan.link.send(command)
             self._plan.link.receive(0.0)
             deadline_s += period_s

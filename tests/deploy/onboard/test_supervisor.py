@@ -234,6 +234,23 @@ def test_a_second_runner_is_told_who_drives(walking: Callable[..., Walk], tmp_pa
     assert walk.session.summary()["stop_reason"] == "SIGINT"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(25))
+def test_any_process_killed_or_stopped_at_any_phase(walking: Callable[..., Walk], seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    name = ("gate", "pilot", "supervisor")[seed % 3]
+    number = signal.SIGKILL if name == "supervisor" else (signal.SIGKILL, signal.SIGSTOP)[seed // 3 % 2]
+    walk = walking(gate_silence_limit_s=0.3, end_limit_s=0.5, auto_rearm=bool(seed % 2) and number == signal.SIGKILL)
+    pids = children_of(walk.session.process.pid)
+    time.sleep(generator.uniform(0.0, 0.2))
+    disturbed_s = time.monotonic()
+    walk.session.signal(name, number)
+    if name != "supervisor":
+        walk.session.summary()
+    walk.assert_damped_since(disturbed_s)
+    assert_nothing_left(walk, pids)
+
+
 @pytest.fixture
 def pulse() -> Iterator[tuple[PulseWriter, PulseWatch]]:
     descriptor = create_slot(PULSE)
