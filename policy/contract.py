@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 from robot_configs.errors import Go1Error
@@ -48,12 +48,18 @@ class ContractError(Go1Error):
 
 @dataclass(frozen=True)
 class CommandTerm:
-    """One command input: its unit and the range that the policy was trained for."""
+    """One command input: its unit and the range that the policy was trained for.
+
+    Attributes:
+        slew_per_s: how fast the value that the policy follows moves to the one commanded [unit/s]; None: at once. It
+            starts at zero, for a robot that begins to walk stands.
+    """
 
     name: str
     unit: str
     lower: float
     upper: float
+    slew_per_s: Optional[float] = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,15 @@ class PolicyContract:
         return tuple(term.name for term in self.commands)
 
     @property
+    def slews_commands(self) -> bool:
+        """Whether the memory holds the commands that the policy follows on the way to those given."""
+        return any(term.slew_per_s is not None for term in self.commands)
+
+    def without_slew(self) -> "PolicyContract":
+        """The same with commands that are followed at once."""
+        return replace(self, commands=tuple(replace(term, slew_per_s=None) for term in self.commands))
+
+    @property
     def action_dim(self) -> int:
         return len(self.joint_names)
 
@@ -143,8 +158,9 @@ class PolicyContract:
 
     @property
     def memory_dim(self) -> int:
-        """Width of the memory: started flag, gait phase, last action, the frames before the current one."""
-        return 2 + self.action_dim + self.frame_dim * (self.history_length - 1)
+        """Width of the memory: started flag, gait phase, last action, commands followed, frames before this one."""
+        followed = self.command_dim if self.slews_commands else 0
+        return 2 + self.action_dim + followed + self.frame_dim * (self.history_length - 1)
 
     def signal_widths(self) -> Dict[str, int]:
         """Width of every graph input by name."""
@@ -270,6 +286,8 @@ def _validate(contract: PolicyContract) -> None:
     for command in contract.commands:
         if not command.lower <= command.upper:
             refuse(f"a range with lower <= upper for the command {command.name}", (command.lower, command.upper))
+        if command.slew_per_s is not None and not 0.0 < command.slew_per_s < math.inf:
+            refuse(f"a positive slew_per_s, or none, for the command {command.name}", command.slew_per_s)
     _validate_terms(contract, refuse)
     for name in ("observation_mean", "observation_std"):
         if len(getattr(contract, name)) not in (0, contract.observation_dim):

@@ -57,11 +57,25 @@ def _quantities(golden: Dict[str, np.ndarray], contract: PolicyContract) -> Dict
         "joint_position": (golden["in.joint_position"] - np.array(contract.default_position))[:, :, order],
         "joint_velocity": golden["in.joint_velocity"][:, :, order],
         "last_action": np.concatenate([np.zeros_like(action[:, :1]), action[:, :-1]], axis=1),
-        "command": golden["in.command"],
+        "command": _followed_command(golden, contract),
     }
     if contract.gait_clock is not None:
         quantities["gait_clock"] = _gait_clock(golden, contract)
     return quantities
+
+
+def _followed_command(golden: Dict[str, np.ndarray], contract: PolicyContract) -> np.ndarray:
+    """Commands that the policy acts on, from zero and by at most their slew a step, (sequences, steps, commands)."""
+    command = golden["in.command"].astype(np.float64)
+    if not contract.slews_commands:
+        return command
+    slew = [np.inf if term.slew_per_s is None else term.slew_per_s for term in contract.commands]
+    step = np.array(slew) / contract.control_hz
+    followed = np.empty_like(command)
+    last: np.ndarray = np.zeros_like(command[:, 0])
+    for index in range(command.shape[1]):
+        last = followed[:, index] = np.clip(command[:, index], last - step, last + step)
+    return followed
 
 
 def _gravity_in_trunk(orientation: np.ndarray) -> np.ndarray:
@@ -74,7 +88,7 @@ def _gravity_in_trunk(orientation: np.ndarray) -> np.ndarray:
 
 def _phase(golden: Dict[str, np.ndarray], contract: PolicyContract) -> np.ndarray:
     """Gait phase [cycles] before every step and after the last, (sequences, steps + 1), from zero."""
-    command = golden["in.command"].astype(np.float64)
+    command = _followed_command(golden, contract)
     clock = contract.gait_clock
     frequency = np.zeros(command.shape[:2])
     if clock is not None and isinstance(clock.frequency, str):
@@ -89,7 +103,7 @@ def _gait_clock(golden: Dict[str, np.ndarray], contract: PolicyContract) -> np.n
     """Sines of the clock's channels, zero while standing is commanded, (sequences, steps, width)."""
     clock = contract.gait_clock
     assert clock is not None
-    command = golden["in.command"].astype(np.float64)
+    command = _followed_command(golden, contract)
     phase = _phase(golden, contract)[:, :-1]
     waves = []
     for channel in clock.channels:

@@ -87,9 +87,10 @@ def _optional(check: Check) -> Check:
 
 
 _NUMBERS, _NAMES = _list_of(_number), _list_of(_name)
+_COMMAND = {"name": _name, "unit": _unit, "lower": _number, "upper": _number, "slew_per_s": _optional(_number)}
 _CONTRACT: Dict[str, Check] = {
     "action_scale": _NUMBERS,
-    "commands": _list_of(_mapping({"name": _name, "unit": _unit, "lower": _number, "upper": _number})),
+    "commands": _list_of(_mapping(_COMMAND)),
     "control_hz": _integer(MAX_RATE_HZ),
     "damping": _NUMBERS,
     "default_position": _NUMBERS,

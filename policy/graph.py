@@ -1,9 +1,9 @@
 """The policy graph: raw robot signals in, joint targets out. One module for simulation, data sets, learning and export.
 
-                   +---------------------------- memory: started, phase, last action, older frames --------------+
+                   +---------------- memory: started, phase, last action, followed commands, older frames -------+
                    v                                                                                             |
 raw signals -> projected gravity -> terms, scales -> stack -> normalise -> actor -> action -> joint target       |
-                                                       |                              |                          |
+            -> followed commands                       |                              |                          |
                                                        +------------------------------+--------------------------+
 """
 
@@ -18,7 +18,7 @@ from torch import nn
 from policy.contract import PolicyContract
 from policy.networks import GaussianActor, gaussian_log_prob
 
-# Columns of the memory before the older frames.
+# Columns of the memory; behind the last action come the followed commands, if any, and the older frames.
 STARTED, PHASE, LAST_ACTION = 0, 1, 2
 
 
@@ -33,6 +33,7 @@ class PolicyGraph(nn.Module):
     target_upper: torch.Tensor
     observation_mean: torch.Tensor
     observation_std: torch.Tensor
+    command_step: torch.Tensor
 
     def __init__(self, contract: PolicyContract, actor: GaussianActor) -> None:
         super().__init__()
@@ -43,6 +44,12 @@ class PolicyGraph(nn.Module):
         self.register_buffer("to_wire_order", torch.tensor(order).argsort(), persistent=False)
         for name in ("default_position", "action_scale", "target_lower", "target_upper"):
             self.register_buffer(name, torch.tensor(getattr(contract, name), dtype=torch.float32), persistent=False)
+        slews = [math.inf if term.slew_per_s is None else term.slew_per_s for term in contract.commands]
+        # Finite for ONNX: no command is this far from another.
+        step = torch.tensor(slews).clamp(max=1e6) / contract.control_hz
+        self.register_buffer("command_step", step, persistent=False)
+        self._followed_at = LAST_ACTION + contract.action_dim
+        self._history_at = self._followed_at + (contract.command_dim if contract.slews_commands else 0)
         width = contract.observation_dim
         mean = contract.observation_mean or (0.0,) * width
         std = contract.observation_std or (1.0,) * width
@@ -91,6 +98,7 @@ class PolicyGraph(nn.Module):
             command: (B, C), physical units.
             memory: (B, M); a row of zeros has just been reset, and its history is filled with the current frame.
         """
+        command = self.followed(command, memory)
         quantities = {
             "projected_gravity": gravity_in_trunk,
             "angular_velocity": angular_velocity,
@@ -108,7 +116,7 @@ class PolicyGraph(nn.Module):
         stacked = frame
         if older:
             started = memory[:, STARTED : STARTED + 1]
-            history = memory[:, LAST_ACTION + self.contract.action_dim :]
+            history = memory[:, self._history_at :]
             history = started * history + (1.0 - started) * frame.repeat(1, older)
             stacked = torch.cat([history, frame], dim=1)
         return (stacked - self.observation_mean) / self.observation_std
@@ -116,17 +124,27 @@ class PolicyGraph(nn.Module):
     def remember(
         self, memory: torch.Tensor, observation: torch.Tensor, action: torch.Tensor, command: torch.Tensor
     ) -> torch.Tensor:
-        """The memory (B, M) after an action: phase advanced, action kept, frames shifted by one."""
+        """The memory (B, M) after an action: phase advanced, action and commands kept, frames shifted by one."""
+        command = self.followed(command, memory)
         phase = memory[:, PHASE : PHASE + 1]
         clock = self.contract.gait_clock
         if clock is not None:
             phase = phase + self.gait_frequency(command) / self.contract.control_hz
             phase = phase - torch.floor(phase)
         parts = [torch.ones_like(phase), phase, action]
+        if self.contract.slews_commands:
+            parts.append(command)
         if self.contract.history_length > 1:
             stacked = observation * self.observation_std + self.observation_mean
             parts.append(stacked[:, self.contract.frame_dim :])
         return torch.cat(parts, dim=1)
+
+    def followed(self, command: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
+        """The commands (B, C) that the policy acts on: the last ones, moved towards those given by their slew."""
+        if not self.contract.slews_commands:
+            return command
+        last = memory[:, self._followed_at : self._history_at]
+        return torch.minimum(torch.maximum(command, last - self.command_step), last + self.command_step)
 
     def joint_target(self, action: torch.Tensor) -> torch.Tensor:
         """Joint targets (B, 12) [rad] in wire order, inside the contract's limits."""

@@ -28,9 +28,11 @@ def velocity_contract(robot: RobotModel) -> PolicyContract:
         target_lower=tuple(robot.joint_lower.tolist()),
         target_upper=tuple(robot.joint_upper.tolist()),
         commands=(
-            CommandTerm("vx", "m/s", -1.5, 1.5),
-            CommandTerm("vy", "m/s", -0.8, 0.8),
-            CommandTerm("yaw", "rad/s", -1.5, 1.5),
+            # With these slews, from the fastest walk to standing takes half a second, which is a few steps. A policy
+            # that is told to stand stops its feet at once, and at 1.4 m/s the trunk falls over them.
+            CommandTerm("vx", "m/s", -1.5, 1.5, slew_per_s=3.0),
+            CommandTerm("vy", "m/s", -0.8, 0.8, slew_per_s=3.0),
+            CommandTerm("yaw", "rad/s", -1.5, 1.5, slew_per_s=6.0),
         ),
         terms=(
             ObservationTerm("projected_gravity", (1.0,)),

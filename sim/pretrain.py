@@ -74,12 +74,13 @@ def pretrain(settings: PretrainSettings, out: Path, progress: Optional[Progress]
     robot = load_robot()
     contract = velocity_contract(robot)
     actor = GaussianActor(contract.observation_dim, contract.action_dim, settings.actor_hidden, settings.initial_std)
-    graph = PolicyGraph(contract, actor).requires_grad_(False)
+    # In training commands jump: the policy meets harder changes than its bundle lets through.
+    graph = PolicyGraph(contract.without_slew(), actor).requires_grad_(False)
     task = VelocityTask(settings.task, robot, graph, MujocoEngine(robot, settings.task.num_envs))
     runner = _Runner(task, settings, out, progress)
     runner.learn(settings.iterations, init_at_random_ep_len=True)
     _copy_weights(runner.alg.actor.state_dict(), graph.actor)
-    return with_deployed_std(graph, settings.deployed_std)
+    return with_deployed_std(PolicyGraph(contract, actor), settings.deployed_std)
 
 
 def with_deployed_std(graph: PolicyGraph, deployed_std: float) -> PolicyGraph:

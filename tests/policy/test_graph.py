@@ -23,6 +23,11 @@ def make_graph(contract):
 
 @pytest.fixture(scope="module")
 def contract():
+    return velocity_contract(load_robot()).without_slew()
+
+
+@pytest.fixture(scope="module")
+def slewing():
     return velocity_contract(load_robot())
 
 
@@ -206,3 +211,63 @@ def test_numbers_are_the_robots(contract):
     with pytest.raises(ContractError, match="joint_names"):
         other = tuple(reversed(contract.joint_names))
         dataclasses.replace(contract, joint_names=other, policy_joint_names=other).check_robot(robot)
+
+
+def follow(graph, contract, commands):
+    """Commands that the policy acts on while those given come one a step."""
+    memory, followed = torch.zeros(1, contract.memory_dim), []
+    still = signals(contract, count=1)
+    for command in commands:
+        given = {**still, "command": torch.tensor([command])}
+        observation = graph.observe(**given, memory=memory)
+        memory = graph.remember(memory, observation, torch.zeros(1, 12), given["command"])
+        followed.append(observation[0, 6:9])
+    return torch.stack(followed)
+
+
+def test_commands_are_approached_from_zero_by_their_slew(slewing):
+    """3 m/s^2 and 6 rad/s^2 at 50 Hz are 0.06 m/s and 0.12 rad/s a step."""
+    followed = follow(make_graph(slewing), slewing, [(0.15, -0.8, 0.2)] * 3)
+    expected = torch.tensor([[0.06, -0.06, 0.12], [0.12, -0.12, 0.2], [0.15, -0.18, 0.2]])
+    torch.testing.assert_close(followed, expected, atol=1e-6, rtol=0)
+
+
+def test_a_stop_is_approached_as_well_and_the_clock_runs_until_it_is_there(slewing):
+    graph = make_graph(slewing)
+    commands = [(1.5, 0.0, 0.0)] * 25 + [(0.0, 0.0, 0.0)] * 25
+    followed = follow(graph, slewing, commands)
+    assert followed[24, 0] == pytest.approx(1.5, abs=1e-5)
+    assert followed[25, 0] == pytest.approx(1.44, abs=1e-5)
+    assert followed[-1, 0] == pytest.approx(0.0, abs=1e-5)
+    memory = torch.zeros(1, slewing.memory_dim)
+    memory[:, 0], memory[:, PHASE], memory[:, 14] = 1.0, 0.25, 1.5  # at full speed
+    observation = graph.observe(**signals(slewing, count=1, command=(0.0, 0.0, 0.0)), memory=memory)
+    torch.testing.assert_close(observation[:, -2:], torch.tensor([[1.0, 0.0]]), atol=1e-6, rtol=0)
+
+
+def test_older_frames_stay_behind_the_followed_commands(slewing):
+    contract = dataclasses.replace(slewing, history_length=2)
+    assert contract.memory_dim == 2 + 12 + 3 + contract.frame_dim
+    graph = make_graph(contract)
+    memory, frames = torch.zeros(1, contract.memory_dim), []
+    for step in range(2):
+        given = signals(contract, count=1, command=(1.0, 0.0, 0.0))
+        observation = graph.observe(**given, memory=memory)
+        memory = graph.remember(memory, observation, torch.full((1, 12), float(step)), given["command"])
+        frames.append(observation[:, -contract.frame_dim :])
+        if step:
+            torch.testing.assert_close(observation[:, : contract.frame_dim], frames[0])
+
+
+def test_a_command_without_a_slew_is_followed_at_once(slewing):
+    mixed = (dataclasses.replace(slewing.commands[0], slew_per_s=None), *slewing.commands[1:])
+    contract = dataclasses.replace(slewing, commands=mixed)
+    followed = follow(make_graph(contract), contract, [(1.5, 0.8, 0.0)])
+    torch.testing.assert_close(followed, torch.tensor([[1.5, 0.06, 0.0]]), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("slew", [0.0, -1.0, math.inf, math.nan])
+def test_an_impossible_slew_is_refused(contract, slew):
+    with pytest.raises(ContractError, match="slew_per_s"):
+        term = dataclasses.replace(contract.commands[0], slew_per_s=slew)
+        dataclasses.replace(contract, commands=(term, *contract.commands[1:]))

@@ -94,7 +94,7 @@ def robot() -> RobotModel:
 
 @pytest.fixture(scope="module")
 def contract(robot) -> PolicyContract:
-    return velocity_contract(robot)
+    return velocity_contract(robot).without_slew()
 
 
 @pytest.fixture(scope="module")
