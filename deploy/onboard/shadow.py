@@ -100,7 +100,8 @@ class Shadow:
     """
 
     def __init__(self, session: PolicySession, driver: PolicyContract) -> None:
-        if session.contract.commands != driver.commands:
+        # How fast a policy follows its commands is its own affair; what they mean is not.
+        if _meanings(session.contract) != _meanings(driver):
             raise ShadowError(
                 f"the driver's commands {', '.join(driver.command_names)} with their ranges",
                 ", ".join(f"{term.name} [{term.lower}, {term.upper}]" for term in session.contract.commands),
@@ -186,6 +187,10 @@ class Shadow:
                 thresholds, len(divergence), self._non_finite, (median, p95, worst), inference_p99_s
             ),
         )
+
+
+def _meanings(contract: PolicyContract) -> List[Tuple[str, str, float, float]]:
+    return [(term.name, term.unit, term.lower, term.upper) for term in contract.commands]
 
 
 def _objections(
