@@ -32,6 +32,11 @@ import getpass, os, platform, sys
 print("python", "%d.%d" % sys.version_info[:2]); print("machine", platform.machine())
 print("user", getpass.getuser()); print("home", os.path.expanduser("~")); import venv
 """
+# Older ones do not know the arm64 wheels' tags; Ubuntu 18.04 puts a pip of 2016 into every new environment.
+_PIP_IS_RECENT = """\
+import sys, pip
+sys.exit(tuple(int(part) for part in pip.__version__.split(".")[:2]) < (20, 3))
+"""
 _VERIFY_SHIPPED = """\
 import sys, onnxruntime, numpy
 from policy.bundle import BUNDLES, SUFFIX, read_bundle, verify_bundle
@@ -127,10 +132,11 @@ def plan(computer: RobotComputer, settings: InstallSettings, slots: str, wheel: 
     )
     release = f"{folder}/releases/{wheel.release}"
     files = {wheel.name: wheel.content, "constraints.txt": _constraints(), UNIT_NAME: service.unit().encode()}
-    source = ""
+    source, newer_pip = "", "-m pip"
     if settings.wheels is not None:
         files.update({f"wheels/{path.name}": path.read_bytes() for path in sorted(settings.wheels.glob("*.whl"))})
-        source = "--no-index --find-links wheels "
+        # A wheel of pip runs as it lies there: what makes a new pip need not be the old one.
+        source, newer_pip = "--no-index --find-links wheels ", "wheels/pip-*.whl/pip"
     values = {
         "folder": shlex.quote(folder),
         "release": shlex.quote(release),
@@ -138,6 +144,8 @@ def plan(computer: RobotComputer, settings: InstallSettings, slots: str, wheel: 
         "python": shlex.quote(settings.python),
         "requirement": shlex.quote(f"./{wheel.name}[onboard]"),
         "source": source,
+        "pip_is_recent": shlex.quote(_PIP_IS_RECENT),
+        "newer_pip": newer_pip,
         "verify": shlex.quote(_VERIFY_SHIPPED),
         "unit": UNIT_NAME,
         "unit_folder": shlex.quote(settings.unit_folder),
@@ -159,6 +167,9 @@ _ENVIRONMENT = """\
 cd {release}
 if [ -e complete ]; then echo "already there"; exit 0; fi
 {python} -m venv --clear venv
+if ! venv/bin/python -c {pip_is_recent}; then
+  venv/bin/python {newer_pip} install --quiet {source}--upgrade pip
+fi
 venv/bin/python -m pip install --quiet --disable-pip-version-check {source}--constraint constraints.txt {requirement}
 """
 # In another folder, so that nothing but what was installed can be imported.
