@@ -14,7 +14,6 @@ from sim.twin.body import TwinBody
 _JAM_DAMPING_NM_S_RAD = 1000.0  # the motor's full torque turns it by 2 degrees a second
 _HOLD_STIFFNESS_N_M, _HOLD_DAMPING_N_S_M = 2000.0, 400.0  # two arms that follow without swinging...
 _LEVEL_STIFFNESS_NM_RAD, _LEVEL_DAMPING_NM_S_RAD = 40.0, 8.0  # ...and keep the trunk about level
-_GRAVITY_M_S2 = 9.81
 _FIRST_JOINT_DOF = 6
 
 
@@ -72,7 +71,7 @@ class Lift:
         goal_m = standing_m + self.height_m * min(1.0, elapsed_s / 0.5)
         velocity = body.data.qvel[:3]
         wrench[:3] = -_HOLD_DAMPING_N_S_M * velocity
-        wrench[2] += _HOLD_STIFFNESS_N_M * (goal_m - body.data.qpos[2]) + body.robot.total_mass_kg * _GRAVITY_M_S2
+        wrench[2] += _HOLD_STIFFNESS_N_M * (goal_m - body.data.qpos[2]) + _weight_n(body)
         rotation = _rotation(body)
         up, turn_rate = rotation[:, 2], rotation @ body.data.qvel[3:6]
         wrench[3:] = _LEVEL_STIFFNESS_NM_RAD * np.cross(up, [0.0, 0.0, 1.0]) - _LEVEL_DAMPING_NM_S_RAD * turn_rate
@@ -122,6 +121,10 @@ def _rotation(body: TwinBody) -> np.ndarray:
     entries = np.empty(9)
     mujoco.mju_quat2Mat(entries, body.data.qpos[3:7])
     return entries.reshape(3, 3)
+
+
+def _weight_n(body: TwinBody) -> float:
+    return float(-body.model.opt.gravity[2] * body.model.body_mass.sum())
 
 
 def _trunk_wrench(body: TwinBody) -> np.ndarray:
