@@ -136,7 +136,7 @@ def plan(computer: RobotComputer, settings: InstallSettings, slots: str, wheel: 
     if settings.wheels is not None:
         files.update({f"wheels/{path.name}": path.read_bytes() for path in sorted(settings.wheels.glob("*.whl"))})
         # A wheel of pip runs as it lies there: what makes a new pip need not be the old one.
-        source, newer_pip = "--no-index --find-links wheels ", "wheels/pip-*.whl/pip"
+        source, newer_pip = "--no-index --find-links wheels ", '"$(echo wheels/pip-*.whl)/pip"'
     values = {
         "folder": shlex.quote(folder),
         "release": shlex.quote(release),
