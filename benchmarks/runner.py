@@ -48,7 +48,7 @@ def topics(rounds: int) -> Dict[str, Callable[[], List[Figure]]]:
     """What can be measured, by name."""
     return {
         "start-up": lambda: measure_start_up(rounds),
-        "lateness": lambda: measure_lateness(rounds, walk_s=3.0),
+        "lateness": lambda: measure_lateness(rounds, walk_s=2.0),
         "tick": lambda: measure_policy_tick(rounds, round_s=12.0),
         "link": lambda: measure_link(10 * rounds),
         "lockstep": lambda: measure_lockstep(rounds, walk_s=3.0),
