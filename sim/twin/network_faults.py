@@ -28,7 +28,7 @@ def _ignore(_: object) -> None:
 
 
 def _flip_one_bit(packet: bytes, generator: Generator) -> bytes:
-    """Where the CRC looks: it leaves out the packet's last whole word before itself (LowCmd 608, LowState 800 bytes)."""
+    """Where the CRC looks: it covers whole words only, 608 bytes of a LowCmd and 800 of a LowState."""
     covered = (len(packet) - 4) // 4 * 4
     position, bit = int(generator.integers(covered)), int(generator.integers(8))
     return packet[:position] + bytes([packet[position] ^ (1 << bit)]) + packet[position + 1 :]
