@@ -64,10 +64,12 @@ class TargetLimits:
         self._lower = robot.joint_lower if joint_lower is None else np.maximum(robot.joint_lower, joint_lower)
         self._upper = robot.joint_upper if joint_upper is None else np.minimum(robot.joint_upper, joint_upper)
         _require_room(robot, self._lower, self._upper)
-        self._wide_lower, self._wide_upper, self._widened = self._lower, self._upper, False
+        self._wide_lower: np.ndarray
+        self._wide_upper: np.ndarray
+        self._widened: bool
         self._gains: Optional[_GainPair] = None
         self._previous: Optional[np.ndarray] = None
-        self._previous_time_s = -math.inf
+        self._previous_time_s: float
 
     def release(self) -> None:
         """The motors damp: the next target starts from wherever the joints are then."""
@@ -77,7 +79,7 @@ class TargetLimits:
         """Bit set of why `target` must not be acted upon at `time_s`."""
         if target is None:
             return int(Reason.TARGET_MISSING)
-        if not target.position.shape == target.stiffness.shape == target.damping.shape == (MOTORS,):
+        if {target.position.shape, target.stiffness.shape, target.damping.shape} != {(MOTORS,)}:
             return int(Reason.TARGET_MALFORMED)
         # Written so that a valid_until of NaN is stale.
         if not time_s <= target.valid_until_s:
@@ -148,8 +150,8 @@ class TargetLimits:
             np.all((stiffness >= 0.0) & (stiffness <= self._robot.max_stiffness))
             and np.all((damping >= 0.0) & (damping <= self._robot.max_damping))
         )
-        sent_stiffness = np.floor(stiffness / STIFFNESS_QUANTUM) * STIFFNESS_QUANTUM
-        sent_damping = np.floor(damping / DAMPING_QUANTUM) * DAMPING_QUANTUM
+        sent_stiffness = _received(stiffness, STIFFNESS_QUANTUM)
+        sent_damping = _received(damping, DAMPING_QUANTUM)
         return _GainPair(
             key,
             allowed,
@@ -196,6 +198,11 @@ def _require_room(robot: RobotModel, lower: np.ndarray, upper: np.ndarray) -> No
             raise LimitsError(
                 f"{name} within [0, {largest:g}]", f"{most:g}", "The wire's fixed point would wrap around: lower it."
             )
+
+
+def _received(gain: np.ndarray, quantum: float) -> np.ndarray:
+    """What a motor receives of a gain: rounded to float32 as the encoder does, then truncated to whole quanta."""
+    return np.floor(gain.astype(np.float32) / quantum).astype(np.float64) * quantum
 
 
 def _moved(before: np.ndarray, after: np.ndarray) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple, Optional
 
 from deploy.onboard.reasons import Reason
 from robot_configs.robot import RobotModel
 
 TICK_MODULUS = 2**32
+HALF_WAY_ROUND = 2**31
 
 
 class TickAdvance(NamedTuple):
@@ -33,15 +33,15 @@ class TickClock:
         self._delay_limit_s = robot.safety.state_age_limit_s
         self._drift = robot.plausibility.clock_drift_s_per_s
         self._tick_ms: Optional[int] = None
-        self._robot_time_s = 0.0
-        self._smallest_difference_s = math.inf
+        self._robot_time_s: float
+        self._smallest_difference_s: float
 
     def take(self, tick_ms: int, time_s: float) -> Optional[TickAdvance]:
         """The advance to a state with this tick, received at `time_s`; None for one seen already, or come too late."""
         if self._tick_ms is None:
             return self._begin(tick_ms, time_s, Reason.NONE)
         # The shorter way round the counter tells a late packet from a wrapped counter.
-        advance_ms = (tick_ms - self._tick_ms + TICK_MODULUS // 2) % TICK_MODULUS - TICK_MODULUS // 2
+        advance_ms = (tick_ms - self._tick_ms + HALF_WAY_ROUND) % TICK_MODULUS - HALF_WAY_ROUND
         if abs(advance_ms) > self._jump_limit_ms:
             return self._begin(tick_ms, time_s, Reason.TICK_JUMP)
         if advance_ms <= 0:

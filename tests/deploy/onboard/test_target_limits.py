@@ -79,6 +79,12 @@ class TestRefused:
     ) -> None:
         assert limits.faults(make_target(robot, **change), NOW_S) == expected
 
+    def test_the_longest_validity_to_the_last_digit(self, robot: RobotModel, limits: TargetLimits) -> None:
+        longest_s = robot.safety.target_age_limit_s + 1e-6
+        assert limits.faults(make_target(robot, valid_until_s=longest_s), 0.0) == 0
+        beyond_s = math.nextafter(longest_s, 1.0)
+        assert limits.faults(make_target(robot, valid_until_s=beyond_s), 0.0) == Reason.TARGET_VALID_TOO_LONG
+
     def test_no_target(self, limits: TargetLimits) -> None:
         assert limits.faults(None, NOW_S) == Reason.TARGET_MISSING
 
@@ -309,6 +315,18 @@ class TestTorque:
         torque = 60.0 * (position - robot.stand_position) - 2.5 * -4.0
         assert torque[:2] == pytest.approx([23.7, 23.7], abs=1e-6)
 
+    def test_the_encoder_rounds_to_single_precision_before_it_truncates(
+        self, robot: RobotModel, limits: TargetLimits
+    ) -> None:
+        """77.999999 is 78 as a float32: a count more than the double has."""
+        gains = {"stiffness": np.full(12, 77.9999999), "damping": np.full(12, 0.99999999)}
+        sent = decode_low_cmd(encode_low_cmd(JointCommand.servo(STILL, 77.9999999, 0.99999999)))
+        assert (sent.stiffness[0], sent.damping[0]) == (78.0, 1.0)
+        target = make_target(robot, position=robot.stand_position + 0.6, **gains)
+        position, _ = approach(limits, target, robot.stand_position, np.full(12, -4.0), ticks=15)
+        torque = 78.0 * (position - robot.stand_position) - 1.0 * -4.0
+        assert torque[:2] == pytest.approx([23.7, 23.7], abs=1e-9)
+
     def test_without_stiffness_there_is_no_torque_to_limit(self, robot: RobotModel, limits: TargetLimits) -> None:
         """The first tick of a ramp: Kp is zero, and a quick joint must not make nonsense of the target."""
         target = make_target(robot, stiffness=np.zeros(12), damping=np.full(12, 2.5))
@@ -347,11 +365,15 @@ class TestRoom:
         ("name", "largest"), [("max_stiffness", LARGEST_STIFFNESS), ("max_damping", LARGEST_DAMPING)]
     )
     def test_gains_that_would_wrap_around_on_the_wire(self, robot: RobotModel, name: str, largest: float) -> None:
-        TargetLimits(replace(robot, **{name: largest}))
-        TargetLimits(replace(robot, **{name: 0.0}))
+        def with_limit(value: float) -> RobotModel:
+            changes: dict[str, Any] = {name: value}
+            return replace(robot, **changes)
+
+        TargetLimits(with_limit(largest))
+        TargetLimits(with_limit(0.0))
         for refused in (largest + 0.01, -0.01, math.nan):
             with pytest.raises(LimitsError, match=f"{name} within"):
-                TargetLimits(replace(robot, **{name: refused}))
+                TargetLimits(with_limit(refused))
 
     def test_the_largest_gains_fit_and_the_next_count_does_not(self) -> None:
         assert (LARGEST_STIFFNESS, LARGEST_DAMPING) == (65535 / 32, 65535 / 16)
