@@ -45,7 +45,18 @@ TRAIN = [
     "torch==2.13.0",
 ]
 
-DEVELOP = ["hypothesis", "mypy", "pytest", "pytest-xdist", "ruff", "setuptools", "types-PyYAML", "vermin"]
+DEVELOP = [
+    "cosmic-ray",
+    "hypothesis",
+    "mypy",
+    "pytest",
+    "pytest-cov",
+    "pytest-xdist",
+    "ruff",
+    "setuptools",
+    "types-PyYAML",
+    "vermin",
+]
 
 setup(
     name="go1-sim-to-real",
