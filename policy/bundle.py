@@ -19,7 +19,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
 from policy.bundle_error import BundleError, untrusted
 from policy.contract import OUTPUTS, SIGNALS, PolicyContract
-from policy.contract_evidence import check_evidence
+from policy.contract_evidence import check_constants, check_evidence
 from policy.contract_types import check_contract_types
 from policy.golden_vectors import (
     GOLDEN_STEP_OUTPUTS,
@@ -113,6 +113,7 @@ class Bundle:
     def __post_init__(self) -> None:
         graph = read_graph(self.onnx_bytes, self.contract)
         check_golden(self.golden, self.contract)
+        check_constants(graph, self.contract)
         for batch in (1, len(self.golden["in.command"])):
             check_shapes(graph, self.contract, batch)
 

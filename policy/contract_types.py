@@ -19,6 +19,8 @@ MAX_MAGNITUDE = 1e6
 UNITS = ("m/s", "rad/s", "m", "rad", "Hz", "cycle", "1")
 """Of commands: what the command sources and the graphs calculate in. Degrees and kilometres per hour are not among."""
 
+VELOCITY_UNITS = ("m/s", "m/s", "rad/s")
+
 Check = Callable[[Any, str], None]
 
 
@@ -29,6 +31,10 @@ def check_contract_types(content: Any) -> None:
         BundleError: names the field, `contract.terms[2].scale[0]` say.
     """
     _mapping(_CONTRACT)(content, "contract")
+    units = tuple(term.get("unit") for term in content.get("commands", ()))
+    # Gait clocks and command sources take the first three for a velocity in the plane, whatever their names.
+    if "commands" in content and units[: len(VELOCITY_UNITS)] != VELOCITY_UNITS:
+        _refuse(f"the units {', '.join(VELOCITY_UNITS)} first", units, "contract.commands")
 
 
 def _refuse(expected: str, value: Any, place: str) -> None:
