@@ -20,7 +20,7 @@ def add_sim(commands: Commands) -> None:
         "--out", type=Path, required=True, help="folder of the bundle, the learning curve and the settings"
     )
     train.add_argument("--seed", type=int, default=1, help="of everything random [%(default)s]")
-    train.add_argument("--steps", type=count, default=24_000_000, help="environment steps in all [%(default)s]")
+    train.add_argument("--steps", type=count, default=17_203_200, help="environment steps in all [%(default)s]")
 
     play = commands.command(
         "play",

@@ -1,6 +1,6 @@
 """Pretraining: rsl_rl's PPO on the velocity task, from nothing to a sealed bundle.
 
-python -m sim.pretrain --out runs/pretrain --steps 24000000 --seed 1
+python -m sim.pretrain --out runs/pretrain --seed 1
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class PretrainSettings:
         threads: torch threads; the engine uses every core on its own.
     """
 
-    steps: int = 24_000_000
+    steps: int = 17_203_200
     steps_per_iteration: int = 24
     actor_hidden: tuple[int, ...] = (128, 128)
     critic_hidden: tuple[int, ...] = (256, 128)
