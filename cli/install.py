@@ -22,7 +22,7 @@ def add_install(commands: Commands) -> None:
         run_install,
         "Install this project on the robot's computer over ssh, beside what runs there, and a service that starts by "
         "hand only.",
-        f"go1 robot install {EXAMPLE_HOST} --python python3.8 --wheels wheels --dry-run",
+        f"go1 robot install {EXAMPLE_HOST} --python python3.8 --dry-run",
     )
     add_ssh(install, required=True)
     install.add_argument("--folder", default="go1", metavar="DIR", help="where to, there [~/%(default)s]")
