@@ -221,7 +221,7 @@ def test_a_value_of_another_kind_is_refused_by_name(field: str, value: Any, robo
     with pytest.raises(Go1Error) as caught:
         run(resealed(lambda header: header["contract"].update({field: value})), robot)
     said = f"{caught.value.expected} {caught.value.found}"
-    # Without terms there is no observation and no use for a clock, and an object's own missing fields are said of the object.
+    # Without terms there is no observation and no use for a clock; missing fields are said of the object.
     names = [field, field.replace("_", " "), *(["observation", "term gait_clock"] if field == "terms" else [])]
     assert any(name in said for name in names), said
 
