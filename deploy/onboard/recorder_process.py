@@ -156,8 +156,7 @@ class LogKeeper:
             for topic, records in reader.take(CHUNK_RECORDS)
         ]
         if self._notes:
-            notes = np.frombuffer(b"".join(self._notes), RECORDS[EVENT.topic])
-            notes = notes.copy()
+            notes = np.frombuffer(bytearray().join(self._notes), RECORDS[EVENT.topic])
             notes["sequence"] += self._first_note
             blocks.append(message_block(EVENT.topic, notes, len(self._readers), self._job.wall_minus_clock_ns))
             self._notes.clear()
