@@ -117,9 +117,6 @@ LOW_STATE = np.dtype(
         ("crc", "<u4"),
     ]
 )
-if (LOW_CMD.itemsize, LOW_STATE.itemsize) != (614, 807):
-    raise ImportError(f"LowCmd must have 614 bytes and LowState 807, found {LOW_CMD.itemsize} and {LOW_STATE.itemsize}")
-
 CMD_MOTORS_AT = LOW_CMD.fields["motors"][1]  # type: ignore[index]
 STATE_MOTORS_AT = LOW_STATE.fields["motors"][1]  # type: ignore[index]
 

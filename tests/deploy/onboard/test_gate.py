@@ -13,6 +13,7 @@ from deploy.onboard.gate import STOP_KEY, Gate, GateDecision
 from deploy.onboard.reasons import Reason, reason_names
 from deploy.onboard.remote import Key, encode_remote
 from deploy.onboard.target import JointTarget, Mode
+from deploy.onboard.target_limits import NO_CLAMPS
 from deploy.onboard.wire import MOTOR_MODE_SERVO, POSITION_STOP
 from robot_configs.robot import RobotModel, SafetyThresholds, load_robot
 
@@ -284,3 +285,28 @@ def test_another_key_does_not_stop(robot: RobotModel, gate: Gate, make_state: An
 def test_walking_without_a_target_is_a_fault(robot: RobotModel, gate: Gate, make_state: Any) -> None:
     assert is_damping(robot, gate.step(make_state(), None, NOW_S, Mode.WALK))
     assert gate.latched == Reason.TARGET_MISSING
+
+
+def test_a_target_that_was_moved_is_followed_and_the_reasons_are_named(
+    robot: RobotModel, gate: Gate, make_state: Any
+) -> None:
+    """Far beyond the limits of position, rate (0.08 rad a tick) and torque (23.7 Nm at 100 Nm/rad: 0.237 rad)."""
+    beyond = make_target(robot, position=robot.stand_position + 5.0)
+    decision = gate.step(make_state(), beyond, NOW_S, Mode.WALK)
+    assert decision.reasons == Reason.POSITION_CLAMPED | Reason.RATE_CLAMPED
+    assert decision.clamped == (12, 12, 0)
+    assert gate.latched == 0
+    stiff = make_target(
+        robot,
+        position=robot.stand_position + 0.4,
+        stiffness=np.full(12, 100.0),
+        damping=np.zeros(12),
+    )
+    for tick in range(1, 5):
+        decision = gate.step(make_state(tick_ms=1000 + 2 * tick), stiff, NOW_S + tick * TICK_S, Mode.WALK)
+    assert decision.reasons & Reason.TORQUE_CLAMPED
+    assert decision.command.position[0] - robot.stand_position[0] == pytest.approx(0.237, abs=1e-6)
+
+
+def test_the_farewell_is_damping(robot: RobotModel, gate: Gate) -> None:
+    assert is_damping(robot, GateDecision(gate.damping_command, 0, NO_CLAMPS))

@@ -133,6 +133,10 @@ def test_the_blend_starts_and_ends_at_rest() -> None:
     assert smooth_step(0.5) == 0.5
 
 
+def test_a_ramp_takes_the_sum_of_its_parts() -> None:
+    assert SETTINGS.total_s == 0.5 + 1.0 + 0.25
+
+
 @pytest.mark.parametrize("changes", [{"gain_ramp_s": 0.0}, {"move_s": -1.0}, {"settle_s": -0.1}])
 def test_impossible_durations_are_refused(changes: dict[str, float]) -> None:
     with pytest.raises(ModeError, match=next(iter(changes))):
