@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ROBOT_PYTHON ?= python3.8
 ROBOT_BIN := build/robot/bin
+OLD := build/old_onboard
 INSTALLED := $(VENV)/installed
 CHECKED := go1.py setup.py cli robot_configs policy offline_data deploy sim tests benchmarks
 
@@ -16,7 +17,7 @@ export OMP_WAIT_POLICY := PASSIVE
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow test-robot check format clean
+.PHONY: help venv demo test test-slow test-robot test-old-onboard check format clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +51,17 @@ $(ROBOT_BIN)/installed: setup.py constraints.txt
 	$(ROBOT_PYTHON) -m venv --clear build/robot
 	$(ROBOT_BIN)/python -m pip install --quiet --constraint constraints.txt '.[onboard]'
 	$(ROBOT_BIN)/python -m pip uninstall --quiet --yes go1-sim-to-real
+	touch $@
+
+test-old-onboard: $(OLD)/installed ## Run the robot's tests on its old numpy 1.24 and onnxruntime 1.16
+	$(OLD)/bin/python -m pytest -p tests.old_onboard -m "not slow" tests/deploy tests/offline_data/test_log_schema.py \
+	  tests/policy tests/robot_configs tests/test_cli.py tests/test_onboard_imports.py
+
+$(OLD)/installed: setup.py constraints.txt
+	$(PYTHON) -m venv --clear $(OLD)
+	sed -n 's/ *; *python_version < "3\.9"$$//p' constraints.txt > $(OLD)/constraints.txt
+	$(OLD)/bin/python -m pip install --quiet --constraint $(OLD)/constraints.txt numpy onnxruntime pyyaml mcap pytest hypothesis
+	$(OLD)/bin/python -m pip install --quiet --no-deps --constraint constraints.txt unitree-legged-sdk
 	touch $@
 
 check: venv ## Check formatting, lint and types
