@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ class Source:
         if kind == 1:
             for place in self._random.choice(FLOATS_AT, self._random.integers(1, 4)):
                 packet[place : place + 4] = self._random.bytes(4)
-        record = np.frombuffer(packet, dtype=LOW_STATE)[0]
+        record: Any = np.frombuffer(packet, dtype=LOW_STATE)[0]
         record["tick"] = tick_ms
         if kind >= 2:
             record["imu"]["gyroscope"] += self._random.normal(size=3) * 0.01
@@ -85,8 +85,8 @@ def violations(robot: RobotModel, measured: np.ndarray, velocity: np.ndarray, se
         measured, velocity: (N, 12) of the state that the command answers.
         sent: (N, 614) bytes.
     """
-    motors = np.frombuffer(sent[:, 22:].tobytes(), dtype=np.uint8).reshape(len(sent), -1)[:, : 12 * 27]
-    motors = np.frombuffer(motors.tobytes(), dtype=MOTOR_CMD).reshape(len(sent), 12)
+    slots = np.frombuffer(sent[:, 22:].tobytes(), dtype=np.uint8).reshape(len(sent), -1)[:, : 12 * 27]
+    motors: Any = np.frombuffer(slots.tobytes(), dtype=MOTOR_CMD).reshape(len(sent), 12)
     position, stiffness, damping = (
         motors["position"].astype(float),
         motors["stiffness"] / 32.0,
