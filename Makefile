@@ -17,7 +17,7 @@ export OMP_WAIT_POLICY := PASSIVE
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow test-robot test-old-onboard check format clean
+.PHONY: help venv demo test test-slow test-robot test-old-onboard faults mutants check format clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,14 @@ $(OLD)/installed: setup.py constraints.txt
 	$(OLD)/bin/python -m pip install --quiet --constraint $(OLD)/constraints.txt numpy onnxruntime pyyaml mcap pytest hypothesis
 	$(OLD)/bin/python -m pip install --quiet --no-deps --constraint constraints.txt unitree-legged-sdk
 	touch $@
+
+faults: venv ## Injure the twin, its network, its logs and its power in every way we know, and write the reports (under an hour)
+	$(BIN)/python -m sim.faults --out docs/faults.md
+	$(BIN)/python -m benchmarks.log_kills --cases 500 --out docs/log_kills.md
+	$(BIN)/python -m benchmarks.power_cuts --out docs/power_cuts.md
+
+mutants: venv ## Change the gate in one place at a time; the tests must notice
+	$(BIN)/python -m benchmarks.mutants
 
 check: venv ## Check formatting, lint and types
 	$(BIN)/ruff format --check $(CHECKED)
