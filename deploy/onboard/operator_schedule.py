@@ -21,6 +21,10 @@ from offline_data.log_schema import Ending
 STAND_AFTER_LOSS_S = 0.3
 SIT_AFTER_LOSS_S = 2.0
 
+COME_TO_REST_S = 0.8
+"""Before a person's wish leads out of WALK the command is zero for this long [s]: a stand or a seat out of a stride
+threw the twin over. Letting go and stopping do not wait."""
+
 MODE_WISHES = {Wish.STAND: Mode.STAND, Wish.WALK: Mode.WALK, Wish.SIT: Mode.SIT, Wish.LET_GO: Mode.DAMP}
 
 OPERATOR_LOST = "operator link lost"
@@ -46,6 +50,8 @@ class OperatorSchedule:
         self._operator, self._recording, self._on_tick = operator, recording, on_tick
         self._wanted: Optional[Mode] = None
         self._leaving = ""
+        self._seat_after_stand = False
+        self._halted_since_s: Optional[float] = None
         self.notice = ""
         """The last thing the person should know."""
         self.done = False
@@ -55,6 +61,8 @@ class OperatorSchedule:
         """See `schedule.Schedule.decide`."""
         self._operator.poll(view.time_s)
         self._on_tick(view)
+        if view.mode is not Mode.WALK:
+            self._halted_since_s, self._operator.halted = None, False
         stop = self._hear(view)
         lost_since_s = self._operator.lost_since_s
         if stop:
@@ -73,7 +81,7 @@ class OperatorSchedule:
 
     def on_fault(self, reasons: int, view: TickView) -> None:
         """The person re-arms, when the robot lies well."""
-        self._wanted = None
+        self._wanted, self._seat_after_stand = None, False
         self.notice = f"fault: {', '.join(reason_names(reasons))}; let go (0) re-arms"
 
     def _hear(self, view: TickView) -> bool:
@@ -106,7 +114,7 @@ class OperatorSchedule:
         self._leaving, self._wanted = reason, Mode.SIT
 
     def _let_go(self, view: TickView, reason: str) -> Optional[Change]:
-        self._wanted = None
+        self._wanted, self._seat_after_stand = None, False
         self.notice = "stopped; stand (1) when it is safe"
         if view.mode not in MOVING_MODES:
             return None
@@ -137,11 +145,30 @@ class OperatorSchedule:
             return None
         if wanted is Mode.WALK and not view.ramp_finished:
             return None  # it stays wanted until the robot stands
+        if view.mode is Mode.WALK and not self._came_to_rest(wanted, view.time_s):
+            return None
+        if wanted is Mode.SIT and view.mode is Mode.WALK:
+            # Folding the legs out of a stride tips the robot over: it stands first, and sitting stays wanted.
+            self._seat_after_stand = True
+            return Change(Mode.STAND, Ending.INTERVENTION, self._reason())
+        if self._seat_after_stand and view.mode is Mode.STAND and not view.ramp_finished:
+            return None
         if wanted is not Mode.DAMP or view.mode is not Mode.FAULT:
             self._wanted = None
         elif view.state_faults:
             self.notice = f"cannot re-arm: {', '.join(reason_names(view.state_faults))}"
             self._wanted = None
             return None
-        reason = self._leaving or (OPERATOR_LOST if self._operator.lost_since_s is not None else "operator")
-        return Change(wanted, Ending.INTERVENTION if view.mode is Mode.WALK else Ending.NONE, reason)
+        self._seat_after_stand = False
+        return Change(wanted, Ending.INTERVENTION if view.mode is Mode.WALK else Ending.NONE, self._reason())
+
+    def _came_to_rest(self, wanted: Mode, time_s: float) -> bool:
+        """Whether a walking robot was told to stand still for long enough; a lost operator has times of its own."""
+        if wanted is Mode.DAMP or self._operator.lost_since_s is not None:
+            return True
+        if self._halted_since_s is None:
+            self._halted_since_s, self._operator.halted = time_s, True
+        return time_s - self._halted_since_s >= COME_TO_REST_S
+
+    def _reason(self) -> str:
+        return self._leaving or (OPERATOR_LOST if self._operator.lost_since_s is not None else "operator")

@@ -38,7 +38,7 @@ from tests.deploy.onboard.conftest import FakeLink, StateMaker
 make_state, contract, robot = onboard.make_state, onboard.contract, onboard.robot
 """Fixtures of the onboard tests."""
 STAND_WALK_QUIT = {0.1: Wish.STAND, 0.2: Wish.WALK, 2.9: Wish.QUIT}
-"""It walks from 2.1 s, when the stand is finished, to 2.9 s."""
+"""It walks from 2.1 s, when the stand is finished, to 2.9 s, and comes to rest for 0.8 s: 80 steps."""
 
 
 class Person:
@@ -114,7 +114,7 @@ def test_a_session_its_log_and_a_shadow_of_itself(
     shadow = Shadow(PolicySession(bundle, robot), bundle.contract)
     summary = session(STAND_WALK_QUIT, {2.5: "wet grass"}, [shadow], speed=0.4).run()
     assert summary.stop_reason == "" and summary.faults == ()
-    assert [(episode.ending, episode.steps) for episode in summary.episodes] == [("intervention", 40)]
+    assert [(episode.ending, episode.steps) for episode in summary.episodes] == [("intervention", 80)]
     log = read_log(Path(summary.recorder.path))
     assert log.complete and not log.damages
     assert log.path.name.startswith("session_0001_")
@@ -122,9 +122,9 @@ def test_a_session_its_log_and_a_shadow_of_itself(
     assert log.event["episode"][log.event["kind"] == EventKind.MARK].tolist() == [0]
     assert events(log, EventKind.EPISODE_END) == [("the operator quit", Ending.INTERVENTION)]
     forward = next(term for term in bundle.contract.commands if term.name == "vx")
-    assert log.policy_tick["command"][-1, 0] == pytest.approx(0.4 * forward.upper)
+    assert log.policy_tick["command"][39, 0] == pytest.approx(0.4 * forward.upper)
     report = shadow.report()
-    assert (report.steps, report.episodes) == (40, 1)
+    assert (report.steps, report.episodes) == (80, 1)
     assert report.worst_rad < 1e-5, "the same policy on the same signals"
     assert replay(tmp_path / "logs", bundle, robot).worst_rad < 1e-5
 
@@ -148,7 +148,7 @@ def test_a_recording_that_is_stopped_while_walking(session: Stage) -> None:
     log = read_log(Path(summary.recorder.path))
     assert log.complete
     assert events(log, EventKind.EPISODE_END) == [("recording stopped", Ending.STOPPED)]
-    assert len(log.policy_tick) < summary.steps == 40
+    assert len(log.policy_tick) < summary.steps == 80
 
 
 def test_scripted_commands_with_the_operators_modes(session: Stage) -> None:
@@ -163,7 +163,7 @@ def test_the_status_line_tells_what_matters(session: Stage) -> None:
     seen: list[str] = []
     session.person.on_read = lambda time_s: seen.append(teleoperation.status())
     teleoperation.run()
-    walking = [line for line in seen if line.startswith("WALK")]
+    walking = [line for line in seen if line.startswith("WALK") and "x +0.40" in line]
     assert " 80 % 30 C | " in walking[-1]
     assert "x +0.40 y +0.00 turn +0.00 (speed 40%)" in walking[-1]
     assert "late 0.0 ms | REC" in walking[-1]
@@ -264,4 +264,4 @@ def test_the_replay_starts_anew_after_a_hole(session: Stage, bundle: Bundle, rob
     ticks = np.delete(log.policy_tick, 20)
     _replay_ticks(shadow, ticks, bundle.contract.command_dim)
     report = shadow.report(ShadowThresholds(minimum_steps=1))
-    assert (report.steps, report.episodes) == (39, 2)
+    assert (report.steps, report.episodes) == (79, 2)

@@ -12,6 +12,7 @@ from deploy.onboard.clock import VirtualClock
 from deploy.onboard.control_loop import ControlLoop, LoopSettings
 from deploy.onboard.operator_input import DeviceReading, Operator, OperatorCommands, Wish
 from deploy.onboard.operator_schedule import (
+    COME_TO_REST_S,
     OPERATOR_LOST,
     SIT_AFTER_LOSS_S,
     STAND_AFTER_LOSS_S,
@@ -90,11 +91,8 @@ def test_nothing_happens_by_itself(view: Any) -> None:
         (Mode.DAMP, Wish.STAND, Mode.STAND, Ending.NONE),
         (Mode.STAND, Wish.WALK, Mode.WALK, Ending.NONE),
         (Mode.STAND, Wish.SIT, Mode.SIT, Ending.NONE),
-        (Mode.WALK, Wish.STAND, Mode.STAND, Ending.INTERVENTION),
-        (Mode.WALK, Wish.SIT, Mode.SIT, Ending.INTERVENTION),
         (Mode.WALK, Wish.LET_GO, Mode.DAMP, Ending.INTERVENTION),
         (Mode.WALK, Wish.STOP, Mode.DAMP, Ending.INTERVENTION),
-        (Mode.WALK, Wish.QUIT, Mode.SIT, Ending.INTERVENTION),
         (Mode.STAND, Wish.STOP, Mode.DAMP, Ending.NONE),
         (Mode.SIT, Wish.STAND, Mode.STAND, Ending.NONE),
         (Mode.SIT, Wish.STOP, Mode.DAMP, Ending.NONE),
@@ -123,6 +121,23 @@ def test_walking_waits_for_the_stand_to_be_finished(view: Any) -> None:
     assert schedule.decide(view(Mode.STAND)) is None
     assert schedule.decide(view(Mode.STAND, time_s=1.0)) is None
     assert mode_of(schedule.decide(view(Mode.STAND, time_s=1.5, finished=True))) is Mode.WALK
+
+
+@pytest.mark.parametrize("wish", [Wish.STAND, Wish.SIT, Wish.QUIT])
+def test_a_walking_robot_comes_to_rest_and_stands_first(view: Any, wish: Wish) -> None:
+    person = Person({0.0: wish})
+    operator = Operator([person], speed=1.0)
+    schedule = OperatorSchedule(operator, Desk().switch)
+    for time_s in (0.0, 0.4, 0.99 * COME_TO_REST_S):
+        assert schedule.decide(view(Mode.WALK, time_s=time_s)) is None
+        assert not operator.deflection.any(), "the person still pushes forward, and is not heard"
+    change = schedule.decide(view(Mode.WALK, time_s=COME_TO_REST_S))
+    assert change is not None and (change.mode, change.ending) == (Mode.STAND, Ending.INTERVENTION)
+    assert schedule.decide(view(Mode.STAND, time_s=2.0)) is None
+    after = mode_of(schedule.decide(view(Mode.STAND, time_s=3.0, finished=True)))
+    assert after is (None if wish is Wish.STAND else Mode.SIT)
+    schedule.decide(view(Mode.STAND, time_s=4.0, finished=True))
+    assert operator.deflection.any(), "and then it is heard again"
 
 
 def test_a_stop_forgets_what_was_waited_for(view: Any) -> None:
@@ -252,8 +267,8 @@ def test_a_lost_operator_walking_standing_sitting_damped(drive: Drive, folded_li
     after = [value for time_s, value in diary.commands if time_s >= LOST_AT_S + 0.16]
     assert len(after) >= 5 and not any(after), "half of the 0.3 s is enough where the device is known to be gone"
     tick_s = 0.002
-    assert diary.entered(Mode.STAND) == pytest.approx(LOST_AT_S + STAND_AFTER_LOSS_S, abs=2 * tick_s)
-    assert diary.entered(Mode.SIT) == pytest.approx(LOST_AT_S + SIT_AFTER_LOSS_S, abs=2 * tick_s)
+    assert diary.entered(Mode.STAND) == pytest.approx(LOST_AT_S + STAND_AFTER_LOSS_S, abs=4 * tick_s)
+    assert diary.entered(Mode.SIT) == pytest.approx(LOST_AT_S + SIT_AFTER_LOSS_S, abs=4 * tick_s)
     assert diary.modes[-1][1] is Mode.DAMP
     assert summary.stop_reason == OPERATOR_LOST
     assert [(end.ending, end.reason) for end in diary.ends] == [("intervention", OPERATOR_LOST)]
