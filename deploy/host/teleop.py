@@ -23,7 +23,14 @@ from deploy.onboard.clock import Clock
 from deploy.onboard.commands import CommandSource, parse_commands
 from deploy.onboard.control_loop import ControlLoop, LoopSettings
 from deploy.onboard.link import Link
-from deploy.onboard.operator_input import FASTEST, SLOWEST, InputDevice, Operator, OperatorCommands
+from deploy.onboard.operator_input import (
+    FASTEST,
+    SLOWEST,
+    InputDevice,
+    Operator,
+    OperatorCommands,
+    SupervisedCommands,
+)
 from deploy.onboard.operator_schedule import OperatorSchedule, RecordingSwitch
 from deploy.onboard.pilot import Pilot
 from deploy.onboard.pilot_seat import Observer, PilotAtHand
@@ -87,14 +94,13 @@ class Teleoperation:
         """
         verify_bundle(bundle, robot)
         contract = bundle.contract
-        self._robot, self._terms = robot, contract.commands
         self._operator = Operator(devices, settings.speed)
-        commands = OperatorCommands(contract.commands, self._operator)
-        self._commands: CommandSource = commands
+        commands: CommandSource = OperatorCommands(contract.commands, self._operator)
         if settings.commands:
-            self._commands = parse_commands(settings.commands, contract.commands)
+            source = parse_commands(settings.commands, contract.commands)
+            commands = SupervisedCommands(source, contract.commands, self._operator)
         session = PolicySession(bundle, robot)
-        pilot = Pilot(session, contract, robot, self._commands, settings.exploration, settings.seed)
+        pilot = Pilot(session, contract, robot, commands, settings.exploration, settings.seed)
         self._watch = _TickWatch(robot.link_hz)
         opener = _opener(bundle, robot, clock, settings, log_dir)
         self._recorder = SwitchableRecorder(opener, settings.record)

@@ -14,7 +14,7 @@ from typing import List, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
-from deploy.onboard.commands import StickAxes
+from deploy.onboard.commands import CommandSource, StickAxes, neutral_command
 from deploy.onboard.wire import RobotState
 from policy.contract import CommandTerm
 
@@ -163,3 +163,21 @@ class OperatorCommands:
     def command(self, time_s: float, state: RobotState) -> np.ndarray:
         """See `CommandSource.command`."""
         return self._axes.command(self._operator.deflection)
+
+
+class SupervisedCommands:
+    """Another source's commands for as long as there is an operator who lets them through; otherwise standing still."""
+
+    def __init__(self, source: CommandSource, terms: Sequence[CommandTerm], operator: Operator) -> None:
+        self._source, self._operator = source, operator
+        self._rest = neutral_command(terms)
+
+    def begin_episode(self, episode: int) -> None:
+        """See `CommandSource.begin_episode`."""
+        self._source.begin_episode(episode)
+
+    def command(self, time_s: float, state: RobotState) -> np.ndarray:
+        """See `CommandSource.command`."""
+        if self._operator.halted or self._operator.lost_since_s is not None:
+            return self._rest
+        return self._source.command(time_s, state)

@@ -154,7 +154,8 @@ def test_a_recording_that_is_stopped_while_walking(session: Stage) -> None:
 def test_scripted_commands_with_the_operators_modes(session: Stage) -> None:
     summary = session(STAND_WALK_QUIT, commands="vx=0.3,vy=0,yaw=0.1").run()
     ticks = read_log(Path(summary.recorder.path)).policy_tick
-    assert np.allclose(ticks["command"][:, :3], [0.3, 0.0, 0.1])
+    assert np.allclose(ticks["command"][:40, :3], [0.3, 0.0, 0.1])
+    assert not ticks["command"][41:].any(), "the operator's quitting brings the robot to rest, script or not"
 
 
 def test_the_status_line_tells_what_matters(session: Stage) -> None:
