@@ -20,7 +20,7 @@ from sim.faults.report import write_report
 
 _BUNDLE = Path("policy/bundles/go1_velocity.go1policy")
 _LOSS = 0.1
-_EPISODE_S = 8.0
+_EPISODE_S = 6.0
 _FLOOD_WALK_S = 2.0
 
 
@@ -58,7 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bundle", type=Path, default=_BUNDLE, help="policy that walks [%(default)s]")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes [%(default)s]")
     parser.add_argument(
-        "--pairs", type=int, default=0, help="also compare this many walks with 10 %% loss, and walk under floods"
+        "--pairs",
+        type=int,
+        default=16,
+        help="also compare this many walks with 10 %% loss, and walk under floods; 0 for neither [%(default)s]",
     )
     return parser
 

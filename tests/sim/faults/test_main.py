@@ -24,7 +24,18 @@ def test_a_pattern_that_matches_nothing_is_an_error() -> None:
 
 def test_a_run_writes_its_report(tmp_path: Path, bundle_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = tmp_path / "faults.md"
-    arguments = ["--only", "quaternion/nan", "--bundle", str(bundle_path), "--out", str(report), "--workers", "1"]
+    arguments = [
+        "--only",
+        "quaternion/nan",
+        "--bundle",
+        str(bundle_path),
+        "--out",
+        str(report),
+        "--workers",
+        "1",
+        "--pairs",
+        "0",
+    ]
     assert main(arguments) == 0
     assert capsys.readouterr().out.startswith("1 cases, 1 as expected.")
     assert "| detectable | 1 | 1 |" in report.read_text(encoding="utf-8")
