@@ -107,3 +107,16 @@ class TestDelay:
         clock.take(5000, 5.9)
         assert clock.take(5002, 5.902) == (2, 0)
         assert clock.take(5004, 5.925) == (2, Reason.STATE_DELAYED)
+
+
+def test_a_delay_of_exactly_the_limit_is_none(robot: RobotModel) -> None:
+    """In numbers that binary fractions hold: an eighth of a second of the robot's, 9/64 of ours, a limit of 1/64."""
+    exact = replace(
+        robot,
+        safety=replace(robot.safety, state_age_limit_s=1 / 64, max_tick_gap_ms=1000.0),
+        plausibility=replace(robot.plausibility, clock_drift_s_per_s=0.0),
+    )
+    for late_s, faults in ((0.0, 0), (1e-12, Reason.STATE_DELAYED)):
+        clock = TickClock(exact)
+        clock.take(0, 0.0)
+        assert clock.take(125, 9 / 64 + late_s) == (125, faults)
