@@ -74,6 +74,14 @@ def test_what_went_wrong_is_named_with_its_story() -> None:
     assert "3 outside the limits" in text
 
 
+def test_what_walks_on_is_compared_group_by_group() -> None:
+    text = _report(
+        *(_verdict(f"loss/{e}", Expectation.TOLERATED, speed_error_m_s=e) for e in (0.1, 0.2, 0.4)),
+        _verdict("loss/damped", Expectation.TOLERATED, damped_s=0.1, speed_error_m_s=9.0),
+    )
+    assert "| loss | 3 | 0.20 m/s | 0.40 m/s | loss/0.4 |" in text
+
+
 def test_motion_without_rearming_is_told() -> None:
     text = _report(_verdict("cable/a", Expectation.DETECTABLE, damped_s=0.02, moved_again_s=0.3))
     assert "1 cases of motion after damping" in text
