@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Dict, Optional, Protocol
 
 from deploy.onboard.packet_layout import WireError
-from deploy.onboard.wire import JointCommand, RobotState, decode_low_state, encode_low_cmd
+from deploy.onboard.wire import JointCommand, LowCmdEncoder, LowStateDecoder, RobotState
 from robot_configs.errors import Go1Error
 
 
@@ -95,10 +95,11 @@ class PacketTransport(Protocol):
 
 
 class PacketLink:
-    """A link through our own codec."""
+    """A link through our own codec; for one thread."""
 
     def __init__(self, transport: PacketTransport) -> None:
         self._transport = transport
+        self._encoder, self._decoder = LowCmdEncoder(), LowStateDecoder()
         self._sent = 0
         self._unsent = 0
         self._received = 0
@@ -113,7 +114,7 @@ class PacketLink:
 
     def send(self, command: JointCommand) -> None:
         """Send one command (see `Link.send`)."""
-        packet = encode_low_cmd(command)
+        packet = self._encoder.encode(command)
         try:
             self._transport.send(packet)
         except PacketNotSentError:
@@ -130,7 +131,7 @@ class PacketLink:
         if packet is None:
             return None
         try:
-            state = decode_low_state(packet)
+            state = self._decoder.decode(packet)
         except WireError as error:
             self._refused[type(error).__name__] += 1
             return None

@@ -13,6 +13,8 @@ All of it, the fixed point and what the CRC covers included, was measured agains
 from __future__ import annotations
 
 import zlib
+from array import array
+from typing import Tuple
 
 import numpy as np
 
@@ -145,6 +147,16 @@ class FixedPointRangeError(WireError):
     """A value that is not finite, or that the packet's number format cannot hold."""
 
 
+def require_array(name: str, values: np.ndarray, shape: Tuple[int, ...], dtype: np.dtype) -> None:
+    """Raise unless `values` has `shape`, and `dtype` where that is an integer: a cast to it would wrap unseen."""
+    if values.shape != shape or (dtype.kind != "f" and values.dtype != dtype):
+        raise WireError(
+            f"{name} of shape {shape} and type {'float' if dtype.kind == 'f' else dtype}",
+            f"shape {values.shape}, type {values.dtype}",
+            "Build the record with arrays in the wire's order.",
+        )
+
+
 _REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -153,10 +165,11 @@ def crc32_mpeg2(words: bytes) -> int:
 
     zlib's CRC-32 has the same polynomial, but reads every byte mirrored, and mirrors and inverts its result.
     Mirroring the input's bytes and undoing the rest gives the same number at C speed. `len(words)` must be a
-    multiple of 4.
+    multiple of 4. For little-endian machines, as all are that a Go1 or a laptop has.
     """
-    most_significant_first = np.frombuffer(words, dtype=">u4").astype("<u4").tobytes()
-    mirrored = zlib.crc32(most_significant_first.translate(_REVERSED_BITS)) ^ 0xFFFFFFFF
+    most_significant_first = array("I", words)
+    most_significant_first.byteswap()
+    mirrored = zlib.crc32(most_significant_first.tobytes().translate(_REVERSED_BITS)) ^ 0xFFFFFFFF
     return int.from_bytes(mirrored.to_bytes(4, "little").translate(_REVERSED_BITS), "big")
 
 
@@ -167,8 +180,10 @@ def _covered_bytes(length: int) -> int:
 
 def seal(packet: bytearray) -> bytes:
     """Write the CRC into the last four bytes."""
-    packet[-4:] = crc32_mpeg2(bytes(packet[: _covered_bytes(len(packet))])).to_bytes(4, "little")
-    return bytes(packet)
+    whole = bytes(packet)
+    crc = crc32_mpeg2(whole[: _covered_bytes(len(whole))]).to_bytes(4, "little")
+    packet[-4:] = crc
+    return whole[:-4] + crc
 
 
 def require_intact(kind: str, packet: bytes, length: int) -> None:

@@ -7,7 +7,7 @@ from typing import Callable, Optional
 
 from deploy.onboard.link import LinkError
 from deploy.onboard.packet_layout import WireError
-from deploy.onboard.wire import RobotState, decode_low_cmd, encode_low_state
+from deploy.onboard.wire import LowCmdDecoder, LowStateEncoder, RobotState
 from sim.twin.body import TwinBody
 
 
@@ -20,6 +20,7 @@ class TwinTransport:
 
     def __init__(self, body: TwinBody) -> None:
         self.body = body
+        self._decoder, self._encoder = LowCmdDecoder(), LowStateEncoder()
         self.refused: Counter[str] = Counter()
         self.sensor_fault: Optional[Callable[[RobotState], RobotState]] = None
         """What stands between the sensors and the wire, if something is broken there."""
@@ -43,7 +44,7 @@ class TwinTransport:
         if packet == self._acting and self._acting_since_power_up == self.body.power_ups:
             return True
         try:
-            self.body.accept(decode_low_cmd(packet))
+            self.body.accept(self._decoder.decode(packet))
         except WireError as error:
             self.refused[type(error).__name__] += 1
             return False
@@ -54,7 +55,7 @@ class TwinTransport:
         """Advance one tick; the state always comes, so `timeout_s` is not used."""
         self._require_open()
         state = self.body.step()
-        return encode_low_state(state if self.sensor_fault is None else self.sensor_fault(state))
+        return self._encoder.encode(state if self.sensor_fault is None else self.sensor_fault(state))
 
     def close(self) -> None:
         """End the connection; the body stays as it is. Closing twice is allowed."""
