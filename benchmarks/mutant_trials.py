@@ -17,6 +17,7 @@ import importlib.util
 import json
 import os
 import resource
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -34,8 +35,9 @@ QUIET = ("-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "-p"
 """What the children need not do: explain failures, remember anything, share work."""
 STOREYS = ("robot_configs", "policy", "offline_data", "deploy", "sim", "cli", "tests", "conftest")
 """From the lowest: an import only ever goes to the left."""
-SPARE_CPU_S = 20
-"""A mutant may compute for so long, and three times what the tests need; after that it hangs, and counts as noticed."""
+SPARE_S = 20
+"""A mutant may compute for so long and three times what its tests took, or wait for so long and ten times that; after
+that it hangs, and counts as noticed."""
 ADDRESS_SPACE_BYTES = 24 * 2**30
 """A mutant that allocates for ever ends in a MemoryError; libraries reserve several gigabytes that they never touch."""
 
@@ -187,8 +189,11 @@ def _survey_and_exit(module: str, tests: Sequence[str], report: Path) -> NoRetur
 
 
 def _try_and_exit(mutant: Mutant, tests: Sequence[str], baseline: Baseline, report: Path) -> NoReturn:
-    limit_s = SPARE_CPU_S + round(3.0 * sum(baseline.seconds.values()))
-    resource.setrlimit(resource.RLIMIT_CPU, (limit_s, limit_s))
+    tests_s = sum(baseline.seconds.values())
+    computing_s = SPARE_S + round(3.0 * tests_s)
+    resource.setrlimit(resource.RLIMIT_CPU, (computing_s, computing_s))
+    # Some wait without computing: for the other end of a pipe, say.
+    signal.alarm(SPARE_S + round(10.0 * tests_s))
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
     _become_child(mutant)
     order = _Order(baseline, mutant.line_number, report)

@@ -12,7 +12,7 @@ import pytest
 import policy.bundle
 from policy.bounded_json import MAX_DEPTH, MAX_DIGITS, parse_bounded_json
 from policy.bundle import BundleError, parse_bundle, read_bundle
-from policy.sealed_file import MAGIC, MAX_FILE_BYTES, MAX_HEADER_BYTES, seal, unseal
+from policy.sealed_file import MAGIC, MAX_FILE_BYTES, MAX_HEADER_BYTES, read_bounded, seal, unseal
 from tests.policy.resealed import SECTIONS, SHIPPED, resealed
 
 HEADER_START = len(MAGIC) + 4
@@ -98,6 +98,17 @@ def test_a_file_of_any_length_costs_a_bounded_read(tmp_path) -> None:
     assert time.process_time() - started_s < 2.0
 
 
+def test_a_file_may_be_as_long_as_the_limit_and_no_longer(tmp_path) -> None:
+    path = tmp_path / "file"
+    for size in (0, 9, 10, 11, 12):
+        path.write_bytes(bytes(size))
+        if size <= 10:
+            assert read_bounded(path, 10) == bytes(size)
+        else:
+            with pytest.raises(BundleError, match=f"at most 10 bytes; found {size} bytes"):
+                read_bounded(path, 10)
+
+
 def test_what_is_no_regular_file_is_not_read(tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, tmp_path / "absent", "/dev/zero"):
@@ -148,6 +159,7 @@ def test_a_header_size_past_the_end_is_refused() -> None:
         (b'{"b":1,"a":2}', "canonical"),
         (b'{"a":1.50}', "canonical"),
         (b'{"a":1,"a":2}', r"twice: \['a'\]"),
+        (b'{"a":1,"b":3,"a":2}', r"twice: \['a'\]"),
         (b'{"a":NaN}', "finite"),
         (b'{"a":-Infinity}', "finite"),
         (b'{"a":1e999}', "finite"),
@@ -167,6 +179,7 @@ def test_json_that_no_exporter_writes_is_refused(text: bytes, message: str) -> N
 
 
 def test_json_at_its_bounds_is_read() -> None:
+    assert (MAX_DEPTH, MAX_DIGITS) == (8, 64)
     assert parse_bounded_json(b'{"a":' + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1) + b"}", "it")
     assert parse_bounded_json(b'{"a":' + b"9" * MAX_DIGITS + b"}", "it")
     text = json.dumps({"a": '[[[[[[[[[["\\' + "9" * 99}, separators=(",", ":")).encode()
