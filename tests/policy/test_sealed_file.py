@@ -12,7 +12,15 @@ import pytest
 import policy.bundle
 from policy.bounded_json import MAX_DEPTH, MAX_DIGITS, parse_bounded_json
 from policy.bundle import BundleError, parse_bundle, read_bundle
-from policy.sealed_file import MAGIC, MAX_FILE_BYTES, MAX_HEADER_BYTES, read_bounded, seal, unseal
+from policy.sealed_file import (
+    MAGIC,
+    MAX_FILE_BYTES,
+    MAX_HEADER_BYTES,
+    SMALLEST_FILE_BYTES,
+    read_bounded,
+    seal,
+    unseal,
+)
 from tests.policy.resealed import SECTIONS, SHIPPED, resealed
 
 HEADER_START = len(MAGIC) + 4
@@ -131,6 +139,27 @@ def test_archives_are_no_bundles(tmp_path) -> None:
     for content in (stream.getvalue(), tar.getvalue(), b"\x80\x04cos\nsystem\n", b"\x08\x08" + bytes(100)):
         with pytest.raises(BundleError, match="starts with"):
             parse_bundle(content)
+
+
+def test_the_bounds_in_numbers() -> None:
+    assert (MAX_FILE_BYTES, MAX_HEADER_BYTES, SMALLEST_FILE_BYTES) == (16_777_216, 262_144, 8 + 4 + 32)
+
+
+def test_bytes_from_elsewhere_are_as_many_as_a_file_may_have() -> None:
+    """A bundle that came through a pipe was never a file: the length is looked at here as well, before the content."""
+    for length in (MAX_FILE_BYTES + 1, MAX_FILE_BYTES + 2):
+        with pytest.raises(BundleError, match=f"at most 16777216 bytes; found {length} bytes"):
+            unseal(bytes(length), SECTIONS)
+    with pytest.raises(BundleError, match="starts with"):
+        unseal(bytes(MAX_FILE_BYTES), SECTIONS)
+
+
+def test_what_was_found_is_quoted() -> None:
+    with pytest.raises(BundleError, match="starts with b'%PDF-1.7';"):
+        unseal(b"%PDF-1.7 and more", SECTIONS)
+    text = json.dumps({"sections": [["onnx", 1], ["golden", 2]]}, separators=(",", ":")).encode()
+    with pytest.raises(BundleError, match="fill the file's 7 bytes; found 3 bytes listed"):
+        unseal(with_header(text, b"1234567"), SECTIONS)
 
 
 @pytest.mark.parametrize("size", [MAX_HEADER_BYTES + 1, 2**32 - 1])

@@ -16,10 +16,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 MODULES = (
     "gate",
+    "low_cmd_codec",
+    "low_state_codec",
     "modes",
     "packet_layout",
     "plausibility",
     "reasons",
+    "robot_state",
     "state_checks",
     "target",
     "target_limits",
@@ -28,6 +31,8 @@ MODULES = (
 )
 TESTS = (
     "gate",
+    "low_cmd_codec",
+    "low_state_codec",
     "modes",
     "packet_layout",
     "plausibility",

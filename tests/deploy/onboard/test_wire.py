@@ -30,6 +30,7 @@ from deploy.onboard.wire import (
     VELOCITY_STOP,
     JointCommand,
     RobotState,
+    checked_fields,
     decode_low_cmd,
     decode_low_state,
     encode_low_cmd,
@@ -210,6 +211,15 @@ class TestFixedPoint:
         with pytest.raises(FixedPointRangeError, match="torque"):
             encode_low_cmd(command(torque=one_joint(127.99999999)))
 
+    def test_rows_of_numbers_that_fit(self) -> None:
+        """In the order of FIELDS, in the units of the command, not rounded."""
+        values = {name: np.arange(12.0) + 0.01 * row for row, name in enumerate(FIELDS)}
+        rows = checked_fields(command(**values))
+        assert rows.dtype == np.float64
+        assert np.array_equal(rows, np.array([np.arange(12.0) + 0.01 * row for row in range(5)]))
+        with pytest.raises(FixedPointRangeError, match="damping of FL_thigh"):
+            checked_fields(command(damping=one_joint(np.nan)))
+
     @pytest.mark.parametrize("field", FIELDS)
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
     @pytest.mark.parametrize("joint", [0, 11])
@@ -333,7 +343,14 @@ class TestState:
 
 
 class TestCommand:
-    @pytest.mark.parametrize(("field", "value"), [("mode", np.full(12, 300)), ("position", np.zeros(3))])
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [
+            ("mode", np.full(12, 300)),
+            ("mode", np.zeros(11, dtype=np.uint8)),
+            *[(name, np.zeros(shape)) for name in FIELDS for shape in (11, 13, (12, 1))],
+        ],
+    )
     def test_arrays_of_another_shape_or_kind(self, field: str, value: np.ndarray) -> None:
         with pytest.raises(WireError, match=field):
             command(**{field: value})
