@@ -62,8 +62,7 @@ def _damping_s(case: FaultCase, result: TrialResult) -> Optional[float]:
 
 def _outcome(case: FaultCase, result: TrialResult, damping_s: Optional[float]) -> Outcome:
     moved_again = result.moved_again_s is not None and result.moved_again_s < result.allowed_again_s - _ROUNDING_S
-    never_rearmed = case.rearm and result.moved_again_s is None
-    if result.violations or moved_again or never_rearmed:
+    if result.violations or moved_again:
         return Outcome.UNSAFE
     fell = result.tilted_s is not None
     if case.expectation is Expectation.TOLERATED:

@@ -73,11 +73,11 @@ def test_nothing_excuses_a_limit_or_motion_without_rearming(expectation: Expecta
     assert judge(FaultCase("case", "group", expectation, seed=0), replace(WALKED_ON, **changes)).unsafe
 
 
-def test_motion_that_a_person_asked_for_is_right_and_its_absence_is_not() -> None:
+def test_only_motion_that_a_person_asked_for_is_right_and_a_robot_that_fell_may_refuse_it() -> None:
     rearmed: Dict[str, Any] = {"rearm": True, "damped_s": 0.02, "allowed_again_s": 0.9}
     assert _outcome(DETECTABLE, moved_again_s=0.91, **rearmed) is Outcome.DETECTED
     assert _outcome(DETECTABLE, moved_again_s=0.89, **rearmed) is Outcome.UNSAFE
-    assert _outcome(DETECTABLE, moved_again_s=None, **rearmed) is Outcome.UNSAFE
+    assert _outcome(DETECTABLE, moved_again_s=None, **rearmed) is Outcome.DETECTED
 
 
 def test_time_to_damping_counts_as_the_class_does() -> None:
