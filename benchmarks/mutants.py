@@ -57,7 +57,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "policy/bounded_json.py": _FILE,
     "policy/contract_types.py": _CONTRACT,
     "policy/contract_evidence.py": _CONTRACT,
-    "policy/golden_vectors.py": _FILE,
+    "policy/golden_vectors.py": (f"{POLICY}golden_vectors.py",),
     "policy/bundle.py": (*_FILE, *_CONTRACT, f"{POLICY}bundle.py"),
     "policy/protobuf_reader.py": _GRAPH,
     "policy/onnx_messages.py": _GRAPH,
