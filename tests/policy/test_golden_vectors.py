@@ -123,3 +123,13 @@ def test_every_array_has_its_contracts_shape_and_no_value_beyond_the_largest(
         else:
             with pytest.raises(BundleError, match="larger values or NaN"):
                 check_golden({**golden, name: changed}, contract)
+
+
+@pytest.mark.parametrize(
+    "shape", [None, 3, "abc", [], [2, 3], [2, 3, 1, 1], [6, 1, 0], [2, -3, -1], [2, 3, True], [2, 3, 1.0], (2, 3, 1)]
+)
+def test_shapes_of_another_form_are_refused(shape: Any) -> None:
+    table = table_of(golden_names())
+    table[5][1] = shape
+    with pytest.raises(BundleError, match=f"three sizes above zero as the shape of {golden_names()[5]}"):
+        parse_golden(table, content_of(len(golden_names())))
