@@ -49,7 +49,7 @@ class FaultCase:
         world: seed of the twin and of the moment of the onset (its phase in the gait); cases share worlds.
         duration_s: how long a fault of network, cable or pilot lasts [s]; sensors, motors and grounds stay broken.
         wall_clock_jump_s: how far the machine's wall clock is set [s].
-        rearm: after the fault is over, a person re-arms and asks the robot to stand up, which it may if it lies upright.
+        rearm: after the fault, a person re-arms and asks the robot to stand up, which it may if it lies upright.
     """
 
     name: str
