@@ -106,14 +106,14 @@ class Gate:
 
     def limit(self, target: Optional[JointTarget], time_s: float, mode: Mode) -> GateDecision:
         """The command for this tick: `target` within every limit, or damping."""
-        faults = self._state_faults
-        if mode in MOVING_MODES:
+        faults, moving = self._state_faults, mode in MOVING_MODES
+        if moving:
             faults |= self._limits.faults(target, time_s)
         else:
             faults &= int(Reason.STOP_KEY)
         if faults and not self._latched:
             self._latched = faults
-        if self._latched or mode not in MOVING_MODES or target is None or self._values is None:
+        if self._latched or not moving or target is None or self._values is None:
             self._limits.release()
             return GateDecision(self._damping_command, self._latched, NO_CLAMPS)
         position, clamped = self._limits.apply(target, self._values[POSITION], self._values[VELOCITY], time_s)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import List, Optional
+from typing import List, NamedTuple, Optional
 
 from deploy.onboard.packet_layout import MOTORS
 from deploy.onboard.reasons import Reason
@@ -25,16 +25,31 @@ from robot_configs.robot import RobotModel
 GRAVITY_M_S2 = 9.81
 
 
+class _Signals(NamedTuple):
+    """A state's signals, taken apart once; the next state is compared with them."""
+
+    quaternion: List[float]
+    gyroscope: List[float]
+    accelerometer: List[float]
+    position: List[float]
+    velocity: List[float]
+
+
+_PLACES = (QUATERNION, GYROSCOPE, ACCELEROMETER, POSITION, VELOCITY)
+
+
 class PlausibilityMonitor:
     """Compares each state with those before it. Give it states in order, each within its ranges and of norm one."""
 
     def __init__(self, robot: RobotModel) -> None:
         self._limits = robot.plausibility
+        # Over a gap the trapezoidal rule does not hold, and what was not seen to last counts as no longer than this.
+        self._longest_s = 1e-3 * robot.plausibility.mismatch_gap_limit_ms
         self.reset()
 
     def reset(self) -> None:
         """Forget every state."""
-        self._before: Optional[List[float]] = None
+        self._before: Optional[_Signals] = None
         self._imu_frozen_s = [0.0, 0.0, 0.0]
         self._joint_frozen_s = [0.0] * MOTORS
         self._joint_mismatch_rad = [0.0] * MOTORS
@@ -45,30 +60,32 @@ class PlausibilityMonitor:
     def observe(self, signals: List[float], advance_s: float) -> int:
         """Take the `signals` (46) of a state `advance_s` after the one before; return the bit set of what is wrong."""
         # Lists, not arrays: at twelve numbers Python's arithmetic is as quick as NumPy's, at three it is quicker.
-        before, self._before = self._before, signals
+        now = _Signals(*[signals[place] for place in _PLACES])
+        before, self._before = self._before, now
         if before is None:
             return 0
         fading = max(0.0, 1.0 - advance_s / self._limits.mismatch_memory_s)
-        # Over a gap the trapezoidal rule does not hold: what was compared so far fades, nothing is added. And what was
-        # not seen to last counts as no more than the longest step that is none.
-        longest_s = 1e-3 * self._limits.mismatch_gap_limit_ms
+        longest_s = self._longest_s
         integrable_s = advance_s if advance_s <= longest_s else None
         lasted_s = min(advance_s, longest_s)
         return (
-            self._frozen_imu(before, signals, lasted_s)
-            | self._frozen_joints(before[VELOCITY], signals[VELOCITY], lasted_s)
-            | self._compare_joints(before, signals, fading, integrable_s)
-            | self._compare_rotation(before, signals, fading, integrable_s)
-            | self._compare_gravity(signals, advance_s)
-            | self._free_fall(signals, lasted_s)
+            self._frozen_imu(before, now, lasted_s)
+            | self._frozen_joints(before.velocity, now.velocity, lasted_s)
+            | self._compare_joints(before, now, fading, integrable_s)
+            | self._compare_rotation(before, now, fading, integrable_s)
+            | self._compare_gravity(now, advance_s)
+            | self._free_fall(now, lasted_s)
         )
 
-    def _frozen_imu(self, before: List[float], now: List[float], lasted_s: float) -> int:
+    def _frozen_imu(self, before: _Signals, now: _Signals, lasted_s: float) -> int:
         """A live IMU has noise in its last bits: three axes that all stay the same were not measured anew."""
-        frozen_s = self._imu_frozen_s
-        for index, place in enumerate((QUATERNION, GYROSCOPE, ACCELEROMETER)):
-            frozen_s[index] = frozen_s[index] + lasted_s if now[place] == before[place] else 0.0
-        return int(Reason.IMU_FROZEN) if max(frozen_s) >= self._limits.frozen_after_s else 0
+        quaternion_s, gyroscope_s, accelerometer_s = self._imu_frozen_s
+        quaternion_s = quaternion_s + lasted_s if now.quaternion == before.quaternion else 0.0
+        gyroscope_s = gyroscope_s + lasted_s if now.gyroscope == before.gyroscope else 0.0
+        accelerometer_s = accelerometer_s + lasted_s if now.accelerometer == before.accelerometer else 0.0
+        self._imu_frozen_s = [quaternion_s, gyroscope_s, accelerometer_s]
+        longest_s = max(quaternion_s, gyroscope_s, accelerometer_s)
+        return int(Reason.IMU_FROZEN) if longest_s >= self._limits.frozen_after_s else 0
 
     def _frozen_joints(self, before: List[float], now: List[float], lasted_s: float) -> int:
         """A joint at rest may repeat its velocity (12 each), one that moves may not."""
@@ -83,9 +100,7 @@ class PlausibilityMonitor:
         ]
         return int(Reason.JOINT_FROZEN) if max(self._joint_frozen_s) >= self._limits.frozen_after_s else 0
 
-    def _compare_joints(
-        self, before: List[float], now: List[float], fading: float, integrable_s: Optional[float]
-    ) -> int:
+    def _compare_joints(self, before: _Signals, now: _Signals, fading: float, integrable_s: Optional[float]) -> int:
         mismatch = self._joint_mismatch_rad
         if integrable_s is None:
             mismatch = [fading * error for error in mismatch]
@@ -94,21 +109,19 @@ class PlausibilityMonitor:
             mismatch = [
                 fading * error + half_s * (velocity_before + velocity) - (position - position_before)
                 for error, velocity_before, velocity, position, position_before in zip(
-                    mismatch, before[VELOCITY], now[VELOCITY], now[POSITION], before[POSITION]
+                    mismatch, before.velocity, now.velocity, now.position, before.position
                 )
             ]
         self._joint_mismatch_rad = mismatch
         worst_rad = max(max(mismatch), -min(mismatch))
         return int(Reason.JOINT_MISMATCH) if worst_rad > self._limits.joint_mismatch_limit_rad else 0
 
-    def _compare_rotation(
-        self, before: List[float], now: List[float], fading: float, integrable_s: Optional[float]
-    ) -> int:
+    def _compare_rotation(self, before: _Signals, now: _Signals, fading: float, integrable_s: Optional[float]) -> int:
         x, y, z = self._rotation_mismatch_rad
         x, y, z = fading * x, fading * y, fading * z
         if integrable_s is not None:
-            turned_x, turned_y, turned_z = _rotation(before[QUATERNION], now[QUATERNION])
-            (old_x, old_y, old_z), (new_x, new_y, new_z) = before[GYROSCOPE], now[GYROSCOPE]
+            turned_x, turned_y, turned_z = _rotation(before.quaternion, now.quaternion)
+            (old_x, old_y, old_z), (new_x, new_y, new_z) = before.gyroscope, now.gyroscope
             half_s = 0.5 * integrable_s
             x += half_s * (old_x + new_x) - turned_x
             y += half_s * (old_y + new_y) - turned_y
@@ -117,17 +130,17 @@ class PlausibilityMonitor:
         worst_rad = max(abs(x), abs(y), abs(z))
         return int(Reason.ROTATION_MISMATCH) if worst_rad > self._limits.rotation_mismatch_limit_rad else 0
 
-    def _compare_gravity(self, now: List[float], advance_s: float) -> int:
+    def _compare_gravity(self, now: _Signals, advance_s: float) -> int:
         share = min(1.0, advance_s / self._limits.gravity_memory_s)
         x, y, z = self._mean_force_in_world
-        force_x, force_y, force_z = _turned_into_world(now[QUATERNION], now[ACCELEROMETER])
+        force_x, force_y, force_z = _turned_into_world(now.quaternion, now.accelerometer)
         x, y, z = x + share * (force_x - x), y + share * (force_y - y), z + share * (force_z - z)
         self._mean_force_in_world = [x, y, z]
         mismatch = _norm(x, y, z - GRAVITY_M_S2)
         return int(Reason.GRAVITY_MISMATCH) if mismatch > self._limits.gravity_mismatch_limit_m_s2 else 0
 
-    def _free_fall(self, now: List[float], lasted_s: float) -> int:
-        weightless = _norm(*now[ACCELEROMETER]) < self._limits.free_fall_below_m_s2
+    def _free_fall(self, now: _Signals, lasted_s: float) -> int:
+        weightless = _norm(*now.accelerometer) < self._limits.free_fall_below_m_s2
         self._falling_s = self._falling_s + lasted_s if weightless else 0.0
         return int(Reason.FREE_FALL) if self._falling_s >= self._limits.free_fall_after_s else 0
 

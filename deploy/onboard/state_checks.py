@@ -25,6 +25,11 @@ SIGNALS = 46
 FULL_CHARGE_PERCENT = 100
 
 
+def all_true(booleans: np.ndarray) -> bool:
+    """`booleans.all()` of a few numbers in a tenth of the time: NumPy keeps False as a byte of zero."""
+    return 0 not in booleans.tobytes()
+
+
 def signals(state: RobotState) -> np.ndarray:
     """The state's measured signals in one vector (46,) float64: quaternion, gyroscope, accelerometer, q, dq, tau."""
     return np.concatenate(
@@ -63,7 +68,7 @@ class SignalRanges:
         """Bit set of what is wrong with a vector of `signals`."""
         # Written so that NaN, which compares false with everything, lies outside.
         inside = (values >= self._lower) & (values <= self._upper)
-        if inside.all():
+        if all_true(inside):
             return 0
         if not np.isfinite(values).all():
             return int(Reason.STATE_NOT_FINITE)

@@ -14,6 +14,7 @@ import numpy as np
 
 from deploy.onboard.packet_layout import LARGEST_DAMPING, LARGEST_STIFFNESS, MOTORS
 from deploy.onboard.reasons import ClampCounts, Reason
+from deploy.onboard.state_checks import all_true
 from deploy.onboard.target import JointTarget
 from robot_configs.errors import Go1Error
 from robot_configs.robot import DAMPING_QUANTUM, STIFFNESS_QUANTUM, RobotModel
@@ -103,18 +104,25 @@ class TargetLimits:
         if self._previous is None:
             self._previous, self._previous_time_s = measured, time_s
         within_limits = np.minimum(np.maximum(target.position, lower), upper)
-        # A gate that was stopped for a while must not owe the robot a jump.
-        elapsed_s = min(max(time_s - self._previous_time_s, 1.0 / self._robot.link_hz), self._safety.state_age_limit_s)
-        step = self._safety.max_target_rate_rad_s * elapsed_s
-        within_rate = np.minimum(np.maximum(within_limits, self._previous - step), self._previous + step)
+        within_rate = self._within_rate(within_limits, self._previous, time_s)
         position = self._within_torque(target, within_rate, measured, velocity)
         self._previous, self._previous_time_s = position, time_s
-        if np.abs(position - target.position).max() <= ROUNDING_RAD:
+        moved = (position - target.position).tolist()
+        if max(moved) <= ROUNDING_RAD and min(moved) >= -ROUNDING_RAD:
             return position, NO_CLAMPS
         counts = ClampCounts(
             _moved(target.position, within_limits), _moved(within_limits, within_rate), _moved(within_rate, position)
         )
         return position, counts
+
+    def _within_rate(self, wanted: np.ndarray, previous: np.ndarray, time_s: float) -> np.ndarray:
+        # A policy's target stays for ten ticks: most of the time there is nothing to slow down.
+        if all_true(wanted == previous):
+            return wanted
+        # A gate that was stopped for a while must not owe the robot a jump.
+        elapsed_s = min(max(time_s - self._previous_time_s, 1.0 / self._robot.link_hz), self._safety.state_age_limit_s)
+        step = self._safety.max_target_rate_rad_s * elapsed_s
+        return np.minimum(np.maximum(wanted, previous - step), previous + step)
 
     def _within_torque(
         self, target: JointTarget, wanted: np.ndarray, measured: np.ndarray, velocity: np.ndarray
@@ -129,7 +137,7 @@ class TargetLimits:
         pair, limit = self._gain_pair(target), self._robot.torque_limit
         # Most targets need no more than this: whatever the directions, they stay within.
         spring = np.abs((wanted - measured) * pair.stiffness)
-        if (spring + np.abs(velocity) * pair.reserve_per_speed <= limit).all():
+        if all_true(spring + np.abs(velocity) * pair.reserve_per_speed <= limit):
             return wanted
         speed, drag = velocity / self._robot.velocity_limit, velocity * pair.damping
         highest = np.minimum(limit * np.clip(1.0 - speed, 0.0, 1.0) + drag, limit)

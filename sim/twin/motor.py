@@ -13,6 +13,7 @@ from deploy.onboard.wire import MOTOR_MODE_DAMPING, MOTOR_MODE_SERVO, POSITION_S
 from robot_configs.robot import DAMPING_QUANTUM, STIFFNESS_QUANTUM, RobotModel
 from robot_configs.twin_conditions import Motors
 
+_ALL_SERVO = bytes([MOTOR_MODE_SERVO] * MOTORS)
 # Fixed point of feed-forward torque, stiffness and damping.
 _COUNTS_PER_UNIT = np.array([[1.0 / TORQUE_QUANTUM], [1.0 / STIFFNESS_QUANTUM], [1.0 / DAMPING_QUANTUM]])
 
@@ -28,9 +29,9 @@ class _Drive:
     bias: np.ndarray
     stiffness: np.ndarray
     damping: np.ndarray
+    feed_forward: np.ndarray
     mode: np.ndarray
     due_step: int
-    holds_nothing: bool
 
 
 class MotorBank:
@@ -59,6 +60,9 @@ class MotorBank:
         self._strength = np.array(motors.strength)
         self._delay_steps = motors.command_delay_ms
         self._demand, self._envelope = np.empty(MOTORS), np.empty((2, MOTORS))
+        self._highest, self._lowest = self._envelope
+        # As arrays: a Python number costs NumPy half as much again as the sum itself.
+        self._zeros, self._ones = np.zeros((2, MOTORS)), np.ones((2, MOTORS))
         self.delivered = np.empty(MOTORS)
         """(12,) torque at the joints in the last step [Nm]; overwritten by the next."""
         self.switch_off()
@@ -92,12 +96,12 @@ class MotorBank:
         np.subtract(demand, self.delivered, out=demand)
 
         np.multiply(self._per_speed, joint_velocity, out=envelope)
-        np.add(envelope, 1.0, out=envelope)
-        np.minimum(envelope, 1.0, out=envelope)
-        np.maximum(envelope, 0.0, out=envelope)
+        np.add(envelope, self._ones, out=envelope)
+        np.minimum(envelope, self._ones, out=envelope)
+        np.maximum(envelope, self._zeros, out=envelope)
         np.multiply(envelope, self._limits, out=envelope)
-        np.minimum(demand, envelope[0], out=demand)
-        np.maximum(demand, envelope[1], out=demand)
+        np.minimum(demand, self._highest, out=demand)
+        np.maximum(demand, self._lowest, out=demand)
         return np.multiply(demand, self._strength, out=self.delivered)
 
     @property
@@ -117,7 +121,8 @@ class MotorBank:
     @property
     def holds_nothing(self) -> bool:
         """Whether no motor has a position term or feed-forward torque: the robot can be handled safely."""
-        return self._active.holds_nothing
+        drive = self._active
+        return not (drive.stiffness.any() or drive.feed_forward.any())
 
     def _reduce(self, command: JointCommand, due_step: int) -> _Drive:
         terms = np.array(
@@ -135,11 +140,11 @@ class MotorBank:
         feed_forward, stiffness, damping = fixed
         stiffness *= np.abs(position) < POSITION_STOP
         damping *= np.abs(velocity) < VELOCITY_STOP
-        idle = command.mode != MOTOR_MODE_SERVO
-        if idle.any():
+        if command.mode.tobytes() == _ALL_SERVO:
+            bias = stiffness * position + damping * velocity + feed_forward
+        else:
+            idle = command.mode != MOTOR_MODE_SERVO
             fixed[:, idle] = 0.0
-        bias = stiffness * position + damping * velocity + feed_forward
-        if idle.any():
+            bias = stiffness * position + damping * velocity + feed_forward
             damping[idle] = self._brake
-        holds_nothing = not (stiffness.any() or feed_forward.any())
-        return _Drive(bias, stiffness, damping, command.mode, due_step, holds_nothing)
+        return _Drive(bias, stiffness, damping, feed_forward, command.mode, due_step)

@@ -27,7 +27,11 @@ class SensorSuite:
     def __init__(self, condition: TwinCondition, robot: RobotModel) -> None:
         self._foot_force = condition.foot_force
         self._noise, self._bias_spread = _deviations(condition)
-        self._bias = np.zeros(_CHANNELS)
+        self._bias, self._error = np.zeros(_CHANNELS), np.zeros(_CHANNELS)
+        # Views of the errors, made once.
+        self._gyro_error, self._force_error, self._attitude_error, self._position_error, self._velocity_error = (
+            self._error[place] for place in (_GYRO, _ACCELEROMETER, _ATTITUDE, _POSITION, _VELOCITY)
+        )
         self._batteries = _BatteryAndHeat(condition.power, robot.link_hz)
         self.remote = IDLE_REMOTE
         """What the robot forwards of its wireless remote, 40 bytes."""
@@ -60,29 +64,26 @@ class SensorSuite:
             motor_mode: (12,) uint8.
             foot_force_n: true normal forces (4,) [N].
         """
-        error = generator.standard_normal(_CHANNELS)
+        error = generator.standard_normal(out=self._error)
         error *= self._noise
         error += self._bias
-        counts = foot_force_n * self._foot_force.counts_per_newton
-        counts += error[_FEET]
-        np.maximum(counts, 0.0, out=counts)  # an analogue-digital converter of 12 bits has no negative counts
-        np.minimum(counts, 4095.0, out=counts)
+        counts = foot_force_n * self._foot_force.counts_per_newton + error[_FEET]
         power = self._batteries
         power.draw(estimated_torque, joint_velocity)
-        quaternion = _disturbed(orientation, error[_ATTITUDE])
-        return RobotState(
+        quaternion = _disturbed(orientation, self._attitude_error)
+        return RobotState.unchecked(
             tick_ms=tick_ms,
             orientation_trunk_in_world=np.array(quaternion),
-            angular_velocity_trunk_in_trunk=angular_velocity + error[_GYRO],
-            accelerometer_trunk_in_trunk=specific_force + error[_ACCELEROMETER],
+            angular_velocity_trunk_in_trunk=angular_velocity + self._gyro_error,
+            accelerometer_trunk_in_trunk=specific_force + self._force_error,
             roll_pitch_yaw=np.array(_roll_pitch_yaw(quaternion)),
             imu_temperature=power.imu_temperature_c,
-            joint_position=joint_position + error[_POSITION],
-            joint_velocity=joint_velocity + error[_VELOCITY],
+            joint_position=joint_position + self._position_error,
+            joint_velocity=joint_velocity + self._velocity_error,
             joint_torque=estimated_torque.copy(),
             joint_temperature=power.motor_temperature_c,
             joint_mode=motor_mode,
-            foot_force=counts.astype(np.int16),
+            foot_force=np.array([_converted(count) for count in counts.tolist()], dtype=np.int16),
             battery_soc_percent=power.soc_percent,
             battery_current_ma=power.current_ma,
             battery_cell_mv=power.cell_mv,
@@ -162,6 +163,11 @@ def _deviations(condition: TwinCondition) -> Tuple[np.ndarray, np.ndarray]:
         feet.offset_counts,
     )
     return np.repeat(noise, counts), np.repeat(bias, counts)
+
+
+def _converted(counts: float) -> int:
+    """What an analogue-digital converter of 12 bits makes of it: no negative counts, none above 4095."""
+    return int(min(4095.0, max(0.0, counts)))
 
 
 def _disturbed(orientation: np.ndarray, angle: np.ndarray) -> Tuple[float, float, float, float]:
