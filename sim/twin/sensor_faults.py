@@ -44,8 +44,8 @@ class SensorFault:
     Attributes:
         channel: a key of `sensor_channels.CHANNELS`.
         kind: off (zeros), stuck (the value at onset), garbage (random bits every tick), wrong (a plausible value that
-            belongs elsewhere), slow (updated at 20 Hz), delayed (by 50 ms), intermittent (zero a fifth of the time),
-            nan, sign_flip, bias_step and spike (by the channel's own amounts; ten single ticks a second).
+            belongs elsewhere), slow (updated at 20 Hz), delayed (by 50 ms), intermittent (zero at first, then a fifth of
+            the time), nan, sign_flip, bias_step and spike (by the channel's own amounts; ten single ticks a second).
         seed: of the random kinds.
     """
 
@@ -82,7 +82,7 @@ class BrokenSensor:
         self._past = deque((self._channel.read(state) for state in past), maxlen=_HELD_TICKS + 1)
         self._held = np.zeros(0)
         self._ticks = 0
-        self._contact_open = False
+        self._contact_open = True
 
     def __call__(self, state: RobotState) -> RobotState:
         """What the robot reports instead of `state`; called once every tick."""
@@ -111,10 +111,10 @@ class BrokenSensor:
         if kind == "spike":
             return channel.offset(values, channel.spike) if self._ticks % _SPIKE_EVERY_TICKS == 0 else values
         if kind == "intermittent":
-            self._contact_open = self._generator.random() < (
-                1.0 - _CONTACT_CLOSES if self._contact_open else _CONTACT_OPENS
-            )
-            return np.zeros_like(values) if self._contact_open else values
+            contact_is_open = self._contact_open
+            chance = 1.0 - _CONTACT_CLOSES if contact_is_open else _CONTACT_OPENS
+            self._contact_open = self._generator.random() < chance
+            return np.zeros_like(values) if contact_is_open else values
         due = self._ticks == 0 or (kind == "slow" and self._ticks % _HELD_TICKS == 0)
         self._held = values if due else self._held
         return self._held
