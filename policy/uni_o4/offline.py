@@ -40,10 +40,10 @@ class EnsembleSettings:
         ppo: the update. evaluation: how candidates are compared.
     """
 
-    iterations: int = 12
+    iterations: int = 20
     branches: int = 2048
     horizon: int = 20
-    kl_budget: float = 0.4
+    kl_budget: float = 0.8
     budget_states: int = 2048
     ppo: PpoSettings = PpoSettings()
     evaluation: EvaluationSettings = EvaluationSettings()

@@ -63,7 +63,7 @@ class ModelSettings:
 
     value: ValueSettings = ValueSettings(rounds=10)
     dynamics: DynamicsSettings = DynamicsSettings()
-    improvement: EnsembleSettings = EnsembleSettings(kl_budget=0.2, iterations=8)
+    improvement: EnsembleSettings = EnsembleSettings(kl_budget=0.4, iterations=10)
 
 
 # ---- Learner ---------------------------------------------------------------------------------------------------------

@@ -139,7 +139,7 @@ def test_the_mattress_yields_far_more_than_firm_ground(robot: RobotModel, stand_
         body = TwinBody(load_condition(name), seed=1)
         stand_up(body, 2.0)
         height[name] = body.truth.position_trunk_in_world[2]
-    assert 0.05 < height["nominal"] - height["mattress"] < 0.12
+    assert 0.03 < height["nominal"] - height["mattress"] < 0.06
 
 
 def test_without_commands_the_last_one_acts_for_ever(quiet: TwinCondition, robot: RobotModel, stand_up: Act) -> None:
