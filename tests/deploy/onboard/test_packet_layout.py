@@ -1,4 +1,4 @@
-"""The packets' layout, byte by byte, as the vendor's SDK reads and writes it (test_vendor_sdk.py asks the SDK itself)."""
+"""The packets, byte by byte, as the vendor's SDK reads and writes them (test_vendor_sdk.py asks the SDK itself)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ from deploy.onboard.packet_layout import (
     STATE_MOTORS_AT,
     TORQUE_QUANTUM,
     VELOCITY_STOP,
+    PacketHeaderError,
+    WireError,
     crc32_mpeg2,
+    require_array,
+    require_intact,
 )
 
 FORMATS = {
@@ -89,3 +93,30 @@ def test_a_checksum_divided_out_by_hand() -> None:
     assert crc32_mpeg2(ones + b"\x01\0\0\0") == 0x04C11DB7
     assert crc32_mpeg2(ones + b"\x02\0\0\0") == 0x09823B6E
     assert crc32_mpeg2(ones + b"\x03\0\0\0") == 0x04C11DB7 ^ 0x09823B6E
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "said"),
+    [
+        ("u1", "i8", "type uint8; found shape \\(3,\\), type int64"),
+        ("i2", "f4", "type int16"),
+        ("?", "u1", "type bool"),
+    ],
+)
+def test_integers_must_have_their_own_type(wanted: str, found: str, said: str) -> None:
+    require_array("counts", np.zeros(3, wanted), (3,), np.dtype(wanted))
+    with pytest.raises(WireError, match=f"counts of shape .3,. and {said}"):
+        require_array("counts", np.zeros(3, found), (3,), np.dtype(wanted))
+
+
+def test_a_float_may_be_of_any_type_but_of_one_shape_only() -> None:
+    for found in ("f4", "f8", "i8"):
+        require_array("angles", np.zeros(3, found), (3,), np.dtype("f4"))
+    for shape in ((2,), (4,), (3, 1)):
+        with pytest.raises(WireError, match="angles of shape .3,. and type float"):
+            require_array("angles", np.zeros(shape, "f4"), (3,), np.dtype("f4"))
+
+
+def test_a_stranger_is_shown_by_its_first_two_bytes() -> None:
+    with pytest.raises(PacketHeaderError, match="feef at the start of a LowCmd; found 0102[.]"):
+        require_intact("LowCmd", b"\x01\x02\x03" + bytes(611), 614)

@@ -270,6 +270,12 @@ class TestDamagedPackets:
         with pytest.raises(error):
             decode_low_cmd(reseal(packet))
 
+    def test_a_sport_mode_command(self) -> None:
+        packet = bytearray(encode_low_cmd(command()))
+        packet[2] = 0xEE
+        with pytest.raises(PacketHeaderError, match="level 0xff; found 0xee"):
+            decode_low_cmd(reseal(packet))
+
     def test_a_sport_mode_state(self) -> None:
         packet = bytearray(encode_low_state(state()))
         packet[2] = 0xEE
