@@ -214,6 +214,7 @@ def _flood_section(floods: Sequence[FloodResult]) -> List[str]:
     if not floods:
         return []
     lines = ["## Floods on real sockets", "", "A second process sends random datagrams as fast as it can.", ""]
+    lines += ["Strangers do not get past the runner's connected socket; a robot that drowns may only be damped.", ""]
     lines += [
         "| where to | datagrams sent | the runner's faults | walked | commands outside limits |",
         "|---|---|---|---|---|",

@@ -44,8 +44,8 @@ class SensorFault:
     Attributes:
         channel: a key of `sensor_channels.CHANNELS`.
         kind: off (zeros), stuck (the value at onset), garbage (random bits every tick), wrong (a plausible value that
-            belongs elsewhere), slow (updated at 20 Hz), delayed (by 50 ms), intermittent (zero at first, then a fifth of
-            the time), nan, sign_flip, bias_step and spike (by the channel's own amounts; ten single ticks a second).
+            belongs elsewhere), slow (updated at 20 Hz), delayed (by 50 ms), intermittent (zero at first, then a fifth
+            of the time), nan, sign_flip, bias_step, spike (by the channel's own amounts; ten single ticks a second).
         seed: of the random kinds.
     """
 
