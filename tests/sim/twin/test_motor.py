@@ -159,3 +159,13 @@ def test_only_position_terms_and_feed_forward_hold_anything(robot: RobotModel, m
         bank.accept(command, 0)
         bank.torque(0, ZEROS, ZEROS)
         assert bank.holds_nothing is limp
+
+
+@pytest.mark.parametrize("idle", [0, 11])
+def test_each_motor_has_its_own_mode(robot: RobotModel, motors: Motors, idle: int) -> None:
+    command = _command(position=0.1, torque=1.0, stiffness=20.0, damping=0.5)
+    command.mode[idle] = 0x00
+    # 20 (0.1 - 0) + 0.5 (0 - 1) + 1 = 2.5; the one that is not a servo only brakes.
+    expected = np.full(12, 2.5)
+    expected[idle] = -robot.damp.damping
+    np.testing.assert_allclose(_torque(robot, motors, command, velocity=1.0), expected, rtol=1e-12)

@@ -148,3 +148,9 @@ def test_an_empty_battery_stays_at_zero(quiet: TwinCondition, robot: RobotModel)
         state = _measure(suite, generator)
     assert state.battery_soc_percent == 0
     assert state.battery_cell_mv[0] == 3400
+
+
+def test_a_measured_state_would_pass_the_checks_that_it_was_spared(robot: RobotModel) -> None:
+    (state,) = _many(load_condition("nominal"), robot, 1)
+    assert set(vars(state)) == {entry.name for entry in dataclasses.fields(RobotState)}
+    dataclasses.replace(state)
