@@ -12,7 +12,8 @@ RunOnRobot = Callable[[str], "CompletedProcess[str]"]
 
 def robot_modules() -> list[str]:
     """The dotted names of all modules that a robot loads."""
-    paths = [path for folder in ("cli", "deploy/onboard", "robot_configs") for path in sorted((ROOT / folder).rglob("*.py"))]
+    folders = ("cli", "deploy/onboard", "robot_configs")
+    paths = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
     return [name.removesuffix(".__init__") for name in names] + [
         "offline_data.log_schema",

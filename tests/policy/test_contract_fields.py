@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from deploy.onboard.clock import VirtualClock
+from deploy.onboard.link import LinkStatistics
 from deploy.onboard.runner import RunSettings, run_session
 from deploy.onboard.schedule import SessionSettings
 from policy.bundle import Bundle, parse_bundle, verify_bundle
@@ -46,6 +47,10 @@ class SilentLink:
 
     def close(self) -> None:
         pass
+
+    @property
+    def statistics(self) -> LinkStatistics:
+        raise AssertionError("a session that was refused has no statistics")
 
 
 def run(content: bytes, robot: RobotModel) -> SilentLink:

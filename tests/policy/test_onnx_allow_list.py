@@ -4,6 +4,7 @@ import random
 import resource
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -48,7 +49,7 @@ def test_the_rules_are_those_of_onnx() -> None:
     """Every field of every message we read, allowed or forbidden, has onnx's own number and name."""
     seen = set()
 
-    def compare(rule: MessageRule, descriptor: object) -> None:
+    def compare(rule: MessageRule, descriptor: Any) -> None:
         seen.add(rule.name)
         assert descriptor.name == rule.name
         named = {**{number: entry.name for number, entry in rule.fields.items()}, **rule.forbidden}

@@ -109,9 +109,10 @@ def test_ends_of_the_torque(place: int) -> None:
 
 def replaced(field: str, value: float, place: int = 0) -> RobotState:
     state = some_state(1)
-    before: Any = getattr(state, field)
-    if isinstance(before, np.ndarray):
-        array = before.copy()
-        array[place] = value
-        return dataclasses.replace(state, **{field: array})
-    return dataclasses.replace(state, **{field: value})
+    changed: Any = getattr(state, field)
+    if isinstance(changed, np.ndarray):
+        changed = changed.copy()
+        changed[place] = value
+    else:
+        changed = value
+    return dataclasses.replace(state, **{field: changed})

@@ -181,5 +181,5 @@ def test_what_was_confirmed_is_never_lost(events) -> None:
         assert (state.confirmed in confirmed) == bool(confirmed)
         assert state.previous is None or state.previous in confirmed
         assert state.active != state.previous or state.active is None
-        assert state.highest_version == max((slot.version for slot in confirmed), default=0)
+        assert state.highest_version == max((slot.version for slot in confirmed if slot is not None), default=0)
         assert SlotState.from_bytes(state.to_bytes()) == state

@@ -55,5 +55,4 @@ def test_a_sound_twin(states: list[RobotState], robot: Any) -> None:
 )
 def test_a_broken_sensor(states: list[RobotState], robot: Any, channel: str, kind: Any, diagnosis: str) -> None:
     sensor = BrokenSensor(SensorFault(channel, kind))
-    sensor.active = True
     assert diagnoses([sensor(state) for state in states], robot) == [diagnosis]
