@@ -10,6 +10,10 @@ from robot_configs.robot import RobotModel
 TICK_MODULUS = 2**32
 HALF_WAY_ROUND = 2**31
 
+STEADY_S = 1.0
+"""A delay that neither grows nor shrinks by more than the limit for this long [s] is taken for time that was lost: a
+robot whose clock had stood still is late for ever after, however quick its packets."""
+
 
 class TickAdvance(NamedTuple):
     """How a new state follows the one before it."""
@@ -20,12 +24,23 @@ class TickAdvance(NamedTuple):
     """Bit set of `Reason`: TICK_JUMP, STATE_DELAYED."""
 
 
+class _Plateau(NamedTuple):
+    """A stretch of states that were all late, and alike."""
+
+    since_s: float
+    smallest_difference_s: float
+    largest_difference_s: float
+
+
 class TickClock:
     """Follows the robot's tick (unsigned 32-bit milliseconds) beside our own clock.
 
     A state's delay is not measurable, but its growth is: the two clocks' difference, less the smallest difference seen
     so far, is how much longer this state was under way than the quickest. The smallest difference may creep upwards
     as fast as two clocks drift apart.
+
+    After a delay that has been steady for STEADY_S the count starts over. Nothing moves by then: the gate has latched at
+    the delay's first state, unless the robot lay damped anyway, and only a person's re-arming sets it in motion again.
     """
 
     def __init__(self, robot: RobotModel) -> None:
@@ -35,6 +50,7 @@ class TickClock:
         self._tick_ms: Optional[int] = None
         self._robot_time_s: float
         self._smallest_difference_s: float
+        self._plateau: Optional[_Plateau] = None
 
     def take(self, tick_ms: int, time_s: float) -> Optional[TickAdvance]:
         """The advance to a state with this tick, received at `time_s`; None for one seen already, or come too late."""
@@ -51,8 +67,23 @@ class TickClock:
         difference_s = time_s - self._robot_time_s
         crept_s = self._smallest_difference_s + self._drift * 1e-3 * advance_ms
         self._smallest_difference_s = min(crept_s, difference_s)
-        delayed = difference_s - self._smallest_difference_s > self._delay_limit_s
-        return TickAdvance(advance_ms, int(Reason.STATE_DELAYED) if delayed else 0)
+        return TickAdvance(advance_ms, int(Reason.STATE_DELAYED) if self._is_delayed(difference_s, time_s) else 0)
+
+    def _is_delayed(self, difference_s: float, time_s: float) -> bool:
+        if not difference_s - self._smallest_difference_s > self._delay_limit_s:
+            self._plateau = None
+            return False
+        plateau = self._plateau or _Plateau(time_s, difference_s, difference_s)
+        smallest_s = min(plateau.smallest_difference_s, difference_s)
+        largest_s = max(plateau.largest_difference_s, difference_s)
+        if largest_s - smallest_s > self._delay_limit_s:  # so it also is after every new baseline
+            self._plateau = _Plateau(time_s, difference_s, difference_s)
+            return True
+        self._plateau = _Plateau(plateau.since_s, smallest_s, largest_s)
+        if time_s - plateau.since_s < STEADY_S:
+            return True
+        self._smallest_difference_s = smallest_s
+        return False
 
     def _begin(self, tick_ms: int, time_s: float, fault: Reason) -> TickAdvance:
         """Count anew: at the first state, or after the controller has restarted."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from deploy.onboard.reasons import Reason
-from deploy.onboard.tick_clock import TickClock
+from deploy.onboard.tick_clock import STEADY_S, TickClock
 from robot_configs.robot import RobotModel, load_robot
 
 
@@ -93,9 +93,9 @@ class TestDelay:
 
     @pytest.mark.parametrize(("drift", "faults"), [(0.0009, 0), (0.0011, 0), (0.0015, Reason.STATE_DELAYED)])
     def test_clocks_that_drift_apart_are_no_delay(self, clock: TickClock, drift: float, faults: int) -> None:
-        """100 s in steps of 100 ms: 1 ms/s is forgiven, of 1.1 ms/s 10 ms remain, of 1.5 ms/s 50 ms."""
+        """40.1 s in steps of 100 ms: 1 ms/s is forgiven, of 1.1 ms/s 4 ms remain, of 1.5 ms/s 20.05 ms."""
         clock.take(0, 0.0)
-        advances = [clock.take(100 * n, 0.1 * n * (1.0 + drift)) for n in range(1, 1001)]
+        advances = [clock.take(100 * n, 0.1 * n * (1.0 + drift)) for n in range(1, 402)]
         assert advances[-1] == (100, faults)
 
     def test_a_clock_that_runs_ahead_is_no_delay(self, clock: TickClock) -> None:
@@ -120,3 +120,82 @@ def test_a_delay_of_exactly_the_limit_is_none(robot: RobotModel) -> None:
         clock = TickClock(exact)
         clock.take(0, 0.0)
         assert clock.take(125, 9 / 64 + late_s) == (125, faults)
+
+
+class TestLostTime:
+    """The robot stood still for a while: from then on everything is late, and stays so."""
+
+    LOST_S = 0.25
+
+    def late_states(self, clock: TickClock, duration_s: float, delay_of: object = None) -> list[int]:
+        """Faults of the states of `duration_s` at 500 Hz that follow the pause, the first one at its end."""
+        delay_of = delay_of if callable(delay_of) else lambda number: self.LOST_S
+        clock.take(1000, 5.0)
+        faults = []
+        for number in range(1, round(duration_s * 500) + 1):
+            advance = clock.take(1000 + 2 * number, 5.0 + 0.002 * number + delay_of(number))
+            assert advance is not None and advance.advance_ms == 2
+            faults.append(advance.faults)
+        return faults
+
+    def test_after_a_steady_second_the_count_starts_over(self, clock: TickClock) -> None:
+        """The first late state is number 1; 500 states later the second is over (in states, for rounding, +-1)."""
+        faults = self.late_states(clock, STEADY_S + 0.2)
+        assert faults[:499] == [Reason.STATE_DELAYED] * 499
+        assert faults[502:] == [0] * (len(faults) - 502)
+
+    def test_a_delay_that_grows_after_that_is_one_again(self, clock: TickClock) -> None:
+        self.late_states(clock, STEADY_S + 0.2)
+        now_s, tick_ms = 5.0 + STEADY_S + 0.2 + self.LOST_S, 1000 + 1200
+        assert clock.take(tick_ms + 2, now_s + 0.002 + 0.019) == (2, 0)
+        assert clock.take(tick_ms + 4, now_s + 0.004 + 0.022) == (2, Reason.STATE_DELAYED)
+
+    @pytest.mark.parametrize(("swing_s", "forgiven"), [(0.019, True), (0.021, False)])
+    def test_jitter_within_the_limit_is_steady_and_beyond_it_is_not(
+        self, clock: TickClock, swing_s: float, forgiven: bool
+    ) -> None:
+        """Every hundredth packet comes later by `swing_s` than the others. The quickest is the new baseline."""
+        faults = self.late_states(clock, 2.5, lambda number: self.LOST_S + (swing_s if number % 100 == 0 else 0.0))
+        assert (faults[-1] == 0) is forgiven
+        assert (set(faults[510:]) == {0}) is forgiven
+
+    @pytest.mark.parametrize(("growth_s_per_s", "forgiven"), [(0.015, True), (0.030, False)])
+    def test_a_queue_that_fills_is_not_forgiven(self, clock: TickClock, growth_s_per_s: float, forgiven: bool) -> None:
+        faults = self.late_states(clock, 1.2, lambda number: self.LOST_S + growth_s_per_s * 0.002 * number)
+        assert (faults[-1] == 0) is forgiven
+
+    def test_the_quickest_of_the_steady_stretch_is_the_new_baseline(self, clock: TickClock) -> None:
+        """The first 100 come 15 ms quicker than the rest: the limit of 20 ms counts from them."""
+        self.late_states(clock, STEADY_S + 0.2, lambda number: self.LOST_S + (0.0 if number <= 100 else 0.015))
+        now_s, tick_ms = 5.0 + STEADY_S + 0.2 + self.LOST_S, 1000 + 1200
+        assert clock.take(tick_ms + 2, now_s + 0.002 + 0.0225) == (2, Reason.STATE_DELAYED)
+
+    def test_a_delay_that_is_over_must_begin_its_second_anew(self, clock: TickClock) -> None:
+        """Late for 0.6 s, in time for one state, late again: 0.6 s and 0.6 s are not one second."""
+        faults = self.late_states(clock, 1.2, lambda number: 0.0 if number == 301 else self.LOST_S)
+        assert faults[300] == 0
+        assert faults[299] == faults[-1] == Reason.STATE_DELAYED
+
+    def test_a_jump_of_the_count_begins_it_anew_as_well(self, clock: TickClock) -> None:
+        self.late_states(clock, 0.6)
+        clock.take(50_000, 6.0)
+        late = [clock.take(50_000 + 2 * n, 6.3 + 0.002 * n) for n in range(1, 300)]
+        assert all(advance == (2, Reason.STATE_DELAYED) for advance in late)
+
+
+def test_a_steady_second_is_over_to_the_bit(robot: RobotModel) -> None:
+    """In numbers that binary fractions hold: states every 1/8 s, a limit of 1/64 s, no drift, a pause of 2 s."""
+    exact = replace(
+        robot,
+        safety=replace(robot.safety, state_age_limit_s=1 / 64, max_tick_gap_ms=1000.0),
+        plausibility=replace(robot.plausibility, clock_drift_s_per_s=0.0),
+    )
+    for swing_s, expected in ((1 / 64, 0), (1 / 64 + 1e-12, Reason.STATE_DELAYED)):
+        clock = TickClock(exact)
+        clock.take(0, 0.0)
+        faults = []
+        for number in range(1, 10):
+            advance = clock.take(125 * number, number / 8 + 2.0 + (swing_s if number == 4 else 0.0))
+            assert advance is not None
+            faults.append(advance.faults)
+        assert faults == [Reason.STATE_DELAYED] * 8 + [expected]
