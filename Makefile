@@ -65,11 +65,11 @@ $(OLD)/installed: setup.py constraints.txt
 	touch $@
 
 faults: venv ## Injure the twin, its network, its logs and its power in every way we know, and write the reports (under an hour)
-	$(BIN)/python -m sim.faults --out docs/faults.md
+	$(BIN)/python -m sim.faults --out docs/faults.md --workers $(WORKERS)
 	$(BIN)/python -m benchmarks.log_kills --cases 500 --out docs/log_kills.md
 	$(BIN)/python -m benchmarks.power_cuts --out docs/power_cuts.md
 
-mutants: venv ## Change the gate in one place at a time; the tests must notice
+mutants: venv ## Change the gate, the wire and the bundle checks in one place at a time; the tests must notice
 	$(BIN)/python -m benchmarks.mutants
 
 check: venv ## Check formatting, lint and types
