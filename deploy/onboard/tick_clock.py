@@ -39,8 +39,8 @@ class TickClock:
     so far, is how much longer this state was under way than the quickest. The smallest difference may creep upwards
     as fast as two clocks drift apart.
 
-    After a delay that has been steady for STEADY_S the count starts over. Nothing moves by then: the gate has latched at
-    the delay's first state, unless the robot lay damped anyway, and only a person's re-arming sets it in motion again.
+    After a delay that has been steady for STEADY_S the count starts over. Nothing moves by then: the gate latched at
+    the delay's first state, unless the robot lay damped anyway, and nothing but re-arming sets it in motion again.
     """
 
     def __init__(self, robot: RobotModel) -> None:
@@ -73,10 +73,11 @@ class TickClock:
         if not difference_s - self._smallest_difference_s > self._delay_limit_s:
             self._plateau = None
             return False
+        # One that is left from before a new baseline is further away than the limit: it is replaced below.
         plateau = self._plateau or _Plateau(time_s, difference_s, difference_s)
         smallest_s = min(plateau.smallest_difference_s, difference_s)
         largest_s = max(plateau.largest_difference_s, difference_s)
-        if largest_s - smallest_s > self._delay_limit_s:  # so it also is after every new baseline
+        if largest_s - smallest_s > self._delay_limit_s:
             self._plateau = _Plateau(time_s, difference_s, difference_s)
             return True
         self._plateau = _Plateau(plateau.since_s, smallest_s, largest_s)
