@@ -5,10 +5,11 @@ Nothing here needs root, and nothing fails when it is refused: a session without
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import Iterator, Optional, Tuple
 
 MCL_CURRENT, MCL_ONFAULT = 1, 4
 """Of mlockall(2). On fault: only what is really used becomes resident, not every reserved stack of 8 MB. Memory of the
@@ -59,6 +60,21 @@ def request_real_time(wish: RealTimeWish) -> Tuple[Grant, ...]:
     if wish.core is not None:
         grants.append(_pin(wish.core))
     return tuple(grants)
+
+
+@contextlib.contextmanager
+def scheduling_restored() -> Iterator[None]:
+    """The calling thread's scheduling policy and priority are afterwards what they were, whatever happens between."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if (os.sched_getscheduler(0), os.sched_getparam(0)) != (policy, parameters):
+            try:
+                os.sched_setscheduler(0, policy, parameters)
+            except PermissionError:
+                # Real time may be given up by anybody; that children do not inherit it, only with CAP_SYS_NICE.
+                os.sched_setscheduler(0, policy | os.SCHED_RESET_ON_FORK, parameters)
 
 
 def _schedule_first_in_first_out(priority: int) -> Grant:

@@ -28,7 +28,8 @@ from deploy.onboard.lateness import LatenessHistogram
 from deploy.onboard.lease import Lease
 from deploy.onboard.link import Link
 from deploy.onboard.pilot_process import run_pilot
-from deploy.onboard.realtime import Grant, RealTimeWish, request_real_time
+from deploy.onboard.pulse_watch import PulseWatch
+from deploy.onboard.realtime import Grant, RealTimeWish, request_real_time, scheduling_restored
 from deploy.onboard.recorder import RecorderReport
 from deploy.onboard.session import RunSettings
 from deploy.onboard.session_log import SessionLog
@@ -96,29 +97,6 @@ class SessionPlan:
     """Of the robot; gate and supervisor hold on to it, for they are the ones who send."""
 
 
-class PulseWatch:
-    """How long the gate has sent nothing.
-
-    Only time in which the supervisor itself was awake counts: of a pause of the whole machine no process is guilty.
-    """
-
-    def __init__(self, pulse: SlotReader, poll_s: float, now_s: float) -> None:
-        self._pulse, self._longest_gap_s, self._looked_s = pulse, 2.0 * poll_s, now_s
-        self._seen = 0
-        self.silent_s = 0.0
-        self.damping = True
-        """Whether the last command was; before the first one the motors are not on."""
-
-    def look(self, now_s: float) -> None:
-        """Feel the pulse at `now_s`."""
-        beat = self._pulse.read(newer_than=self._seen)
-        if beat is None:
-            self.silent_s += min(now_s - self._looked_s, self._longest_gap_s)
-        else:
-            self._seen, self.silent_s, self.damping = beat.number, 0.0, bool(beat.record["damping"])
-        self._looked_s = now_s
-
-
 class Supervisor:
     """Runs one session in processes of their own."""
 
@@ -142,17 +120,20 @@ class Supervisor:
     def run(self) -> RunSummary:
         """Run the session to its end; the robot is damped and no process is left afterwards, whatever happened.
 
+        The caller gets its scheduling back as it was.
+
         Raises:
             SupervisorError: a process did not come up.
             Anything of this project's errors that pilot (before the session) or gate (in it) ended with.
         """
         started_s = time.perf_counter()
-        try:
-            self._start()
-            self._grants = request_real_time(self._settings.wish(SUPERVISOR_PRIORITY))
-            self._watch()
-        finally:
-            self._end()
+        with scheduling_restored():
+            try:
+                self._start()
+                self._grants = request_real_time(self._settings.wish(SUPERVISOR_PRIORITY))
+                self._watch()
+            finally:
+                self._end()
         return self._summary(time.perf_counter() - started_s)
 
     def _start(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deploy.onboard.realtime import Grant, RealTimeWish, request_real_time
+from deploy.onboard.realtime import Grant, RealTimeWish, request_real_time, scheduling_restored
 
 NOBODY = 65534
 
@@ -77,3 +77,40 @@ def test_who_asks_for_nothing_gets_nothing() -> None:
     before = os.sched_getscheduler(0)
     assert request_real_time(RealTimeWish(0, lock_memory=False)) == ()
     assert os.sched_getscheduler(0) == before
+
+
+def test_the_scheduling_is_given_back_whatever_happens() -> None:
+    """With SCHED_BATCH, which is no real time and may be had by everybody."""
+
+    def borrow() -> tuple[int, int, int]:
+        before = os.sched_getscheduler(0)
+        within = before
+        try:
+            with scheduling_restored():
+                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+                within = os.sched_getscheduler(0)
+                raise KeyError("the session fails")
+        except KeyError:
+            return before, within, os.sched_getscheduler(0)
+
+    before, within, after = in_a_child(borrow)
+    assert (within, after) == (os.SCHED_BATCH, before)
+
+
+@pytest.mark.parametrize("allowed", [True, False], ids=["with CAP_SYS_NICE", "without"])
+def test_real_time_is_given_up_even_where_its_flag_may_not_be(monkeypatch: pytest.MonkeyPatch, allowed: bool) -> None:
+    """On a kernel that is played here, for the machine that tests is not to be disturbed."""
+    flag, kernel = os.SCHED_RESET_ON_FORK, {"policy": os.SCHED_OTHER, "priority": 0}
+
+    def set_scheduler(pid: int, policy: int, parameters: os.sched_param) -> None:
+        if kernel["policy"] & flag and not policy & flag and not allowed:
+            raise PermissionError(1, "Operation not permitted")
+        kernel.update(policy=policy, priority=parameters.sched_priority)
+
+    monkeypatch.setattr(os, "sched_setscheduler", set_scheduler)
+    monkeypatch.setattr(os, "sched_getscheduler", lambda pid: kernel["policy"])
+    monkeypatch.setattr(os, "sched_getparam", lambda pid: os.sched_param(kernel["priority"]))
+    with scheduling_restored():
+        assert request_real_time(RealTimeWish(42, lock_memory=False))[0].granted
+        assert kernel == {"policy": os.SCHED_FIFO | flag, "priority": 42}
+    assert kernel == {"policy": os.SCHED_OTHER | (0 if allowed else flag), "priority": 0}

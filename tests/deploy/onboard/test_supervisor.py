@@ -16,9 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deploy.onboard.exchange import PULSE, PulseWriter
-from deploy.onboard.shared_slot import SHARED_MEMORY, SlotReader, create_slot
-from deploy.onboard.supervisor import PulseWatch
+from deploy.onboard.shared_slot import SHARED_MEMORY
 from offline_data.log_reader import read_log
 from offline_data.log_schema import Ending, EventKind, decode_text
 from policy.bundle import read_bundle
@@ -249,31 +247,3 @@ def test_any_process_killed_or_stopped_at_any_phase(walking: Callable[..., Walk]
         walk.session.summary()
     walk.assert_damped_since(disturbed_s)
     assert_nothing_left(walk, pids)
-
-
-@pytest.fixture
-def pulse() -> Iterator[tuple[PulseWriter, PulseWatch]]:
-    descriptor = create_slot(PULSE)
-    yield PulseWriter(descriptor), PulseWatch(SlotReader(descriptor, PULSE), poll_s=0.004, now_s=10.0)
-    os.close(descriptor)
-
-
-def test_silence_is_counted_from_the_last_command(pulse: tuple[PulseWriter, PulseWatch]) -> None:
-    writer, watch = pulse
-    writer.write(1, damping=False)
-    watch.look(10.004)
-    assert (watch.silent_s, watch.damping) == (0.0, False)
-    for look in range(1, 6):
-        watch.look(10.004 + 0.004 * look)
-    assert watch.silent_s == pytest.approx(0.020)
-    writer.write(2, damping=True)
-    watch.look(10.028)
-    assert (watch.silent_s, watch.damping) == (0.0, True)
-
-
-def test_a_pause_of_the_whole_machine_is_not_blamed_on_the_gate(pulse: tuple[PulseWriter, PulseWatch]) -> None:
-    writer, watch = pulse
-    writer.write(1, damping=False)
-    watch.look(10.004)
-    watch.look(12.004)
-    assert watch.silent_s == pytest.approx(0.008)
