@@ -15,6 +15,7 @@ from deploy.onboard.modes import ALLOWED_NEXT, requested_mode
 from deploy.onboard.operator_input import Operator, Wish
 from deploy.onboard.reasons import reason_names
 from deploy.onboard.schedule import Change, TickView
+from deploy.onboard.seating import Seating
 from deploy.onboard.target import MOVING_MODES, Mode
 from offline_data.log_schema import Ending
 
@@ -50,7 +51,7 @@ class OperatorSchedule:
         self._operator, self._recording, self._on_tick = operator, recording, on_tick
         self._wanted: Optional[Mode] = None
         self._leaving = ""
-        self._seat_after_stand = False
+        self._seating = Seating()
         self._halted_since_s: Optional[float] = None
         self.notice = ""
         """The last thing the person should know."""
@@ -81,7 +82,8 @@ class OperatorSchedule:
 
     def on_fault(self, reasons: int, view: TickView) -> None:
         """The person re-arms, when the robot lies well."""
-        self._wanted, self._seat_after_stand = None, False
+        self._wanted = None
+        self._seating.cancel()
         self.notice = f"fault: {', '.join(reason_names(reasons))}; let go (0) re-arms"
 
     def _hear(self, view: TickView) -> bool:
@@ -114,7 +116,8 @@ class OperatorSchedule:
         self._leaving, self._wanted = reason, Mode.SIT
 
     def _let_go(self, view: TickView, reason: str) -> Optional[Change]:
-        self._wanted, self._seat_after_stand = None, False
+        self._wanted = None
+        self._seating.cancel()
         self.notice = "stopped; stand (1) when it is safe"
         if view.mode not in MOVING_MODES:
             return None
@@ -147,20 +150,25 @@ class OperatorSchedule:
             return None  # it stays wanted until the robot stands
         if view.mode is Mode.WALK and not self._came_to_rest(wanted, view.time_s):
             return None
-        if wanted is Mode.SIT and view.mode is Mode.WALK:
-            # Folding the legs out of a stride tips the robot over: it stands first, and sitting stays wanted.
-            self._seat_after_stand = True
-            return Change(Mode.STAND, Ending.INTERVENTION, self._reason())
-        if self._seat_after_stand and view.mode is Mode.STAND and not view.ramp_finished:
-            return None
+        if wanted is Mode.SIT:
+            return self._sit(view)
         if wanted is not Mode.DAMP or view.mode is not Mode.FAULT:
             self._wanted = None
         elif view.state_faults:
             self.notice = f"cannot re-arm: {', '.join(reason_names(view.state_faults))}"
             self._wanted = None
             return None
-        self._seat_after_stand = False
+        self._seating.cancel()
         return Change(wanted, Ending.INTERVENTION if view.mode is Mode.WALK else Ending.NONE, self._reason())
+
+    def _sit(self, view: TickView) -> Optional[Change]:
+        """Sit down, standing first out of a walk; sitting stays wanted until then."""
+        mode = self._seating.next_mode(view.mode, view.ramp_finished)
+        if mode is Mode.SIT:
+            self._wanted = None
+        if mode is None:
+            return None
+        return Change(mode, Ending.INTERVENTION if view.mode is Mode.WALK else Ending.NONE, self._reason())
 
     def _came_to_rest(self, wanted: Mode, time_s: float) -> bool:
         """Whether a walking robot was told to stand still for long enough; a lost operator has times of its own."""

@@ -1,6 +1,6 @@
 """Which mode comes when: stand up, walk an episode, stand again, ..., sit down, let go; or as a person's keys say.
 
-    DAMP ──► STAND ──► WALK ──► STAND ──► WALK ──► ... ──► SIT ──► DAMP, done      EpisodeSchedule
+    DAMP ──► STAND ──► WALK ──► STAND ──► WALK ──► ... ──► STAND ──► SIT ──► DAMP, done      EpisodeSchedule
       ▲                  │
       └─ lies still ◄── FAULT ──► done (no auto_rearm, stop key, or it does not come to rest)
 
@@ -18,10 +18,13 @@ import numpy as np
 from deploy.onboard.modes import ALLOWED_NEXT, requested_mode
 from deploy.onboard.reasons import Reason, reason_names
 from deploy.onboard.remote import Key
+from deploy.onboard.seating import Seating
 from deploy.onboard.target import Mode
 from deploy.onboard.wire import RobotState
 from offline_data.log_schema import Ending
 from robot_configs.errors import Go1Error
+
+PLANNED_TIME_OVER = "planned time over"
 
 
 class SettingsError(Go1Error):
@@ -127,6 +130,7 @@ class EpisodeSchedule:
         self._fault_s = 0.0
         self._still_since_s: Optional[float] = None
         self._unfit_since_s: Optional[float] = None
+        self._seating = Seating()
         self.done = False
         self.stop_reason = ""
 
@@ -135,7 +139,7 @@ class EpisodeSchedule:
         if view.mode is Mode.DAMP:
             return self._leave_rest(view)
         if view.mode is Mode.STAND:
-            return self._begin_walk(view) if view.ramp_finished else None
+            return self._leave_stand(view)
         if view.mode is Mode.WALK:
             return self._end_walk(view)
         if view.mode is Mode.SIT:
@@ -150,7 +154,7 @@ class EpisodeSchedule:
             self._failed_stands += 1
         self._fault_s, self._still_since_s = view.time_s, None
         names = ", ".join(reason_names(reasons))
-        if view.mode is Mode.SIT or (view.mode is Mode.WALK and self._plan_complete):
+        if view.mode is Mode.SIT or self._seating.pending or (view.mode is Mode.WALK and self._plan_complete):
             self.done = True
         elif reasons & Reason.STOP_KEY or not self._settings.auto_rearm:
             self._stop(names)
@@ -179,7 +183,11 @@ class EpisodeSchedule:
             self._stop(f"not fit to stand up: {', '.join(reason_names(view.state_faults))}")
         return None
 
-    def _begin_walk(self, view: TickView) -> Change:
+    def _leave_stand(self, view: TickView) -> Optional[Change]:
+        if self._seating.pending:
+            return self._towards_seat(view)
+        if not view.ramp_finished:
+            return None
         self._episodes_begun += 1
         self._failed_stands = 0
         return Change(Mode.WALK)
@@ -190,14 +198,22 @@ class EpisodeSchedule:
             self._count_walk(view.ticks_in_mode)
             self.stop_reason = f"the remote asked for {asked.name}"
             # A session that a person has taken over ends on the ground, whichever way they chose.
-            return Change(Mode.DAMP if asked is Mode.DAMP else Mode.SIT, Ending.INTERVENTION, self.stop_reason)
+            if asked is Mode.DAMP:
+                return Change(Mode.DAMP, Ending.INTERVENTION, self.stop_reason)
+            return self._towards_seat(view, Ending.INTERVENTION, self.stop_reason)
         planned = self._episode_steps
         if self._walk_steps is not None:
             planned = min(planned, self._walk_steps - self._walked_steps)
         if view.ticks_in_mode < planned * self._ticks_per_step:
             return None
         self._count_walk(view.ticks_in_mode)
-        return Change(Mode.SIT if self._plan_complete else Mode.STAND, Ending.TRUNCATED, "planned time over")
+        if self._plan_complete:
+            return self._towards_seat(view, Ending.TRUNCATED, PLANNED_TIME_OVER)
+        return Change(Mode.STAND, Ending.TRUNCATED, PLANNED_TIME_OVER)
+
+    def _towards_seat(self, view: TickView, ending: Ending = Ending.NONE, reason: str = "") -> Optional[Change]:
+        mode = self._seating.next_mode(view.mode, view.ramp_finished)
+        return None if mode is None else Change(mode, ending, reason)
 
     def _recover(self, view: TickView) -> Optional[Change]:
         """After a fault: ask to be re-armed once the robot has lain still for long enough."""
@@ -230,31 +246,41 @@ class RemoteSchedule:
     def __init__(self, walk_s: Optional[float], link_hz: int) -> None:
         self._walk_ticks = math.inf if walk_s is None else walk_s * link_hz
         self._walked_ticks = 0
+        self._seating = Seating()
         self.done = False
         self.stop_reason = ""
 
     def decide(self, view: TickView) -> Optional[Change]:
         """See `Schedule.decide`."""
-        walking = view.mode is Mode.WALK
-        if walking and self._walked_ticks + view.ticks_in_mode >= self._walk_ticks:
-            self._walked_ticks += view.ticks_in_mode
-            return Change(Mode.SIT, Ending.TRUNCATED, "planned time over")
+        if view.mode is Mode.WALK and self._walked_ticks + view.ticks_in_mode >= self._walk_ticks:
+            return self._leave_walk(view, Mode.SIT, Ending.TRUNCATED, PLANNED_TIME_OVER)
         if view.mode is Mode.DAMP and self._walked_ticks >= self._walk_ticks:
             self.done = True
             return None
         if view.mode is Mode.SIT and view.ramp_finished:
             return Change(Mode.DAMP)
-        asked = requested_mode(view.keys)
+        asked, time_left = requested_mode(view.keys), self._walked_ticks < self._walk_ticks
+        if asked is Mode.STAND and time_left:
+            self._seating.cancel()  # who stands on the way to the ground may think better of it
+        if self._seating.pending and asked in (None, Mode.SIT):
+            asked = self._seating.next_mode(view.mode, view.ramp_finished)
         if asked is None or asked not in ALLOWED_NEXT[view.mode] or (asked is Mode.STAND and view.state_faults):
             return None
-        if asked is Mode.WALK and not view.ramp_finished:
+        if asked is Mode.WALK and not (view.ramp_finished and time_left):
             return None
-        if not walking:
-            return Change(asked, reason="remote")
+        if view.mode is Mode.WALK:
+            return self._leave_walk(view, asked, Ending.INTERVENTION, "remote")
+        self._seating.cancel()
+        return Change(asked, reason="remote")
+
+    def _leave_walk(self, view: TickView, goal: Mode, ending: Ending, reason: str) -> Change:
         self._walked_ticks += view.ticks_in_mode
-        return Change(asked, Ending.INTERVENTION, "remote")
+        mode = self._seating.next_mode(view.mode, view.ramp_finished) if goal is Mode.SIT else goal
+        assert mode is not None  # out of a walk there is always a next one
+        return Change(mode, ending, reason)
 
     def on_fault(self, reasons: int, view: TickView) -> None:
         """Wait for the person."""
+        self._seating.cancel()
         if view.mode is Mode.WALK:
             self._walked_ticks += view.ticks_in_mode + 1

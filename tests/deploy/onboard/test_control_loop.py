@@ -111,7 +111,7 @@ def test_a_session_from_the_ground_to_the_ground(bench: Bench) -> None:
     assert ends_damped(bench)
     modes = [mode for _, mode, _ in bench.notes.commands]
     order = [mode for index, mode in enumerate(modes) if index == 0 or mode is not modes[index - 1]]
-    assert order == [Mode.STAND, Mode.WALK, Mode.STAND, Mode.WALK, Mode.SIT, Mode.DAMP]
+    assert order == [Mode.STAND, Mode.WALK, Mode.STAND, Mode.WALK, Mode.STAND, Mode.SIT, Mode.DAMP]
     assert bench.notes.closed == 1
 
 

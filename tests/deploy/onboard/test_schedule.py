@@ -46,12 +46,13 @@ def mode_of(change: Optional[Change]) -> Optional[Mode]:
 def test_a_session_of_two_episodes(view: Any) -> None:
     schedule = make_schedule(episode_s=1.0, episodes=2)
     assert mode_of(schedule.decide(view(Mode.DAMP))) is Mode.STAND
-    for last in (False, True):
+    for _ in range(2):
         assert schedule.decide(view(Mode.STAND)) is None
         assert mode_of(schedule.decide(view(Mode.STAND, finished=True))) is Mode.WALK
         assert schedule.decide(view(Mode.WALK, ticks=499)) is None
-        after = Mode.SIT if last else Mode.STAND
-        assert schedule.decide(view(Mode.WALK, ticks=500)) == Change(after, Ending.TRUNCATED, "planned time over")
+        assert schedule.decide(view(Mode.WALK, ticks=500)) == Change(Mode.STAND, Ending.TRUNCATED, "planned time over")
+    assert schedule.decide(view(Mode.STAND)) is None
+    assert schedule.decide(view(Mode.STAND, finished=True)) == Change(Mode.SIT)
     assert schedule.decide(view(Mode.SIT)) is None
     assert mode_of(schedule.decide(view(Mode.SIT, finished=True))) is Mode.DAMP
     assert not schedule.done
@@ -71,7 +72,8 @@ def test_the_walking_time_is_collected_over_episodes(view: Any) -> None:
     assert mode_of(schedule.decide(view(Mode.WALK, ticks=200))) is Mode.STAND
     schedule.decide(view(Mode.STAND, finished=True))
     assert schedule.decide(view(Mode.WALK, ticks=49)) is None
-    assert mode_of(schedule.decide(view(Mode.WALK, ticks=50))) is Mode.SIT
+    assert mode_of(schedule.decide(view(Mode.WALK, ticks=50))) is Mode.STAND
+    assert mode_of(schedule.decide(view(Mode.STAND, finished=True))) is Mode.SIT
 
 
 def test_an_episode_lasts_whole_policy_steps(view: Any) -> None:
@@ -179,13 +181,26 @@ def test_a_success_forgives_earlier_failures(view: Any) -> None:
     assert not schedule.done
 
 
-@pytest.mark.parametrize(("chord", "mode"), [(SIT_CHORD, Mode.SIT), (STAND_CHORD, Mode.SIT), (DAMP_CHORD, Mode.DAMP)])
+def test_a_fault_on_the_way_to_the_seat_ends_the_session(view: Any) -> None:
+    schedule = make_schedule(episode_s=1.0, episodes=1, auto_rearm=True)
+    schedule.decide(view(Mode.STAND, finished=True))
+    schedule.decide(view(Mode.WALK, ticks=500))
+    schedule.on_fault(Reason.TILT, view(Mode.STAND))
+    assert (schedule.done, schedule.stop_reason) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("chord", "mode"), [(SIT_CHORD, Mode.STAND), (STAND_CHORD, Mode.STAND), (DAMP_CHORD, Mode.DAMP)]
+)
 def test_a_person_can_take_over_with_the_remote(view: Any, chord: frozenset[Key], mode: Mode) -> None:
     schedule = make_schedule(episode_s=1.0, episodes=3, auto_rearm=True)
     schedule.decide(view(Mode.STAND, finished=True))
     change = schedule.decide(view(Mode.WALK, ticks=7, keys=chord))
     assert change is not None
     assert (change.mode, change.ending) == (mode, Ending.INTERVENTION)
+    if mode is Mode.STAND:
+        assert schedule.decide(view(Mode.STAND)) is None
+        assert mode_of(schedule.decide(view(Mode.STAND, finished=True))) is Mode.SIT
     schedule.decide(view(Mode.DAMP))
     assert schedule.done
     assert "remote" in schedule.stop_reason
@@ -218,7 +233,10 @@ def test_the_remote_drives_the_modes(view: Any) -> None:
     assert mode_of(schedule.decide(view(Mode.STAND, keys=start, finished=True))) is Mode.WALK
     change = schedule.decide(view(Mode.WALK, ticks=70, keys=SIT_CHORD))
     assert change is not None
-    assert (change.mode, change.ending) == (Mode.SIT, Ending.INTERVENTION)
+    assert (change.mode, change.ending) == (Mode.STAND, Ending.INTERVENTION)
+    assert schedule.decide(view(Mode.STAND, keys=SIT_CHORD)) is None, "the chord is still held"
+    assert schedule.decide(view(Mode.STAND)) is None
+    assert mode_of(schedule.decide(view(Mode.STAND, finished=True))) is Mode.SIT
     assert mode_of(schedule.decide(view(Mode.SIT, finished=True))) is Mode.DAMP
     schedule.on_fault(Reason.STOP_KEY, view(Mode.DAMP))
     assert schedule.decide(view(Mode.FAULT, keys=STAND_CHORD)) is None
@@ -230,7 +248,28 @@ def test_a_remote_session_ends_after_its_walking_time(view: Any) -> None:
     schedule = RemoteSchedule(walk_s=1.0, link_hz=500)
     assert mode_of(schedule.decide(view(Mode.WALK, ticks=300, keys=STAND_CHORD))) is Mode.STAND
     assert schedule.decide(view(Mode.WALK, ticks=199)) is None
-    assert schedule.decide(view(Mode.WALK, ticks=200)) == Change(Mode.SIT, Ending.TRUNCATED, "planned time over")
+    assert schedule.decide(view(Mode.WALK, ticks=200)) == Change(Mode.STAND, Ending.TRUNCATED, "planned time over")
+    for keys in (frozenset(), STAND_CHORD, frozenset({Key.START})):
+        assert schedule.decide(view(Mode.STAND, keys=keys)) is None
+    assert schedule.decide(view(Mode.STAND, keys=frozenset({Key.START}), finished=True)) is None
+    assert mode_of(schedule.decide(view(Mode.STAND, finished=True))) is Mode.SIT
     assert mode_of(schedule.decide(view(Mode.SIT, finished=True))) is Mode.DAMP
     schedule.decide(view(Mode.DAMP))
     assert schedule.done
+
+
+@pytest.mark.parametrize(("chord", "mode"), [(STAND_CHORD, None), (DAMP_CHORD, Mode.DAMP)])
+def test_on_the_way_to_the_seat_a_person_may_think_better_of_it(
+    view: Any, chord: frozenset[Key], mode: Optional[Mode]
+) -> None:
+    schedule = RemoteSchedule(walk_s=None, link_hz=500)
+    schedule.decide(view(Mode.WALK, ticks=70, keys=SIT_CHORD))
+    assert mode_of(schedule.decide(view(Mode.STAND, keys=chord))) is mode
+    assert schedule.decide(view(mode or Mode.STAND, finished=mode is None)) is None
+
+
+def test_a_fault_on_the_way_makes_the_remote_forget_the_seat(view: Any) -> None:
+    schedule = RemoteSchedule(walk_s=None, link_hz=500)
+    schedule.decide(view(Mode.WALK, ticks=70, keys=SIT_CHORD))
+    schedule.on_fault(Reason.TILT, view(Mode.STAND))
+    assert schedule.decide(view(Mode.STAND, finished=True)) is None
