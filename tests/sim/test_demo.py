@@ -61,9 +61,10 @@ def test_a_stage_that_loses_its_trial_is_not_promoted(stages, tmp_path):
 
 
 def test_trials_and_figures_come_from_different_walks(stages, tmp_path):
-    demo.run_demo(tmp_path / "demo", seed=3)
-    figures = {seed for _, seed, episodes in stages["evaluate"] if episodes == demo.DemoSettings().episodes}
-    trials = {seed for _, seed, episodes in stages["evaluate"] if episodes == demo.DemoSettings().trials}
+    settings = demo.DemoSettings(episodes=20, trials=7)  # told apart by their number
+    demo.run_demo(tmp_path / "demo", seed=3, settings=settings)
+    figures = {seed for _, seed, episodes in stages["evaluate"] if episodes == 20}
+    trials = {seed for _, seed, episodes in stages["evaluate"] if episodes == 7}
     assert len(figures) == 1 and figures.isdisjoint(trials)
     assert len(trials) == 2  # an online stage is not judged on the walks that the offline stage was chosen by
 
