@@ -190,7 +190,7 @@ class ControlLoop:
         if self._modes.mode is Mode.FAULT and self._gate.rearm(self._time_s):
             return  # not fit to move yet; the schedule will ask again
         self._close_episode(change.ending, change.reason)
-        self._modes.enter(change.mode, self._state, self._time_s)
+        self._modes.enter(change.mode, self._state, self._time_s, self._target)
         self._mode_since_index = self._tick_index
         self._note(EventKind.MODE_CHANGE, change.reason)
         if change.mode is Mode.WALK:

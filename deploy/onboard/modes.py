@@ -78,34 +78,46 @@ def requested_mode(keys: FrozenSet[Key]) -> Optional[Mode]:
 
 
 class PoseRamp:
-    """Set points that lead from a measured pose to a goal pose: first the gains, then the joints.
+    """Set points that lead from a measured pose to a goal pose, and from the gains of before to the stand's.
+
+    From rest first the gains rise, then the joints move; out of a motion, where the motors carry it, both do so
+    at once.
 
     Args:
         start: measured joint positions (12,) [rad].
         goal: joint positions (12,) [rad].
-        from_rest: the motors were damping before, so Kp starts at zero; otherwise full gains take over at once.
+        before: what the motors followed up to now; None: they were damping, so Kp starts at zero.
     """
 
     def __init__(
-        self, robot: RobotModel, start: np.ndarray, goal: np.ndarray, settings: ModeSettings, from_rest: bool
+        self,
+        robot: RobotModel,
+        start: np.ndarray,
+        goal: np.ndarray,
+        settings: ModeSettings,
+        before: Optional[JointTarget],
     ) -> None:
         self._start = np.array(start, dtype=np.float64)
         self._goal = goal
-        self._gain_ramp_s = settings.gain_ramp_s if from_rest else 0.0
-        self._move_s = settings.move_s
-        self.duration_s = self._gain_ramp_s + settings.move_s + settings.settle_s
-        self._full_stiffness = np.full(len(goal), robot.stand.stiffness)
+        self._gain_ramp_s, self._move_s = settings.gain_ramp_s, settings.move_s
+        self._move_from_s = settings.gain_ramp_s if before is None else 0.0
+        self.duration_s = max(self._move_from_s + settings.move_s, settings.gain_ramp_s) + settings.settle_s
+        self._stiffness = np.full(len(goal), robot.stand.stiffness)
         self._damping = np.full(len(goal), robot.stand.damping)
+        self._first_stiffness = np.zeros(len(goal)) if before is None else before.stiffness.copy()
+        self._first_damping = self._damping if before is None else before.damping.copy()
         self._validity_s = robot.safety.target_age_limit_s
 
     def target(self, elapsed_s: float, time_s: float) -> JointTarget:
         """The set points `elapsed_s` after the ramp began, for the clock time `time_s`."""
-        moved = smooth_step((elapsed_s - self._gain_ramp_s) / self._move_s)
+        moved = smooth_step((elapsed_s - self._move_from_s) / self._move_s)
         position = self._goal if moved == 1.0 else self._start + moved * (self._goal - self._start)
-        stiffness = self._full_stiffness
+        stiffness, damping = self._stiffness, self._damping
         if elapsed_s < self._gain_ramp_s:
-            stiffness = smooth_step(elapsed_s / self._gain_ramp_s) * self._full_stiffness
-        return JointTarget(position, stiffness, self._damping, time_s + self._validity_s)
+            risen = smooth_step(elapsed_s / self._gain_ramp_s)
+            stiffness = self._first_stiffness + risen * (self._stiffness - self._first_stiffness)
+            damping = self._first_damping + risen * (self._damping - self._first_damping)
+        return JointTarget(position, stiffness, damping, time_s + self._validity_s)
 
 
 class ModeMachine:
@@ -122,8 +134,10 @@ class ModeMachine:
         """Whether `mode` may follow the present one."""
         return mode in ALLOWED_NEXT[self.mode]
 
-    def enter(self, mode: Mode, state: Optional[RobotState], time_s: float) -> None:
-        """Change the mode; STAND and SIT start from `state`.
+    def enter(
+        self, mode: Mode, state: Optional[RobotState], time_s: float, before: Optional[JointTarget] = None
+    ) -> None:
+        """Change the mode; STAND and SIT start from `state`'s pose and the gains of `before`, the newest target.
 
         Raises:
             ModeError: the change is not allowed, or a ramp has no state to start from.
@@ -138,8 +152,7 @@ class ModeMachine:
                 raise ModeError(
                     f"a measured pose to start {mode.name} from", "no state yet", "Wait for the first state."
                 )
-            from_rest = self.mode is Mode.DAMP
-            self._ramp = PoseRamp(self._robot, state.joint_position, goals[mode], self._settings, from_rest)
+            self._ramp = PoseRamp(self._robot, state.joint_position, goals[mode], self._settings, before)
         self.mode, self.entered_s = mode, time_s
 
     def fault(self, time_s: float) -> None:

@@ -118,7 +118,9 @@ def test_a_session_from_the_ground_to_the_ground(bench: Bench) -> None:
 def test_a_folded_robot_stands_up_smoothly(bench: Bench, robot: RobotModel) -> None:
     """From calves outside the limits to the standing pose: no clamp, no jump, gains from zero."""
     bench.loop(episode_s=0.1, episodes=1).run()
-    standing = [decision for decision, mode, _ in bench.notes.commands if mode is Mode.STAND]
+    modes = [mode for _, mode, _ in bench.notes.commands]
+    before_walk = bench.notes.commands[: modes.index(Mode.WALK)]
+    standing = [decision for decision, mode, _ in before_walk if mode is Mode.STAND]
     positions = np.stack([decision.command.position for decision in standing])
     assert positions[0][2::3] == pytest.approx(-2.78)
     assert positions[-1] == pytest.approx(robot.stand_position)
@@ -130,6 +132,23 @@ def test_a_folded_robot_stands_up_smoothly(bench: Bench, robot: RobotModel) -> N
     assert np.all(np.diff(stiffness, axis=0) >= -1e-9)
     assert np.all(stiffness[-1] == robot.stand.stiffness)
     assert all(decision.reasons == 0 for decision in standing)
+
+
+def test_out_of_a_walk_the_gains_rise_from_the_policys(
+    bench: Bench, robot: RobotModel, contract: PolicyContract
+) -> None:
+    """From 30 to 60 Nm/rad in 50 ticks: no step above the blend's peak of 30 * 1.875 / 50, and the same for Kd."""
+    bench.loop(episode_s=0.4, episodes=1).run()
+    modes = [mode for _, mode, _ in bench.notes.commands]
+    last_walk = len(modes) - 1 - modes[::-1].index(Mode.WALK)
+    commands = [decision.command for decision, _, _ in bench.notes.commands[last_walk : last_walk + 60]]
+    for name, first, last in (
+        ("stiffness", contract.stiffness[0], robot.stand.stiffness),
+        ("damping", contract.damping[0], robot.stand.damping),
+    ):
+        gains = np.stack([getattr(command, name) for command in commands])
+        assert np.all(gains[0] == first) and np.all(gains[-1] == last)
+        assert np.abs(np.diff(gains, axis=0)).max() <= (last - first) * 1.875 / 50 + 1e-9
 
 
 def test_the_pilot_steps_every_tenth_tick(bench: Bench) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from deploy.onboard.modes import MODE_KEYS, ModeError, ModeMachine, ModeSettings, PoseRamp, requested_mode, smooth_step
 from deploy.onboard.remote import Key
-from deploy.onboard.target import Mode
+from deploy.onboard.target import JointTarget, Mode
 from robot_configs.robot import RobotModel
 
 SETTINGS = ModeSettings(gain_ramp_s=0.5, move_s=1.0, settle_s=0.25)
@@ -100,21 +100,40 @@ def test_standing_up_by_hand(robot: RobotModel, make_state: Any) -> None:
     assert machine.ramp_finished(11.751)
 
 
-def test_from_a_moving_mode_the_full_gains_take_over_at_once(robot: RobotModel, make_state: Any) -> None:
-    """The motors carry the robot already: letting Kp rise from zero would drop it."""
+def test_out_of_a_motion_gains_and_pose_move_at_once(robot: RobotModel, make_state: Any) -> None:
+    """0.5 s from the walk's gains to the stand's (half way at 0.25 s), 1 s of motion from the measured pose."""
     machine = machine_in(Mode.WALK, robot, make_state)
-    machine.enter(Mode.STAND, make_state(), 5.0)
-    target = machine.ramp_target(5.0)
-    assert target is not None
-    assert np.all(target.stiffness == robot.stand.stiffness)
+    start = (robot.stand_position + 0.2).astype(np.float32)
+    walking = JointTarget(robot.stand_position, np.full(12, 30.0), np.full(12, 0.75), 5.0)
+    machine.enter(Mode.STAND, make_state(joint_position=start), 5.0, walking)
+    first, between, risen, there = (machine.ramp_target(5.0 + t) for t in (0.0, 0.25, 0.5, 1.0))
+    assert first and between and risen and there
+    assert np.array_equal(first.stiffness, walking.stiffness) and np.array_equal(first.damping, walking.damping)
+    assert first.position == pytest.approx(start)
+    assert between.stiffness == pytest.approx(np.full(12, (30.0 + robot.stand.stiffness) / 2))
+    assert between.damping == pytest.approx(np.full(12, (0.75 + robot.stand.damping) / 2))
+    assert np.all(risen.stiffness == robot.stand.stiffness) and np.all(risen.damping == robot.stand.damping)
+    assert risen.position == pytest.approx((start + robot.stand_position) / 2)
+    assert there.position == pytest.approx(robot.stand_position)
+    assert not machine.ramp_finished(5.0 + 1.249)
     assert machine.ramp_finished(5.0 + 1.251)
 
 
+def test_a_ramp_is_not_over_before_its_gains_have_risen(robot: RobotModel) -> None:
+    walking = JointTarget(robot.stand_position, np.full(12, 30.0), np.full(12, 0.75), 5.0)
+    settings = ModeSettings(gain_ramp_s=2.0, move_s=1.0, settle_s=0.25)
+    ramp = PoseRamp(robot, robot.sit_position, robot.stand_position, settings, walking)
+    assert ramp.duration_s == 2.25
+
+
 def test_the_start_is_remembered_not_referenced(robot: RobotModel) -> None:
-    start = robot.sit_position.copy()
-    ramp = PoseRamp(robot, start, robot.stand_position, SETTINGS, from_rest=True)
-    start[:] = 9.0
-    assert ramp.target(0.0, 0.0).position == pytest.approx(robot.sit_position)
+    start, stiffness, damping = robot.sit_position.copy(), np.full(12, 30.0), np.full(12, 0.75)
+    walking = JointTarget(robot.stand_position, stiffness, damping, 5.0)
+    ramp = PoseRamp(robot, start, robot.stand_position, SETTINGS, walking)
+    start[:] = stiffness[:] = damping[:] = 9.0
+    target = ramp.target(0.0, 0.0)
+    assert target.position == pytest.approx(robot.sit_position)
+    assert (target.stiffness[0], target.damping[0]) == (30.0, 0.75)
 
 
 @given(st.floats(-1.0, 2.0), st.floats(-1.0, 2.0))
