@@ -28,9 +28,8 @@ import numpy as np
 
 from robot_configs.errors import Go1Error
 from robot_configs.kinematics import foot_jacobian_in_trunk, foot_position_in_trunk
-from robot_configs.robot import RobotModel
+from robot_configs.robot import GRAVITY_M_S2, RobotModel
 
-GRAVITY_M_S2 = 9.81
 _UNKNOWN_VELOCITY_VARIANCE = 1.0
 """Of a velocity before anything was measured, and of its change across a hole in the log [(m/s)^2]."""
 _HOLE_S = 0.1

@@ -19,6 +19,7 @@ MODEL_XML = CONFIG_DIR / "go1.xml"
 JOINTS_PER_LEG = ("hip", "thigh", "calf")
 
 # Quanta of the wire's fixed-point gains (vendor encoder: Kp * 32 and Kd * 16, truncated toward zero).
+GRAVITY_M_S2 = 9.81
 STIFFNESS_QUANTUM = 1.0 / 32.0
 DAMPING_QUANTUM = 1.0 / 16.0
 

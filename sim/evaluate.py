@@ -25,13 +25,12 @@ from policy.bundle import Bundle, read_bundle
 from policy.graph import projected_gravity
 from policy.rewards import RewardInputs, RewardWeights, velocity_reward
 from robot_configs.errors import Go1Error
-from robot_configs.robot import RobotModel, load_robot
+from robot_configs.robot import GRAVITY_M_S2, RobotModel, load_robot
 from robot_configs.twin_conditions import TwinCondition, load_condition
 from sim.twin.body import TwinBody, TwinTruth
 from sim.twin.transport import TwinTransport
 
 DEFAULT_COMMANDS = "random:hold_s=4,stand_fraction=0.1"
-_GRAVITY_M_S2 = 9.81
 _NOWHERE_M = 0.1  # below this the energy a metre says nothing
 _BOOTSTRAP_DRAWS = 4000
 
@@ -89,7 +88,7 @@ class Evaluation:
         robot = load_robot()
         energy_j = sum(episode.power_w * episode.steps for episode in self.episodes) / robot.control_hz
         distance_m = sum(episode.distance_m for episode in self.episodes)
-        return energy_j / (robot.total_mass_kg * _GRAVITY_M_S2 * distance_m) if distance_m > _NOWHERE_M else None
+        return energy_j / (robot.total_mass_kg * GRAVITY_M_S2 * distance_m) if distance_m > _NOWHERE_M else None
 
     def summary(self) -> dict[str, Any]:
         """Means over the episodes with a bootstrap interval of the mean return."""

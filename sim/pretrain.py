@@ -1,6 +1,6 @@
 """Pretraining: rsl_rl's PPO on the velocity task, from nothing to a sealed bundle.
 
-python -m sim.pretrain --out runs/pretrain --seed 1
+go1 sim train --out runs/pretrain --seed 1
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class PretrainSettings:
         steps_per_iteration: control steps each robot takes between two updates.
         actor_hidden, critic_hidden: widths of the hidden layers.
         initial_std: of the actions, before learning.
-        deployed_std: mean std of the actions in the bundle. Simulation explores more boldly than a robot should; the
-            mean action, which is what walks, does not depend on it.
+        deployed_std: mean std of the actions in the bundle, whatever training ended with: what a log explores
+            with. The mean action, which is what walks, does not depend on it.
         threads: torch threads; the engine uses every core on its own.
     """
 

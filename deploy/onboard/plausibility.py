@@ -20,9 +20,7 @@ from typing import List, NamedTuple, Optional
 from deploy.onboard.packet_layout import MOTORS
 from deploy.onboard.reasons import Reason
 from deploy.onboard.state_checks import ACCELEROMETER, GYROSCOPE, POSITION, QUATERNION, VELOCITY
-from robot_configs.robot import RobotModel
-
-GRAVITY_M_S2 = 9.81
+from robot_configs.robot import GRAVITY_M_S2, RobotModel
 
 
 class _Signals(NamedTuple):

@@ -7,9 +7,7 @@ import numpy as np
 from deploy.host.doctor.findings import Finding, fault, not_checked, ok
 from deploy.host.doctor.sample import Reading
 from deploy.onboard.wire import MOTOR_MODE_OVERHEATED
-from robot_configs.robot import RobotModel
-
-GRAVITY_M_S2 = 9.81
+from robot_configs.robot import GRAVITY_M_S2, RobotModel
 
 BATTERY_FOR_A_SESSION_PERCENT = 20
 """Below, the voltage sags under load: a session should not begin."""

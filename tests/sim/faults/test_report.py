@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -11,27 +10,10 @@ from sim.faults.disk_faults import DiskFault
 from sim.faults.flood import FloodResult
 from sim.faults.paired_loss import PairedLoss, Walk
 from sim.faults.report import write_report
-from sim.faults.trial import TrialResult
 from sim.faults.verdict import Verdict, judge
 from sim.twin.sensor_faults import SensorFault
+from tests.sim.faults.walked_on import WALKED_ON
 
-WALKED_ON = TrialResult(
-    name="",
-    onset_s=2.0,
-    damped_s=None,
-    tilted_s=None,
-    reasons="",
-    moved_again_s=None,
-    allowed_again_s=math.inf,
-    violations={},
-    commands=1000,
-    speed_error_m_s=0.1,
-    longest_silence_s=0.002,
-    refused={},
-    recorder_error="",
-    records_dropped=0,
-    commands_sha256="a",
-)
 GYRO = SensorFault("gyro", "off")
 
 

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any, Dict, Optional
 
 import pytest
 
 from sim.faults.case import Expectation, FaultCase
-from sim.faults.trial import TrialResult
 from sim.faults.verdict import Outcome, judge
+from tests.sim.faults.walked_on import WALKED_ON
 
-WALKED_ON = TrialResult(
-    name="case",
-    onset_s=2.0,
-    damped_s=None,
-    tilted_s=None,
-    reasons="",
-    moved_again_s=None,
-    allowed_again_s=math.inf,
-    violations={},
-    commands=1000,
-    speed_error_m_s=0.1,
-    longest_silence_s=0.002,
-    refused={},
-    recorder_error="",
-    records_dropped=0,
-    commands_sha256="",
-)
 DETECTABLE, PLAUSIBILITY, TOLERATED, CONTAINED = Expectation
 
 
