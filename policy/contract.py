@@ -11,14 +11,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Dict, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Tuple
 
-from robot_configs.errors import Go1Error
+from policy.contract_terms import CONTRACT_VERSION, TERM_WIDTHS, CommandTerm, ContractError, GaitClock, ObservationTerm
+from policy.contract_validation import validate_contract
 from robot_configs.robot import RobotModel, canonical_json
 
-CONTRACT_VERSION = 1
+__all__ = [
+    "CONTRACT_VERSION",
+    "OUTPUTS",
+    "SIGNALS",
+    "TERM_WIDTHS",
+    "CommandTerm",
+    "ContractError",
+    "GaitClock",
+    "ObservationTerm",
+    "PolicyContract",
+]
+
 
 # Inputs of the exported graph, batch first, with their widths; `None` comes from the contract (`signal_widths`).
 SIGNALS: Tuple[Tuple[str, Optional[int]], ...] = (
@@ -33,67 +44,16 @@ SIGNALS: Tuple[Tuple[str, Optional[int]], ...] = (
 # An ONNX graph can not have an input and an output of one name, hence `next_memory`.
 OUTPUTS = ("joint_target", "action", "action_mean", "action_std", "log_prob", "observation", "next_memory")
 
-TERM_WIDTHS = {  # command and gait_clock take theirs from the contract
-    "projected_gravity": 3,  # gravity direction in the trunk frame, unit length
-    "angular_velocity": 3,
-    "joint_position": 12,  # minus the default position
-    "joint_velocity": 12,
-    "last_action": 12,
-}
-
-
-class ContractError(Go1Error):
-    """A contract that contradicts itself, or does not fit the robot or the runner."""
-
-
-@dataclass(frozen=True)
-class CommandTerm:
-    """One command input: its unit and the range that the policy was trained for.
-
-    Attributes:
-        slew_per_s: how fast the value that the policy follows moves to the one commanded [unit/s]; None: at once. It
-            starts at zero, for a robot that begins to walk stands.
-    """
-
-    name: str
-    unit: str
-    lower: float
-    upper: float
-    slew_per_s: Optional[float] = None
-
-
-@dataclass(frozen=True)
-class ObservationTerm:
-    """One block of an observation frame: `scale` times the quantity, elementwise where several scales are given."""
-
-    name: str
-    scale: Tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class GaitClock:
-    """A phase in [0, 1) that the graph advances by frequency / control_hz each step, seen through sines.
-
-    Attributes:
-        frequency: Hz, or the name of the command term that holds it.
-        channels: for each channel the names of the command terms that are added to its phase.
-        waveform: `sin` gives one value a channel, `sin_cos` two.
-        stand_below: the clock shows zeros while the first three commands' norm is below this; 0 keeps it always on.
-    """
-
-    frequency: Union[float, str]
-    channels: Tuple[Tuple[str, ...], ...]
-    waveform: str
-    stand_below: float
-
-    @property
-    def width(self) -> int:
-        return len(self.channels) * (2 if self.waveform == "sin_cos" else 1)
-
 
 @dataclass(frozen=True)
 class PolicyContract:
-    """What a policy is. Tuples of 12 are in the order of `joint_names`; angles in rad, gains in Nm/rad and Nm s/rad."""
+    """What a policy is. Tuples of 12 are in the order of `joint_names`; angles in rad, gains in Nm/rad and Nm s/rad.
+
+    Attributes:
+        history_start: what stands for the moments before the first: copies of the first frame ("repeat"), or "zeros".
+        action_clip: largest magnitude of an action that is carried out and remembered; None: any. `action` and
+            `log_prob` are of the action before it is clipped.
+    """
 
     robot: str
     joint_names: Tuple[str, ...]
@@ -113,9 +73,11 @@ class PolicyContract:
     observation_mean: Tuple[float, ...]
     observation_std: Tuple[float, ...]
     version: int = CONTRACT_VERSION
+    history_start: str = "repeat"
+    action_clip: Optional[float] = None
 
     def __post_init__(self) -> None:
-        _validate(self)
+        validate_contract(self)
 
     @property
     def command_dim(self) -> int:
@@ -129,6 +91,11 @@ class PolicyContract:
     def slews_commands(self) -> bool:
         """Whether the memory holds the commands that the policy follows on the way to those given."""
         return any(term.slew_per_s is not None for term in self.commands)
+
+    @property
+    def remembers_two_actions(self) -> bool:
+        """Whether the memory holds the action before the last as well."""
+        return any(term.name == "action_before_last" for term in self.terms)
 
     def without_slew(self) -> "PolicyContract":
         """The same with commands that are followed at once."""
@@ -158,9 +125,10 @@ class PolicyContract:
 
     @property
     def memory_dim(self) -> int:
-        """Width of the memory: started flag, gait phase, last action, commands followed, frames before this one."""
+        """Width of the memory: started flag, gait phase, last action or two, commands followed, frames before this."""
+        actions = self.action_dim * (2 if self.remembers_two_actions else 1)
         followed = self.command_dim if self.slews_commands else 0
-        return 2 + self.action_dim + followed + self.frame_dim * (self.history_length - 1)
+        return 2 + actions + followed + self.frame_dim * (self.history_length - 1)
 
     def signal_widths(self) -> Dict[str, int]:
         """Width of every graph input by name."""
@@ -174,7 +142,11 @@ class PolicyContract:
 
     def to_json(self) -> str:
         """Canonical JSON: equal contracts give equal bytes."""
-        return canonical_json(asdict(self))
+        content = asdict(self)
+        _leave_out(PolicyContract, content)
+        for command in content["commands"]:
+            _leave_out(CommandTerm, command)
+        return canonical_json(content)
 
     @property
     def sha256(self) -> str:
@@ -248,68 +220,35 @@ class PolicyContract:
                 )
 
 
+# Fields that came later: not in the JSON where they have this value, so that older contracts keep their bytes.
+_LEFT_OUT_AT: Dict[type, Dict[str, Any]] = {
+    PolicyContract: {"history_start": "repeat", "action_clip": None},
+    CommandTerm: {"neutral": None},
+}
+
+
+def _leave_out(kind: type, content: Dict[str, Any]) -> None:
+    for name, value in _LEFT_OUT_AT[kind].items():
+        if content[name] == value:
+            del content[name]
+
+
 def _exact_fields(kind: Any, content: Any, what: str) -> Mapping[str, Any]:
     expected = {field.name for field in fields(kind)}
+    may_miss = _LEFT_OUT_AT.get(kind, {})
     found = set(content) if isinstance(content, dict) else set()
-    if expected != found:
+    missing, unknown = expected - found - set(may_miss), found - expected
+    if missing or unknown:
         raise ContractError(
-            f"a {what} with exactly the fields {', '.join(sorted(expected))}",
-            f"missing: {', '.join(sorted(expected - found)) or 'none'}; "
-            f"unknown: {', '.join(sorted(found - expected)) or 'none'}",
+            f"a {what} with exactly the fields {', '.join(sorted(expected - set(may_miss)))}"
+            + (f", and at most {', '.join(sorted(may_miss))}" if may_miss else ""),
+            f"missing: {', '.join(sorted(missing)) or 'none'}; unknown: {', '.join(sorted(unknown)) or 'none'}",
             "Export the policy anew with this version of the project.",
         )
+    idle = sorted(name for name, value in may_miss.items() if name in found and content[name] == value)
+    if idle:
+        # One contract must not have two spellings: its hash is its name.
+        raise ContractError(
+            f"a {what} without what changes nothing", f"{', '.join(idle)} at its default", "Leave it out."
+        )
     return dict(content)
-
-
-def _validate(contract: PolicyContract) -> None:
-    def refuse(expected: str, found: object) -> None:
-        raise ContractError(expected, repr(found), "Correct the contract.")
-
-    if contract.version != CONTRACT_VERSION:
-        refuse(f"contract version {CONTRACT_VERSION}", contract.version)
-    joints = len(contract.joint_names)
-    if sorted(contract.policy_joint_names) != sorted(contract.joint_names):
-        refuse("policy_joint_names to be a permutation of joint_names", contract.policy_joint_names)
-    per_joint = ("stiffness", "damping", "default_position", "action_scale", "target_lower", "target_upper")
-    for name in per_joint:
-        values = getattr(contract, name)
-        if len(values) != joints or not all(math.isfinite(value) for value in values):
-            refuse(f"{joints} finite numbers in {name}", values)
-    if min(contract.stiffness) < 0 or min(contract.damping) < 0:
-        refuse("gains of at least zero", (contract.stiffness, contract.damping))
-    if not all(lower < upper for lower, upper in zip(contract.target_lower, contract.target_upper)):
-        refuse("target_lower below target_upper for every joint", (contract.target_lower, contract.target_upper))
-    if contract.control_hz <= 0 or contract.link_hz % contract.control_hz:
-        refuse("link_hz divisible by control_hz", (contract.link_hz, contract.control_hz))
-    if contract.history_length < 1:
-        refuse("a history of at least the current frame", contract.history_length)
-    for command in contract.commands:
-        if not command.lower <= command.upper:
-            refuse(f"a range with lower <= upper for the command {command.name}", (command.lower, command.upper))
-        if command.slew_per_s is not None and not 0.0 < command.slew_per_s < math.inf:
-            refuse(f"a positive slew_per_s, or none, for the command {command.name}", command.slew_per_s)
-    _validate_terms(contract, refuse)
-    for name in ("observation_mean", "observation_std"):
-        if len(getattr(contract, name)) not in (0, contract.observation_dim):
-            refuse(f"no or {contract.observation_dim} values in {name}", len(getattr(contract, name)))
-    if contract.observation_std and min(contract.observation_std) <= 0:
-        refuse("positive observation_std", min(contract.observation_std))
-
-
-def _validate_terms(contract: PolicyContract, refuse: Any) -> None:
-    known = set(TERM_WIDTHS) | {"command", "gait_clock"}
-    for term in contract.terms:
-        if term.name not in known:
-            refuse(f"an observation term among {', '.join(sorted(known))}", term.name)
-        if len(term.scale) not in (1, contract.term_width(term.name)):
-            refuse(f"one scale or {contract.term_width(term.name)} for the term {term.name}", term.scale)
-    clock = contract.gait_clock
-    if (clock is not None) != any(term.name == "gait_clock" for term in contract.terms):
-        refuse("a gait clock exactly if the term gait_clock is used", clock)
-    if clock is not None:
-        if clock.waveform not in ("sin", "sin_cos"):
-            refuse("waveform sin or sin_cos", clock.waveform)
-        names = {name for channel in clock.channels for name in channel}
-        names |= {clock.frequency} if isinstance(clock.frequency, str) else set()
-        if not names <= set(contract.command_names):
-            refuse(f"gait clock inputs among the commands {', '.join(contract.command_names)}", sorted(names))

@@ -22,7 +22,7 @@ TOLERANCE = 1e-3
 LEAST_COVERAGE = 0.5
 """Of a command's range, by 56 uniform draws: less is drawn once in 10^14."""
 
-_NORMALISER = ("observation_mean", "observation_std")
+_VECTORS = ("default_position", "action_scale", "target_lower", "target_upper", "observation_mean", "observation_std")
 
 
 def check_evidence(golden: Dict[str, np.ndarray], contract: PolicyContract) -> None:
@@ -50,8 +50,10 @@ def check_constants(graph: Graph, contract: PolicyContract) -> None:
         BundleError: names the field whose values are nowhere in the graph.
     """
     constants = [node.attributes["value"] for node in graph.nodes if node.operator == "Constant"]
-    for name in ("default_position", "action_scale", "target_lower", "target_upper", *_NORMALISER):
-        values = np.array(getattr(contract, name), dtype=np.float32)
+    vectors = {name: np.array(getattr(contract, name), dtype=np.float32) for name in _VECTORS}
+    if contract.action_clip is not None:
+        vectors["action_clip"] = np.full(contract.action_dim, contract.action_clip, dtype=np.float32)
+    for name, values in vectors.items():
         if values.size and not any(np.array_equal(values, constant) for constant in constants):
             raise untrusted(f"the contract's {name} among the graph's constants", f"other values than {values[:12]}")
     for order in (_order(contract), np.argsort(_order(contract))):
@@ -78,28 +80,38 @@ def _order(contract: PolicyContract) -> np.ndarray:
 
 
 def _check_target(golden: Dict[str, np.ndarray], contract: PolicyContract) -> None:
-    action_in_wire_order = golden["out.action"][:, :, np.argsort(_order(contract))]
+    action_in_wire_order = _executed_action(golden, contract)[:, :, np.argsort(_order(contract))]
     predicted = np.array(contract.default_position) + np.array(contract.action_scale) * action_in_wire_order
     predicted = np.clip(predicted, contract.target_lower, contract.target_upper)
-    fields = "default_position, action_scale, target_lower, target_upper and policy_joint_names"
+    fields = "default_position, action_scale, action_clip, target_lower, target_upper and policy_joint_names"
     _compare(fields, golden["out.joint_target"], predicted)
 
 
 def _quantities(golden: Dict[str, np.ndarray], contract: PolicyContract) -> Dict[str, np.ndarray]:
     """Every observable quantity in the policy's joint order, (sequences, steps, width)."""
     order = _order(contract)
-    action = golden["out.action"]
+    # Before the first step there was no action.
+    action = np.pad(_executed_action(golden, contract), ((0, 0), (2, 0), (0, 0)))
     quantities = {
         "projected_gravity": _gravity_in_trunk(golden["in.orientation_trunk_in_world"].astype(np.float64)),
         "angular_velocity": golden["in.angular_velocity_trunk_in_trunk"],
         "joint_position": (golden["in.joint_position"] - np.array(contract.default_position))[:, :, order],
         "joint_velocity": golden["in.joint_velocity"][:, :, order],
-        "last_action": np.concatenate([np.zeros_like(action[:, :1]), action[:, :-1]], axis=1),
+        "last_action": action[:, 1:-1],
+        "action_before_last": action[:, :-2],
         "command": _followed_command(golden, contract),
     }
     if contract.gait_clock is not None:
         quantities["gait_clock"] = _gait_clock(golden, contract)
     return quantities
+
+
+def _executed_action(golden: Dict[str, np.ndarray], contract: PolicyContract) -> np.ndarray:
+    """Actions that the joints were given, in the policy's order, (sequences, steps, 12)."""
+    action = golden["out.action"]
+    if contract.action_clip is None:
+        return action
+    return np.clip(action, -contract.action_clip, contract.action_clip)
 
 
 def _followed_command(golden: Dict[str, np.ndarray], contract: PolicyContract) -> np.ndarray:
@@ -165,12 +177,15 @@ def _check_observation(golden: Dict[str, np.ndarray], contract: PolicyContract, 
     observation = observation * np.array(std) + np.array(mean)
     column = 0
     for age in reversed(range(contract.history_length)):
-        step = max(0, steps - 1 - age)  # before the first frame there are copies of it
+        step = steps - 1 - age
         for term in contract.terms:
             width = contract.term_width(term.name)
             found = observation[:, column : column + width]
-            fields = f"terms ({term.name}), history_length, observation_mean and observation_std"
-            _compare(fields, found, terms[term.name][:, step])
+            fields = f"terms ({term.name}), history_length, history_start, observation_mean and observation_std"
+            predicted = terms[term.name][:, max(0, step)]
+            if step < 0 and contract.history_start == "zeros":
+                predicted = np.zeros_like(predicted)
+            _compare(fields, found, predicted)
             column += width
 
 

@@ -93,8 +93,16 @@ def _optional(check: Check) -> Check:
 
 
 _NUMBERS, _NAMES = _list_of(_number), _list_of(_name)
-_COMMAND = {"name": _name, "unit": _unit, "lower": _number, "upper": _number, "slew_per_s": _optional(_number)}
+_COMMAND = {
+    "name": _name,
+    "unit": _unit,
+    "lower": _number,
+    "upper": _number,
+    "slew_per_s": _optional(_number),
+    "neutral": _optional(_number),
+}
 _CONTRACT: Dict[str, Check] = {
+    "action_clip": _optional(_number),
     "action_scale": _NUMBERS,
     "commands": _list_of(_mapping(_COMMAND)),
     "control_hz": _integer(MAX_RATE_HZ),
@@ -104,6 +112,7 @@ _CONTRACT: Dict[str, Check] = {
         _mapping({"frequency": _frequency, "channels": _list_of(_NAMES), "waveform": _name, "stand_below": _number})
     ),
     "history_length": _integer(MAX_HISTORY),
+    "history_start": _name,
     "joint_names": _NAMES,
     "link_hz": _integer(MAX_RATE_HZ),
     "observation_mean": _NUMBERS,

@@ -1,10 +1,10 @@
 """The policy graph: raw robot signals in, joint targets out. One module for simulation, data sets, learning and export.
 
-                   +---------------- memory: started, phase, last action, followed commands, older frames -------+
+                   +--------------- memory: started, phase, last actions, followed commands, older frames -------+
                    v                                                                                             |
-raw signals -> projected gravity -> terms, scales -> stack -> normalise -> actor -> action -> joint target       |
-            -> followed commands                       |                              |                          |
-                                                       +------------------------------+--------------------------+
+raw signals -> projected gravity -> terms, scales -> stack -> normalise -> actor -> action -> clip -> target     |
+            -> followed commands                       |                                        |                |
+                                                       +----------------------------------------+----------------+
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from torch import nn
 from policy.contract import PolicyContract
 from policy.networks import GaussianActor, gaussian_log_prob
 
-# Columns of the memory; behind the last action come the followed commands, if any, and the older frames.
+# Columns of the memory; behind the last action come, where the contract wants them, the action before it, the followed
+# commands and the older frames.
 STARTED, PHASE, LAST_ACTION = 0, 1, 2
 
 
@@ -34,6 +35,8 @@ class PolicyGraph(nn.Module):
     observation_mean: torch.Tensor
     observation_std: torch.Tensor
     command_step: torch.Tensor
+    highest_action: torch.Tensor
+    lowest_action: torch.Tensor
 
     def __init__(self, contract: PolicyContract, actor: GaussianActor) -> None:
         super().__init__()
@@ -48,7 +51,13 @@ class PolicyGraph(nn.Module):
         # Finite for ONNX: no command is this far from another.
         step = torch.tensor(slews).clamp(max=1e6) / contract.control_hz
         self.register_buffer("command_step", step, persistent=False)
-        self._followed_at = LAST_ACTION + contract.action_dim
+        if contract.action_clip is not None:
+            # A vector, not a number: the constant is then found in the exported graph as the other joint vectors are.
+            highest = torch.full((contract.action_dim,), contract.action_clip)
+            self.register_buffer("highest_action", highest, persistent=False)
+            self.register_buffer("lowest_action", -highest, persistent=False)
+        self._before_last_at = LAST_ACTION + contract.action_dim
+        self._followed_at = self._before_last_at + (contract.action_dim if contract.remembers_two_actions else 0)
         self._history_at = self._followed_at + (contract.command_dim if contract.slews_commands else 0)
         width = contract.observation_dim
         mean = contract.observation_mean or (0.0,) * width
@@ -96,7 +105,8 @@ class PolicyGraph(nn.Module):
             angular_velocity: (B, 3) [rad/s], trunk frame.
             joint_position, joint_velocity: (B, 12) [rad], [rad/s], wire order.
             command: (B, C), physical units.
-            memory: (B, M); a row of zeros has just been reset, and its history is filled with the current frame.
+            memory: (B, M); a row of zeros has just been reset, and its history is filled with the current frame, or
+                with zeros where the contract says so.
         """
         command = self.followed(command, memory)
         quantities = {
@@ -104,9 +114,11 @@ class PolicyGraph(nn.Module):
             "angular_velocity": angular_velocity,
             "joint_position": (joint_position - self.default_position)[:, self.to_policy_order],
             "joint_velocity": joint_velocity[:, self.to_policy_order],
-            "last_action": memory[:, LAST_ACTION : LAST_ACTION + self.contract.action_dim],
+            "last_action": memory[:, LAST_ACTION : self._before_last_at],
             "command": command,
         }
+        if self.contract.remembers_two_actions:
+            quantities["action_before_last"] = memory[:, self._before_last_at : self._followed_at]
         if self.contract.gait_clock is not None:
             quantities["gait_clock"] = self.gait_clock(memory[:, PHASE : PHASE + 1], command)
         frame = torch.cat(
@@ -115,23 +127,26 @@ class PolicyGraph(nn.Module):
         older = self.contract.history_length - 1
         stacked = frame
         if older:
-            started = memory[:, STARTED : STARTED + 1]
             history = memory[:, self._history_at :]
-            history = started * history + (1.0 - started) * frame.repeat(1, older)
+            if self.contract.history_start == "repeat":
+                started = memory[:, STARTED : STARTED + 1]
+                history = started * history + (1.0 - started) * frame.repeat(1, older)
             stacked = torch.cat([history, frame], dim=1)
         return (stacked - self.observation_mean) / self.observation_std
 
     def remember(
         self, memory: torch.Tensor, observation: torch.Tensor, action: torch.Tensor, command: torch.Tensor
     ) -> torch.Tensor:
-        """The memory (B, M) after an action: phase advanced, action and commands kept, frames shifted by one."""
+        """The memory (B, M) after an action: phase advanced, actions and commands kept, frames shifted by one."""
         command = self.followed(command, memory)
         phase = memory[:, PHASE : PHASE + 1]
         clock = self.contract.gait_clock
         if clock is not None:
             phase = phase + self.gait_frequency(command) / self.contract.control_hz
             phase = phase - torch.floor(phase)
-        parts = [torch.ones_like(phase), phase, action]
+        parts = [torch.ones_like(phase), phase, self.executed(action)]
+        if self.contract.remembers_two_actions:
+            parts.append(memory[:, LAST_ACTION : self._before_last_at])
         if self.contract.slews_commands:
             parts.append(command)
         if self.contract.history_length > 1:
@@ -148,8 +163,14 @@ class PolicyGraph(nn.Module):
 
     def joint_target(self, action: torch.Tensor) -> torch.Tensor:
         """Joint targets (B, 12) [rad] in wire order, inside the contract's limits."""
-        target = self.default_position + self.action_scale * action[:, self.to_wire_order]
+        target = self.default_position + self.action_scale * self.executed(action)[:, self.to_wire_order]
         return torch.minimum(torch.maximum(target, self.target_lower), self.target_upper)
+
+    def executed(self, action: torch.Tensor) -> torch.Tensor:
+        """The action (B, 12) that the joints are given and the next moments observe: inside the contract's clip."""
+        if self.contract.action_clip is None:
+            return action
+        return torch.minimum(torch.maximum(action, self.lowest_action), self.highest_action)
 
     def gait_frequency(self, command: torch.Tensor) -> torch.Tensor:
         """Frequency of the gait clock (B, 1) [Hz]."""

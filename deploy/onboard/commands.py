@@ -46,8 +46,9 @@ class CommandSource(Protocol):
 
 
 def neutral_command(terms: Sequence[CommandTerm]) -> np.ndarray:
-    """Standing still, (C,) float32: zero, or the nearest value in a term's range (a gait frequency has no zero)."""
-    return np.array([min(max(0.0, term.lower), term.upper) for term in terms], dtype=np.float32)
+    """Standing still, (C,) float32: a term's neutral value; without one zero, or what is nearest to it in its range."""
+    rest = [min(max(0.0, term.lower), term.upper) if term.neutral is None else term.neutral for term in terms]
+    return np.array(rest, dtype=np.float32)
 
 
 class ConstantCommands:
