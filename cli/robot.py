@@ -13,7 +13,7 @@ from cli.flash import add_flash
 from cli.install import add_install
 from cli.output import add_json, print_result
 from cli.processes import add_processes, supervision
-from cli.shadow import add_shadow
+from cli.shadow import add_shadow, add_shadow_option, candidate, keep_report
 from cli.slots import add_bundle_choice, bundle_to_run
 
 
@@ -40,14 +40,17 @@ def add_robot(commands: Commands) -> None:
     run.add_argument("--seed", type=int, default=1, help="of the action noise [%(default)s]")
     run.add_argument("--episodes", type=count, help="at most this many walks; without it as many as the duration takes")
     run.add_argument("--episode-s", type=seconds, help="longest walk [s]; without it one walk of the whole duration")
+    add_shadow_option(run)
     add_processes(run)
     add_json(run)
 
 
 def run_robot_run(options: argparse.Namespace) -> int:
-    """The runner. Exit status 1 when the session ended before its plan was done: a fault, the stop key, a signal."""
+    """The runner. Exit status 1 when the session ended before its plan was done (a fault, the stop key, a signal), or
+    the shadow must not drive."""
     from deploy.onboard.runner import run_on_robot
 
+    shadow = candidate(options)
     with bundle_to_run(options) as (bundle, ended):
         summary = run_on_robot(
             bundle,
@@ -63,7 +66,9 @@ def run_robot_run(options: argparse.Namespace) -> int:
             episode_s=options.episode_s,
             auto_rearm=options.auto_rearm,
             supervision=supervision(options),
+            shadow=shadow,
         )
         ended(not summary.faults)
     print_result(summary.to_dict(), options.json)
-    return EXIT_UNFINISHED if summary.stop_reason else 0
+    may_drive = keep_report(summary, options.log_dir)
+    return 0 if may_drive and not summary.stop_reason else EXIT_UNFINISHED

@@ -33,6 +33,7 @@ def bundle_to_run(options: argparse.Namespace) -> Iterator[Tuple[Path, Ended]]:
     from deploy.onboard.control_loop import SilentRobotError
     from deploy.onboard.link import LinkError, PacketNotSentError
     from deploy.onboard.runner import RunnerError
+    from deploy.onboard.shadow_report import ShadowError
     from deploy.onboard.store import BundleStore
 
     with BundleStore(options.slots).session() as session:
@@ -45,6 +46,6 @@ def bundle_to_run(options: argparse.Namespace) -> Iterator[Tuple[Path, Ended]]:
             yield session.bundle_path, ended
         except PacketNotSentError:
             raise
-        except (CommandError, LinkError, RunnerError, SilentRobotError):
+        except (CommandError, LinkError, RunnerError, ShadowError, SilentRobotError):
             session.not_started()
             raise

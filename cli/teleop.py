@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from dataclasses import replace
 from pathlib import Path
 
 from cli.arguments import address, existing_file, factor
 from cli.commands import Commands
 from cli.exit_status import EXIT_UNFINISHED
 from cli.output import add_json, print_result
+from cli.shadow import add_shadow_option, candidate, keep_report
 
 
 def add_teleop(commands: Commands) -> None:
@@ -41,9 +42,7 @@ def add_teleop(commands: Commands) -> None:
     teleop.add_argument(
         "--sdk", choices=["codec", "vendor"], default="codec", help="ours or the vendor's [%(default)s]"
     )
-    teleop.add_argument(
-        "--shadow", type=existing_file, metavar="BUNDLE", help="a new policy to compare; it never drives"
-    )
+    add_shadow_option(teleop)
     add_json(teleop)
 
 
@@ -51,31 +50,26 @@ def run_teleop(options: argparse.Namespace) -> int:
     """Exit status 1 when the session ended otherwise than by the operator's quitting, or the shadow must not drive."""
     from deploy.host.cockpit import Seat, drive
     from deploy.host.teleop import TeleopSettings
-    from deploy.onboard.shadow import Shadow
-    from policy.bundle import PolicySession, read_bundle, verify_bundle
+    from deploy.onboard.shadow_process import shadow_beside
+    from policy.bundle import read_bundle
     from robot_configs.robot import load_robot
 
-    robot, bundle = load_robot(), read_bundle(options.bundle)
+    robot, bundle, shadow = load_robot(), read_bundle(options.bundle), candidate(options)
     settings = TeleopSettings(
         speed=options.speed,
         exploration=options.exploration,
         seed=options.seed,
         record=not options.no_recording,
     )
-    shadows = []
-    if options.shadow is not None:
-        shadow_bundle = read_bundle(options.shadow)
-        verify_bundle(shadow_bundle, robot)
-        shadows.append(Shadow(PolicySession(shadow_bundle, robot), bundle.contract))
     seat = Seat(options.commands, options.gamepad_layout)
-    summary = drive(bundle, robot, options.robot, options.log_dir, seat, settings, options.sdk, shadows)
-    content = summary.to_dict()
-    unfinished = bool(summary.stop_reason)
-    if shadows and summary.steps:
-        report = shadows[0].report()
-        content["shadow"] = report.to_dict()
-        unfinished = unfinished or not report.may_drive
-    elif shadows:
-        print("go1: the shadow saw no step of a walk", file=sys.stderr)
-    print_result(content, options.json)
-    return EXIT_UNFINISHED if unfinished else 0
+    if shadow is None:
+        summary = drive(bundle, robot, options.robot, options.log_dir, seat, settings, options.sdk)
+    else:
+        with shadow_beside(shadow, bundle, robot) as beside:
+            summary = drive(
+                bundle, robot, options.robot, options.log_dir, seat, settings, options.sdk, (beside.window,)
+            )
+            summary = replace(summary, shadow=beside.report(shadow.sha256, bundle.sha256))
+    print_result(summary.to_dict(), options.json)
+    may_drive = keep_report(summary, options.log_dir)
+    return 0 if may_drive and not summary.stop_reason else EXIT_UNFINISHED

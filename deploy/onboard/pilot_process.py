@@ -19,7 +19,7 @@ from deploy.onboard.pilot_seat import Observer
 from deploy.onboard.recorder import Recorder
 from deploy.onboard.session import RunSettings
 from deploy.onboard.shared_slot import SlotReader
-from deploy.onboard.target import Mode
+from deploy.onboard.target import POLICY_MODES, Mode
 from policy.bundle import Bundle, PolicySession, verify_bundle
 from robot_configs.robot import RobotModel
 
@@ -48,7 +48,7 @@ class PilotLoop:
     def answer_newest(self) -> None:
         """Make the step that is due, if one is."""
         report = read_report(self._reports)
-        if report is None or report.mode is not Mode.WALK or report.step == NO_STEP or report.state is None:
+        if report is None or report.mode not in POLICY_MODES or report.step == NO_STEP or report.state is None:
             return
         if (report.episode, report.step) != self._answered:
             self._answer(report)
@@ -58,8 +58,11 @@ class PilotLoop:
             self._pilot.begin_episode(report.episode)
         self._answered = (report.episode, report.step)
         assert report.state is not None
-        step = self._pilot.step(report.state, report.state_time_s, self._clock.now_s())
+        halting = report.mode is Mode.HALT
+        step = self._pilot.step(report.state, report.state_time_s, self._clock.now_s(), halting)
         self._answers.write(Answer(self._epoch, report.episode, report.step, step.target, step.inference_s))
+        if halting:
+            return  # no part of the episode
         self._recorder.policy_tick(step, step.time_s - report.step_deadline_s)
         for observer in self._observers:
             observer.on_policy_step(step)
@@ -74,8 +77,12 @@ def run_pilot(
     wake_descriptor: int,
     epoch: int,
     reporter: Reporter,
+    observers: Sequence[Observer] = (),
 ) -> None:
     """Load the policy, say so, and answer steps until the gate has ended.
+
+    Args:
+        observers: see `PilotLoop`; made before the process was.
 
     Raises:
         ContractError, BundleError: the policy is not for this robot, or does not compute what was sealed.
@@ -85,7 +92,7 @@ def run_pilot(
     commands = parse_commands(settings.commands, bundle.contract.commands)
     session = PolicySession(bundle, robot)
     pilot = Pilot(session, bundle.contract, robot, commands, settings.exploration, settings.seed)
-    loop = PilotLoop(pilot, slots, epoch, recorder)
+    loop = PilotLoop(pilot, slots, epoch, recorder, observers)
     reporter.ready()
     while _woken(wake_descriptor):
         loop.answer_newest()

@@ -6,6 +6,7 @@ processes of their own, so that no crash, inference or disk can hold up the one 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Optional, Sequence, Tuple, Union
 
@@ -19,6 +20,7 @@ from deploy.onboard.pilot_seat import Observer, PilotAtHand
 from deploy.onboard.recorder import McapRecorder, NoRecorder, Recorder
 from deploy.onboard.schedule import SessionSettings
 from deploy.onboard.session import RunSettings, make_metadata, make_schedule
+from deploy.onboard.shadow_process import ShadowProcessSettings, shadow_beside
 from deploy.onboard.stop_signals import signals_stop
 from deploy.onboard.summary import RunSummary
 from deploy.onboard.supervisor import SessionPlan, SupervisorSettings, run_supervised
@@ -89,6 +91,7 @@ def run_on_robot(
     episode_s: Optional[float] = None,
     auto_rearm: bool = False,
     supervision: Optional[SupervisorSettings] = SUPERVISION,
+    shadow: Optional[Bundle] = None,
 ) -> RunSummary:
     """Take the robot's lease, open the link to it (or to a twin), run one session, give both back.
 
@@ -101,9 +104,11 @@ def run_on_robot(
         episode_s: longest episode [s]; None: one episode of the whole duration.
         auto_rearm: see `SessionSettings`.
         supervision: how gate, pilot and recorder are run in processes of their own; None, or lockstep: in this one.
+        shadow: a policy that runs beside the one that drives, in a process of its own, and is compared with it.
 
     Raises:
         RunnerError: an unusable address or SDK name.
+        ShadowError: the shadow cannot be compared with the driver, or is not for this robot.
         LeaseTakenError: another runner of this machine drives the robot.
         SupervisorError: a process could not be brought up.
         See `run_session` for the rest.
@@ -117,16 +122,36 @@ def run_on_robot(
         auto_rearm=auto_rearm,
     )
     settings = RunSettings(commands_spec, session, exploration, seed, lockstep)
-    host, port = _host_and_port(robot_address) if isinstance(robot_address, str) else robot_address
-    lease = Lease(f"{host}:{port}")
+    address = _host_and_port(robot_address) if isinstance(robot_address, str) else robot_address
+    if shadow is None:
+        return _drive(bundle, robot, address, sdk, settings, Path(log_dir), supervision)
+    # Started before lease and link are there: what a process does not have, it cannot misuse.
+    patience = ShadowProcessSettings(patience_s=LOCKSTEP_ANSWER_S if lockstep else 0.0)
+    with shadow_beside(shadow, bundle, robot, patience) as beside:
+        summary = _drive(bundle, robot, address, sdk, settings, Path(log_dir), supervision, (beside.window,))
+        return replace(summary, shadow=beside.report(shadow.sha256, bundle.sha256))
+
+
+def _drive(
+    bundle: Bundle,
+    robot: RobotModel,
+    address: Tuple[str, int],
+    sdk: str,
+    settings: RunSettings,
+    log_dir: Path,
+    supervision: Optional[SupervisorSettings],
+    observers: Sequence[Observer] = (),
+) -> RunSummary:
+    """One session between taking the lease and giving it back."""
+    lease = Lease("{}:{}".format(*address))
     try:
-        link = open_link((host, port), sdk, robot)
+        link = open_link(address, sdk, robot)
         try:
-            if lockstep or supervision is None:
-                clock: Clock = VirtualClock() if lockstep else MonotonicClock()
-                return run_session(bundle, robot, link, clock, settings, Path(log_dir))
+            if settings.lockstep or supervision is None:
+                clock: Clock = VirtualClock() if settings.lockstep else MonotonicClock()
+                return run_session(bundle, robot, link, clock, settings, log_dir, observers)
             bundle.contract.check_robot(robot)
-            return run_supervised(SessionPlan(bundle, robot, link, settings, Path(log_dir), lease), supervision)
+            return run_supervised(SessionPlan(bundle, robot, link, settings, log_dir, lease, observers), supervision)
         finally:
             link.close()
     finally:

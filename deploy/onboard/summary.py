@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 from deploy.onboard.link import LinkStatistics
 from deploy.onboard.recorder import RecorderReport
+from deploy.onboard.shadow_report import ShadowReport
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class RunSummary:
     """Answers of a pilot process that the gate did not take, by what was wrong with them."""
     processes: Tuple[ProcessSummary, ...] = ()
     """Empty where all ran in one."""
+    shadow: Optional[ShadowReport] = None
+    """Of the policy that ran beside the one that drove; None if none did."""
 
     @property
     def steps(self) -> int:
@@ -74,4 +77,5 @@ class RunSummary:
 
     def to_dict(self) -> Dict[str, Any]:
         """Plain values all the way down, ready for JSON."""
-        return {**asdict(self), "steps": self.steps}
+        shadow = None if self.shadow is None else self.shadow.to_dict()
+        return {**asdict(self), "steps": self.steps, "shadow": shadow}

@@ -19,7 +19,7 @@ import signal
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 from deploy.onboard.child_process import Child, Reporter, start_child
 from deploy.onboard.exchange import PULSE, REPORT, OrderWriter, Slots, read_report
@@ -28,6 +28,7 @@ from deploy.onboard.lateness import LatenessHistogram
 from deploy.onboard.lease import Lease
 from deploy.onboard.link import Link
 from deploy.onboard.pilot_process import run_pilot
+from deploy.onboard.pilot_seat import Observer
 from deploy.onboard.pulse_watch import PulseWatch
 from deploy.onboard.realtime import Grant, RealTimeWish, request_real_time, scheduling_restored
 from deploy.onboard.recorder import RecorderReport
@@ -95,6 +96,8 @@ class SessionPlan:
     """Where the log goes; None records nothing."""
     lease: Lease
     """Of the robot; gate and supervisor hold on to it, for they are the ones who send."""
+    observers: Sequence[Observer] = ()
+    """Shown every step in the pilot's process, after its target was written; must never keep it waiting."""
 
 
 class Supervisor:
@@ -145,7 +148,8 @@ class Supervisor:
             os.close(writing)
             plan.lease.disown()
             recorder = self._log.open_pilot_recorder()
-            run_pilot(plan.bundle, plan.robot, plan.settings, recorder, slots, reading, plan.lease.epoch, reporter)
+            epoch, observers = plan.lease.epoch, plan.observers
+            run_pilot(plan.bundle, plan.robot, plan.settings, recorder, slots, reading, epoch, reporter, observers)
 
         def gate(reporter: Reporter) -> None:
             os.close(reading)

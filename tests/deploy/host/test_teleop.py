@@ -22,7 +22,7 @@ from deploy.host.teleop import Teleoperation, TeleopError, TeleopSettings
 from deploy.onboard.clock import VirtualClock
 from deploy.onboard.keyboard import DEFLECTIONS, WISHES
 from deploy.onboard.operator_input import DeviceReading, Wish
-from deploy.onboard.shadow import Shadow, ShadowThresholds
+from deploy.onboard.shadow import Shadow
 from deploy.onboard.summary import RunSummary
 from offline_data.log_reader import Log, read_log
 from offline_data.log_schema import Ending, EventKind, decode_text
@@ -111,7 +111,7 @@ def events(log: Log, kind: EventKind) -> list[tuple[str, Ending]]:
 def test_a_session_its_log_and_a_shadow_of_itself(
     session: Stage, bundle: Bundle, robot: RobotModel, tmp_path: Path
 ) -> None:
-    shadow = Shadow(PolicySession(bundle, robot), bundle.contract)
+    shadow = Shadow(PolicySession(bundle, robot), bundle.contract, robot)
     summary = session(STAND_WALK_QUIT, {2.5: "wet grass"}, [shadow], speed=0.4).run()
     assert summary.stop_reason == "" and summary.faults == ()
     assert [(episode.ending, episode.steps) for episode in summary.episodes] == [("intervention", 80)]
@@ -123,10 +123,15 @@ def test_a_session_its_log_and_a_shadow_of_itself(
     assert events(log, EventKind.EPISODE_END) == [("the operator quit", Ending.INTERVENTION)]
     forward = next(term for term in bundle.contract.commands if term.name == "vx")
     assert log.policy_tick["command"][39, 0] == pytest.approx(0.4 * forward.upper)
-    report = shadow.report()
-    assert (report.steps, report.episodes) == (80, 1)
-    assert report.worst_rad < 1e-5, "the same policy on the same signals"
-    assert replay(tmp_path / "logs", bundle, robot).worst_rad < 1e-5
+    findings = shadow.findings()
+    assert (findings.steps, findings.starts) == (80, 1)
+    assert findings.divergence is not None
+    assert findings.divergence.worst_rad < 1e-5, "the same policy on the same signals"
+    report = replay(tmp_path / "logs", bundle, robot)
+    assert (report.candidate_sha256, report.driver_sha256, report.driver_steps) == (bundle.sha256, bundle.sha256, 80)
+    assert report.findings.divergence is not None
+    assert report.findings.divergence.worst_rad < 1e-5
+    assert report.objections == ("80 steps compared, at least 500 needed",)
 
 
 def test_a_second_session_continues_the_folder(session: Stage, tmp_path: Path) -> None:
@@ -261,8 +266,8 @@ def test_the_last_status_is_left_on_the_terminal() -> None:
 def test_the_replay_starts_anew_after_a_hole(session: Stage, bundle: Bundle, robot: RobotModel) -> None:
     summary = session(STAND_WALK_QUIT).run()
     log = read_log(Path(summary.recorder.path))
-    shadow = Shadow(PolicySession(bundle, robot), bundle.contract)
+    shadow = Shadow(PolicySession(bundle, robot), bundle.contract, robot)
     ticks = np.delete(log.policy_tick, 20)
     _replay_ticks(shadow, ticks, bundle.contract.command_dim)
-    report = shadow.report(ShadowThresholds(minimum_steps=1))
-    assert (report.steps, report.episodes) == (79, 2)
+    findings = shadow.findings()
+    assert (findings.steps, findings.starts) == (79, 2)
