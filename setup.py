@@ -16,11 +16,13 @@ PACKAGES = [
     "deploy.onboard",
     "offline_data",
     "policy",
+    "policy.importers",
     "policy.uni_o4",
     "robot_configs",
     "sim",
     "sim.engines",
     "sim.faults",
+    "sim.isaacgym_shim",
     "sim.twin",
 ]
 
@@ -70,7 +72,7 @@ setup(
     packages=PACKAGES,
     py_modules=["go1"],
     package_data={
-        "robot_configs": ["*.yaml", "*.xml", "twins/*.yaml"],
+        "robot_configs": ["*.yaml", "*.urdf", "*.xml", "twins/*.yaml"],
         "policy": ["bundles/*.go1policy"],
     },
     install_requires=ROBOT,

@@ -9,6 +9,7 @@ from mjbatch import Batch
 
 from robot_configs.robot import MODEL_XML, RobotModel
 from sim.engines.protocol import EngineState, PhysicsParameters
+from sim.engines.rotations import world_to_trunk
 
 
 class MujocoEngine:
@@ -79,12 +80,3 @@ class MujocoEngine:
 
     def push(self, velocity_change: torch.Tensor) -> None:
         self._qvel[:, :3] += velocity_change.numpy()
-
-
-def world_to_trunk(orientation: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
-    """Rotate world vectors (N, 3) into trunk frames given as quaternions trunk-in-world (N, 4), w x y z.
-
-    v' = v + 2 u x (u x v + w v) with the conjugate's u.
-    """
-    w, u = orientation[:, :1], -orientation[:, 1:]
-    return vector + 2.0 * torch.cross(u, torch.cross(u, vector, dim=1) + w * vector, dim=1)

@@ -8,8 +8,9 @@ import torch
 
 from robot_configs.kinematics import foot_position_in_trunk
 from robot_configs.robot import RobotModel, load_robot
-from sim.engines.mujoco import MujocoEngine, world_to_trunk
+from sim.engines.mujoco import MujocoEngine
 from sim.engines.protocol import PhysicsParameters
+from sim.engines.rotations import world_to_trunk
 
 torch.set_num_threads(1)
 
