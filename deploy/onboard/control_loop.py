@@ -1,9 +1,9 @@
 """The control loop: one loop at the link's rate that keeps gate, modes, pilot and recorder in step.
 
 Every 2 ms: wait for the deadline, take the newest state, let the schedule change the mode, choose a target, pass it
-through the gate, send. Every tenth tick of WALK the pilot is due to make a step. In real time the clock sleeps, the
-link is polled, and the pilot may sit in another process; in lockstep the clock jumps, the link blocks until the twin
-has answered, and the pilot is at hand: the loop does not know which.
+through the gate, send. Every tenth tick of WALK and HALT the pilot is due to make a step. In real time the clock
+sleeps, the link is polled, and the pilot may sit in another process; in lockstep the clock jumps, the link blocks until
+the twin has answered, and the pilot is at hand: the loop does not know which.
 
 However the loop ends, the last frames that leave are damping.
 """
@@ -27,7 +27,7 @@ from deploy.onboard.reasons import ClampCounts, reason_names
 from deploy.onboard.recorder import NO_EPISODE, Recorder
 from deploy.onboard.schedule import Change, Schedule, TickView
 from deploy.onboard.summary import EpisodeSummary, RunSummary
-from deploy.onboard.target import JointTarget, Mode
+from deploy.onboard.target import POLICY_MODES, JointTarget, Mode
 from deploy.onboard.wire import RobotState
 from offline_data.log_schema import Ending, EventKind
 from policy.contract import PolicyContract
@@ -133,7 +133,8 @@ class ControlLoop:
         self._receive()
         self._follow_schedule()
         self._choose_target()
-        decision = self._gate.limit(self._target, self._time_s, self._modes.mode)
+        # By the clock as it is now: a pilot at hand that has stalled gives a target for a moment that is over.
+        decision = self._gate.limit(self._target, self._clock.now_s(), self._modes.mode)
         self._link.send(decision.command)
         self._recorder.low_cmd(decision, self._modes.mode, self._time_s, self._late_s)
         self._take_stock(decision)
@@ -225,12 +226,12 @@ class ControlLoop:
             tick=self._tick_index,
             mode=mode,
             latched=self._gate.latched,
-            step_due=mode is Mode.WALK and self._step_due(),
+            step_due=mode in POLICY_MODES and self._step_due(),
             state=self._state,
             state_time_s=self._state_time_s,
         )
-        walk_target = self._pilot.attend(moment)
-        self._target = walk_target if mode is Mode.WALK else self._modes.ramp_target(self._time_s)
+        policy_target = self._pilot.attend(moment)
+        self._target = policy_target if mode in POLICY_MODES else self._modes.ramp_target(self._time_s)
 
     def _step_due(self) -> bool:
         # A state that the gate refuses is no food for the policy; the gate will damp in this very tick.

@@ -1,8 +1,11 @@
-"""Modes and the ramps between them: DAMP -> STAND -> WALK -> SIT -> DAMP, and FAULT from anywhere.
+"""Modes and the ramps between them: DAMP -> STAND -> WALK -> HALT -> STAND -> SIT -> DAMP, and FAULT from anywhere.
 
-DAMP ──► STAND ◄──► WALK        every mode ──► DAMP (it is always allowed to let go)
- ▲         ▲▼        ▼          every mode ──► FAULT (the gate decides); FAULT ──► DAMP by re-arming only
- └──────── SIT ◄─────┘
+DAMP ──► STAND ──► WALK        every mode ──► DAMP (it is always allowed to let go)
+ ▲        ▲▼ ▲      ▼          every mode ──► FAULT (the gate decides); FAULT ──► DAMP by re-arming only
+ └─────── SIT └── HALT
+
+No ramp begins in a stride: out of a fast walk it threw the twin over. So WALK leads to HALT, in which the policy brings
+the robot to rest, and only from there to the ramps.
 """
 
 from __future__ import annotations
@@ -21,10 +24,18 @@ from robot_configs.robot import RobotModel
 ALLOWED_NEXT: Dict[Mode, FrozenSet[Mode]] = {
     Mode.DAMP: frozenset({Mode.STAND}),
     Mode.STAND: frozenset({Mode.WALK, Mode.SIT, Mode.DAMP}),
-    Mode.WALK: frozenset({Mode.STAND, Mode.SIT, Mode.DAMP}),
+    Mode.WALK: frozenset({Mode.HALT, Mode.DAMP}),
+    Mode.HALT: frozenset({Mode.STAND, Mode.DAMP}),
     Mode.SIT: frozenset({Mode.STAND, Mode.DAMP}),
     Mode.FAULT: frozenset({Mode.DAMP}),
 }
+
+MAY_BE_ASKED_FOR: Dict[Mode, FrozenSet[Mode]] = {
+    **{mode: following - {Mode.HALT} for mode, following in ALLOWED_NEXT.items()},
+    Mode.WALK: frozenset({Mode.STAND, Mode.SIT, Mode.DAMP}),
+    Mode.HALT: frozenset({Mode.STAND, Mode.SIT, Mode.DAMP}),
+}
+"""What a person may ask for: a mode that may come next, or one that coming to rest leads to."""
 
 MODE_KEYS = (
     (frozenset({Key.L2, Key.A}), Mode.STAND),

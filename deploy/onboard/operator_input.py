@@ -94,8 +94,6 @@ class Operator:
         self.speed = speed
         self.lost_since_s: Optional[float] = None
         """When a device was first found gone [s]; None while all are there."""
-        self.halted = False
-        """While set, deflections count as zero: the robot is to come to rest before it does something else."""
 
     @property
     def deflection(self) -> np.ndarray:
@@ -117,7 +115,7 @@ class Operator:
         if self.lost_since_s is None and not all(device.connected for device in self._devices):
             self.lost_since_s = time_s
         wanted = np.zeros(3)
-        if self.lost_since_s is None and not self.halted and readings:
+        if self.lost_since_s is None and readings:
             columns = np.array([reading.deflection for reading in readings])
             wanted = columns[np.abs(columns).argmax(axis=0), np.arange(3)]
         elapsed_s = 0.0 if self._polled_s is None else time_s - self._polled_s
@@ -178,6 +176,6 @@ class SupervisedCommands:
 
     def command(self, time_s: float, state: RobotState) -> np.ndarray:
         """See `CommandSource.command`."""
-        if self._operator.halted or self._operator.lost_since_s is not None:
+        if self._operator.lost_since_s is not None:
             return self._rest
         return self._source.command(time_s, state)

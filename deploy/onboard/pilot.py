@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deploy.onboard.commands import CommandSource
+from deploy.onboard.commands import CommandSource, neutral_command
 from deploy.onboard.target import JointTarget
 from deploy.onboard.wire import RobotState
 from policy.bundle import PolicyOutput, PolicySession
@@ -63,7 +63,7 @@ class Pilot:
                 "exploration of at least 0", f"{exploration}", "Use 0 for the mean, 1 for the policy's own noise."
             )
         contract.check_robot(robot)
-        self._session, self._commands = session, commands
+        self._session, self._commands, self._rest = session, commands, neutral_command(contract.commands)
         self._exploration, self._seed = exploration, seed
         self._stiffness = np.array(contract.stiffness)
         self._damping = np.array(contract.damping)
@@ -81,11 +81,14 @@ class Pilot:
         self._session.reset()
         self._commands.begin_episode(episode)
 
-    def step(self, state: RobotState, state_time_s: float, time_s: float) -> PilotStep:
-        """Run the policy once on `state`, received at `state_time_s`; `time_s` is now."""
-        command = self._commands.command(self._tick / self._control_hz, state)
+    def step(self, state: RobotState, state_time_s: float, time_s: float, halting: bool = False) -> PilotStep:
+        """Run the policy once on `state`, received at `state_time_s`; `time_s` is now.
+
+        A `halting` step asks the policy to stand still, without exploring; the command source is not asked.
+        """
+        command = self._rest if halting else self._commands.command(self._tick / self._control_hz, state)
         noise = self._silence
-        if self._exploration > 0.0:
+        if self._exploration > 0.0 and not halting:
             noise = (self._exploration * self._generator.standard_normal(self._action_dim)).astype(np.float32)
         started_s = time.perf_counter()
         output = self._session.step(

@@ -41,7 +41,7 @@ class Moment(NamedTuple):
     latched: int
     """Faults that hold the robot damped; 0 while armed."""
     step_due: bool
-    """Whether the policy shall make a step now: only in WALK, and only on a state that the gate has nothing against."""
+    """Whether the policy shall make a step now: in WALK and HALT, on a state that the gate has nothing against."""
     state: Optional[RobotState]
     """The newest; None before the first."""
     state_time_s: float
@@ -94,11 +94,16 @@ class PilotAtHand:
     def attend(self, moment: Moment) -> Optional[JointTarget]:
         """Make a step if one is due."""
         if moment.step_due and moment.state is not None:
-            step = self._pilot.step(moment.state, moment.state_time_s, moment.time_s)
+            halting = moment.mode is Mode.HALT
+            step = self._pilot.step(moment.state, moment.state_time_s, moment.time_s, halting)
             self._target = step.target
-            self.steps += 1
             self.inference.add(step.inference_s)
-            self._recorder.policy_tick(step, moment.late_s)
-            for observer in self._observers:
-                observer.on_policy_step(step)
+            if not halting:
+                self._note(step, moment.late_s)
         return self._target
+
+    def _note(self, step: PilotStep, late_s: float) -> None:
+        self.steps += 1
+        self._recorder.policy_tick(step, late_s)
+        for observer in self._observers:
+            observer.on_policy_step(step)

@@ -7,8 +7,10 @@ import time
 import uuid
 from dataclasses import asdict, dataclass
 
+from deploy.onboard.episode_schedule import EpisodeSchedule
 from deploy.onboard.modes import ModeSettings
-from deploy.onboard.schedule import EpisodeSchedule, RemoteSchedule, Schedule, SessionSettings
+from deploy.onboard.remote_schedule import RemoteSchedule
+from deploy.onboard.schedule import Schedule, SessionSettings
 from offline_data.log_schema import SessionMetadata
 from policy.bundle import Bundle
 from robot_configs.robot import RobotModel

@@ -21,9 +21,14 @@ class Mode(enum.IntEnum):
     """A ramp from the measured pose to the folded pose."""
     FAULT = 4
     """Damping, latched with its reason until the gate is re-armed."""
+    HALT = 5
+    """The policy's targets for standing still, on the way out of WALK; no part of an episode."""
 
 
-MOVING_MODES = frozenset({Mode.STAND, Mode.WALK, Mode.SIT})
+POLICY_MODES = frozenset({Mode.WALK, Mode.HALT})
+"""Modes in which the policy drives."""
+
+MOVING_MODES = POLICY_MODES | {Mode.STAND, Mode.SIT}
 """Modes in which the motors follow a target; in the others they damp."""
 
 

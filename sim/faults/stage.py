@@ -13,7 +13,7 @@ from deploy.onboard.link import PacketLink
 from deploy.onboard.modes import ModeSettings
 from deploy.onboard.pilot import Pilot
 from deploy.onboard.recorder import Recorder
-from deploy.onboard.schedule import RemoteSchedule
+from deploy.onboard.remote_schedule import RemoteSchedule
 from deploy.onboard.summary import RunSummary
 from policy.bundle import Bundle, PolicySession
 from robot_configs.robot import RobotModel

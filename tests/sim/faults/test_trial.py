@@ -9,7 +9,8 @@ from typing import Optional
 import pytest
 
 from deploy.onboard.link import PacketLink
-from deploy.onboard.schedule import Change, RemoteSchedule, TickView
+from deploy.onboard.remote_schedule import RemoteSchedule
+from deploy.onboard.schedule import Change, TickView
 from deploy.onboard.target import Mode
 from deploy.onboard.wire import JointCommand
 from policy.bundle import Bundle
