@@ -21,6 +21,11 @@ def add_sim(commands: Commands) -> None:
     )
     train.add_argument("--seed", type=int, default=1, help="of everything random [%(default)s]")
     train.add_argument("--steps", type=count, default=17_203_200, help="environment steps in all [%(default)s]")
+    train.add_argument("--engine", choices=["mujoco", "isaacgym"], default="mujoco", help="physics [%(default)s]")
+    train.add_argument("--device", default="cpu", help="of Isaac Gym: cpu or cuda:0 [%(default)s]")
+    train.add_argument(
+        "--engine-python", metavar="PYTHON", help="run Isaac Gym in this Python, for it ends at Python 3.8"
+    )
 
     play = commands.command(
         "play",
@@ -64,14 +69,20 @@ def add_sim(commands: Commands) -> None:
 
 def run_sim_train(options: argparse.Namespace) -> int:
     """Pretraining."""
+    if options.engine == "isaacgym" and options.engine_python is None:
+        from sim.engines.isaacgym_modules import import_isaacgym
+
+        import_isaacgym()  # before torch, which everything below imports
     from policy.bundle import Lineage
     from policy.code_version import code_version
     from policy.export import export_bundle
     from robot_configs.robot import load_robot
+    from sim.engines.choice import EngineChoice
     from sim.pretrain import PretrainSettings, pretrain
     from sim.velocity_task import VelocityTaskSettings
 
-    settings = PretrainSettings(steps=options.steps, task=VelocityTaskSettings(seed=options.seed))
+    engine = EngineChoice(options.engine, options.device, options.engine_python)
+    settings = PretrainSettings(steps=options.steps, engine=engine, task=VelocityTaskSettings(seed=options.seed))
     with progress_bars() as advance:
         graph = pretrain(settings, options.out, functools.partial(advance, "iterations"))
     path = options.out / "policy.go1policy"

@@ -22,7 +22,7 @@ from policy.graph import PolicyGraph
 from policy.networks import GaussianActor
 from policy.velocity_contract import velocity_contract
 from robot_configs.robot import load_robot
-from sim.engines.mujoco import MujocoEngine
+from sim.engines.choice import EngineChoice, make_engine
 from sim.velocity_task import VelocityTask, VelocityTaskSettings
 
 Progress = Callable[[int, int, dict[str, float]], None]
@@ -40,6 +40,7 @@ class PretrainSettings:
         deployed_std: mean std of the actions in the bundle, whatever training ended with: what a log explores
             with. The mean action, which is what walks, does not depend on it.
         threads: torch threads; the engine uses every core on its own.
+        engine: what simulates.
     """
 
     steps: int = 17_203_200
@@ -58,6 +59,7 @@ class PretrainSettings:
     gae_lambda: float = 0.95
     save_every: int = 50
     threads: int = 2
+    engine: EngineChoice = field(default_factory=EngineChoice)
     task: VelocityTaskSettings = field(default_factory=VelocityTaskSettings)
 
     @property
@@ -76,7 +78,8 @@ def pretrain(settings: PretrainSettings, out: Path, progress: Optional[Progress]
     actor = GaussianActor(contract.observation_dim, contract.action_dim, settings.actor_hidden, settings.initial_std)
     # In training commands jump: the policy meets harder changes than its bundle lets through.
     graph = PolicyGraph(contract.without_slew(), actor).requires_grad_(False)
-    task = VelocityTask(settings.task, robot, graph, MujocoEngine(robot, settings.task.num_envs))
+    engine = make_engine(settings.engine, robot, settings.task.num_envs)
+    task = VelocityTask(settings.task, robot, graph, engine)
     runner = _Runner(task, settings, out, progress)
     runner.learn(settings.iterations, init_at_random_ep_len=True)
     _copy_weights(runner.alg.actor.state_dict(), graph.actor)
