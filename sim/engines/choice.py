@@ -1,0 +1,41 @@
+"""Which engine a run uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Optional
+
+from robot_configs.robot import RobotModel
+from sim.engines.protocol import Engine
+
+EngineName = Literal["mujoco", "isaacgym"]
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """An engine and where it computes.
+
+    Attributes:
+        name: `mujoco` on all cores, or `isaacgym`.
+        device: of Isaac Gym, cpu or cuda:0; MuJoCo has only the CPU.
+        python: the Python that Isaac Gym is installed in, where that is not the trainer's own.
+    """
+
+    name: EngineName = "mujoco"
+    device: str = "cpu"
+    python: Optional[str] = None
+
+
+def make_engine(choice: EngineChoice, robot: RobotModel, num_envs: int) -> Engine:
+    """The chosen engine; only its own libraries are imported."""
+    if choice.name == "mujoco":
+        from sim.engines.mujoco import MujocoEngine
+
+        return MujocoEngine(robot, num_envs)
+    if choice.python is not None:
+        from sim.engines.process_engine import ProcessEngine
+
+        return ProcessEngine(choice.python, num_envs, choice.device)
+    from sim.engines.isaacgym import IsaacGymEngine
+
+    return IsaacGymEngine(robot, num_envs, choice.device)
