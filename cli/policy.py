@@ -8,6 +8,7 @@ import dataclasses
 from cli.arguments import add_bundle
 from cli.commands import Commands
 from cli.output import add_json, print_result
+from cli.policy_import import add_policy_import
 from cli.signing import add_signing
 
 
@@ -28,6 +29,7 @@ def add_policy(commands: Commands) -> None:
         "go1 policy verify policy/bundles/walk.go1policy",
     )
     add_bundle(verify)
+    add_policy_import(commands)
     add_signing(commands)
 
 

@@ -12,6 +12,7 @@ import onnx
 import torch
 from onnx import numpy_helper
 
+from policy.adaptation_actor import AdaptationActor
 from policy.bundle import GOLDEN_STEP_OUTPUTS, MINIMUM_GOLDEN_SEQUENCES, Bundle, BundleError, Lineage, write_bundle
 from policy.contract import OUTPUTS, SIGNALS, PolicyContract
 from policy.graph import PolicyGraph
@@ -108,7 +109,7 @@ def load_graph(bundle: Bundle) -> PolicyGraph:
     """The torch policy inside a bundle, ready to learn further.
 
     Raises:
-        BundleError: the ONNX graph does not hold the weights of a `GaussianActor`.
+        BundleError: the ONNX graph does not hold the weights of a `GaussianActor` or an `AdaptationActor`.
     """
     model = onnx.load_from_string(bundle.onnx_bytes)
     weights = {
@@ -116,7 +117,7 @@ def load_graph(bundle: Bundle) -> PolicyGraph:
         for tensor in model.graph.initializer
         if tensor.name.startswith(_PREFIX)
     }
-    actor = GaussianActor(*_actor_shape(bundle.contract, weights), initial_std=1.0)
+    actor = _actor_of_shape(bundle.contract, weights)
     missing = set(actor.state_dict()) ^ set(weights)
     if missing:
         raise BundleError(
@@ -128,11 +129,20 @@ def load_graph(bundle: Bundle) -> PolicyGraph:
     return PolicyGraph(bundle.contract, actor)
 
 
-def _actor_shape(contract: PolicyContract, weights: Dict[str, torch.Tensor]) -> Tuple[int, int, Tuple[int, ...]]:
-    """Observation width, action width, hidden widths; from the weights' own shapes."""
+def _actor_of_shape(contract: PolicyContract, weights: Dict[str, torch.Tensor]) -> GaussianActor:
+    """An actor of the kind and with the hidden widths that the weights themselves show."""
+    observation, action = contract.observation_dim, contract.action_dim
+    hidden = _layer_widths(weights, "mean_network")[:-1]
+    adaptation = _layer_widths(weights, "adaptation_network")
+    if not adaptation:
+        return GaussianActor(observation, action, hidden, initial_std=1.0)
+    return AdaptationActor(observation, action, hidden, 1.0, adaptation[:-1], adaptation[-1])
+
+
+def _layer_widths(weights: Dict[str, torch.Tensor], network: str) -> Tuple[int, ...]:
+    """Outputs of every linear layer of a network; none where there is no such network."""
     layers = sorted(
-        (name for name in weights if name.startswith("mean_network.") and name.endswith(".weight")),
+        (name for name in weights if name.startswith(f"{network}.") and name.endswith(".weight")),
         key=lambda name: int(name.split(".")[1]),
     )
-    hidden = tuple(weights[name].shape[0] for name in layers[:-1])
-    return contract.observation_dim, contract.action_dim, hidden
+    return tuple(weights[name].shape[0] for name in layers)

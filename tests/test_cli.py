@@ -24,6 +24,7 @@ COMMANDS = {
     "sim play",
     "sim twin",
     "sim eval",
+    "policy import",
     "policy inspect",
     "policy verify",
     "policy keygen",
@@ -80,7 +81,7 @@ def test_the_example_of_the_help_parses(words: str, tmp_path: Path, monkeypatch:
     for folder in ("logs", "datasets/monday", "uni_o4_go1_real", "policy/bundles"):
         (tmp_path / folder).mkdir(parents=True)
     for word in example:
-        if word.endswith(".go1policy"):
+        if word.endswith((".go1policy", ".jit")):
             (tmp_path / word).touch()
     assert build_parser().parse_args(example[1:]).run is LEAVES[words].get_default("run")
 

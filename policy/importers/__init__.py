@@ -1,0 +1,1 @@
+"""Policies that other stacks trained, made into sealed bundles. Their files are data: nothing in them is run."""
