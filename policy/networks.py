@@ -16,8 +16,8 @@ def mlp(input_dim: int, hidden_dims: Sequence[int], output_dim: int) -> nn.Seque
     """Multi-layer perceptron with ELU between layers and a linear output."""
     widths = [input_dim, *hidden_dims]
     layers: list[nn.Module] = []
-    for width_in, width_out in zip(widths[:-1], widths[1:], strict=True):
-        layers += [nn.Linear(width_in, width_out), nn.ELU()]
+    for index in range(len(hidden_dims)):
+        layers += [nn.Linear(widths[index], widths[index + 1]), nn.ELU()]
     return nn.Sequential(*layers, nn.Linear(widths[-1], output_dim))
 
 

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable, Mapping, Optional
 
@@ -22,49 +22,11 @@ from policy.graph import PolicyGraph
 from policy.networks import GaussianActor
 from policy.velocity_contract import velocity_contract
 from robot_configs.robot import load_robot
-from sim.engines.choice import EngineChoice, make_engine
-from sim.velocity_task import VelocityTask, VelocityTaskSettings
+from sim.engines.choice import make_engine
+from sim.pretrain_settings import PretrainSettings
+from sim.velocity_task import VelocityTask
 
 Progress = Callable[[int, int, dict[str, float]], None]
-
-
-@dataclass(frozen=True)
-class PretrainSettings:
-    """Settings of one pretraining run.
-
-    Attributes:
-        steps: environment steps in all.
-        steps_per_iteration: control steps each robot takes between two updates.
-        actor_hidden, critic_hidden: widths of the hidden layers.
-        initial_std: of the actions, before learning.
-        deployed_std: mean std of the actions in the bundle, whatever training ended with: what a log explores
-            with. The mean action, which is what walks, does not depend on it.
-        threads: torch threads; the engine uses every core on its own.
-        engine: what simulates.
-    """
-
-    steps: int = 17_203_200
-    steps_per_iteration: int = 24
-    actor_hidden: tuple[int, ...] = (128, 128)
-    critic_hidden: tuple[int, ...] = (256, 128)
-    initial_std: float = 0.8
-    deployed_std: float = 0.4
-    entropy_weight: float = 0.008
-    learning_rate: float = 1e-3
-    desired_kl: float = 0.01
-    clip: float = 0.2
-    epochs: int = 5
-    minibatches: int = 4
-    gamma: float = 0.99
-    gae_lambda: float = 0.95
-    save_every: int = 50
-    threads: int = 2
-    engine: EngineChoice = field(default_factory=EngineChoice)
-    task: VelocityTaskSettings = field(default_factory=VelocityTaskSettings)
-
-    @property
-    def iterations(self) -> int:
-        return self.steps // (self.steps_per_iteration * self.task.num_envs)
 
 
 def pretrain(settings: PretrainSettings, out: Path, progress: Optional[Progress] = None) -> PolicyGraph:
