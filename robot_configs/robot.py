@@ -61,7 +61,7 @@ class SafetyThresholds:
 
 @dataclass(frozen=True)
 class PlausibilityThresholds:
-    """What no healthy robot measures; units in the names, `factor` of the joint's own limit."""
+    """What no healthy robot measures; units in the names, `factor` of the joint's own limit, `jump` in one tick."""
 
     joint_position_margin_rad: float
     joint_velocity_factor: float
@@ -69,11 +69,23 @@ class PlausibilityThresholds:
     angular_velocity_limit_rad_s: float
     specific_force_limit_m_s2: float
     motor_temperature_minimum_c: float
+    joint_acceleration_factor: float
+    joint_velocity_jump_rad_s: float
+    joint_velocity_error_rad_s: float
+    joint_position_jump_rad: float
+    angular_acceleration_rad_s2: float
+    angular_velocity_error_rad_s: float
+    rotation_jump_rad: float
+    cut_out_joint_speed_rad_s: float
+    cut_out_angular_speed_rad_s: float
     frozen_after_s: float
+    frozen_alone_after_s: float
     frozen_joint_speed_rad_s: float
+    frozen_joint_travel_rad: float
     mismatch_memory_s: float
     mismatch_gap_limit_ms: float
     joint_mismatch_limit_rad: float
+    joint_velocity_lag_s: float
     rotation_mismatch_limit_rad: float
     gravity_memory_s: float
     gravity_mismatch_limit_m_s2: float

@@ -32,6 +32,7 @@ ENDING_OF_REASON: Dict[Reason, Ending] = {
     Reason.IMU_RANGE: Ending.STOPPED,
     Reason.MOTOR_TEMPERATURE_RANGE: Ending.STOPPED,
     Reason.BATTERY_RANGE: Ending.STOPPED,
+    Reason.SENSOR_JUMP: Ending.STOPPED,
     Reason.IMU_FROZEN: Ending.STOPPED,
     Reason.JOINT_FROZEN: Ending.STOPPED,
     Reason.JOINT_MISMATCH: Ending.STOPPED,
@@ -50,7 +51,12 @@ ENDING_OF_REASON: Dict[Reason, Ending] = {
 """Every reason that latches the gate; clamps do not."""
 
 ORIENTATION_DOUBTED = (
-    Reason.QUATERNION_NORM | Reason.IMU_RANGE | Reason.IMU_FROZEN | Reason.ROTATION_MISMATCH | Reason.GRAVITY_MISMATCH
+    Reason.QUATERNION_NORM
+    | Reason.IMU_RANGE
+    | Reason.SENSOR_JUMP
+    | Reason.IMU_FROZEN
+    | Reason.ROTATION_MISMATCH
+    | Reason.GRAVITY_MISMATCH
 )
 """Beside one of these, a tilt or a free fall is no evidence of a fall."""
 

@@ -26,7 +26,7 @@ from deploy.onboard.remote import Key, pressed_keys
 from deploy.onboard.state_checks import POSITION, VELOCITY, ConditionChecks, SignalRanges, signals
 from deploy.onboard.target import MOVING_MODES, JointTarget, Mode
 from deploy.onboard.target_limits import NO_CLAMPS, TargetLimits
-from deploy.onboard.tick_clock import TickAdvance, TickClock
+from deploy.onboard.tick_clock import ROUNDING_S, TickAdvance, TickClock
 from deploy.onboard.wire import MOTOR_MODE_SERVO, JointCommand, RobotState
 from robot_configs.robot import RobotModel
 
@@ -146,7 +146,7 @@ class Gate:
             return int(Reason.STATE_MISSING)
         stop = int(Reason.STOP_KEY) if STOP_KEY in self.keys else 0
         # Written so that a time of NaN is stale.
-        if not time_s - self._state_time_s <= self._state_age_limit_s:
+        if not time_s - self._state_time_s <= self._state_age_limit_s + ROUNDING_S:
             return int(Reason.STATE_STALE) | stop
         return self._measured_faults | stop
 

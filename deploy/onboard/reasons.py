@@ -30,6 +30,8 @@ class Reason(enum.IntFlag):
     GAINS_OUT_OF_RANGE = 1 << 12
     TARGET_MALFORMED = 1 << 13
     TARGET_VALID_TOO_LONG = 1 << 14
+    # A state that cannot follow the one before it (further ones below).
+    SENSOR_JUMP = 1 << 15
     # Targets that were moved to a limit: no faults.
     POSITION_CLAMPED = 1 << 16
     RATE_CLAMPED = 1 << 17

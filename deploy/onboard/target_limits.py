@@ -16,14 +16,12 @@ from deploy.onboard.packet_layout import LARGEST_DAMPING, LARGEST_STIFFNESS, MOT
 from deploy.onboard.reasons import ClampCounts, Reason
 from deploy.onboard.state_checks import all_true
 from deploy.onboard.target import JointTarget
+from deploy.onboard.tick_clock import ROUNDING_S
 from robot_configs.errors import Go1Error
 from robot_configs.robot import DAMPING_QUANTUM, STIFFNESS_QUANTUM, RobotModel
 
 ROUNDING_RAD = 1e-6
 """A target moved by less was not moved: policies compute in float32, the limits are float64 [rad]."""
-
-ROUNDING_S = 1e-6
-"""Slack for sums of clock times in float64 [s]."""
 
 NO_CLAMPS = ClampCounts(0, 0, 0)
 

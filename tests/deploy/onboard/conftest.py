@@ -16,6 +16,8 @@ from deploy.onboard.wire import MOTOR_MODE_SERVO, POSITION_STOP, JointCommand, R
 from policy.bundle import PolicyOutput
 from policy.contract import CommandTerm, ObservationTerm, PolicyContract
 from robot_configs.robot import RobotModel, load_robot
+from tests.deploy.onboard.control_bench import Bench
+from tests.deploy.onboard.schedule_views import ViewMaker, view_maker
 
 StateMaker = Callable[..., RobotState]
 
@@ -56,7 +58,7 @@ def make_state() -> StateMaker:
 
 
 class FakeLink:
-    """A link to a weightless robot: servoed joints go to their targets at 15 rad/s; it starts folded, its tick is 2 ms.
+    """A link to a weightless robot: servoed joints go to their targets at 10 rad/s; it starts folded, its tick is 2 ms.
 
     `tamper` sees every state with its number (from 0) before it is handed out; it may change, withhold (None) or raise.
     """
@@ -80,8 +82,9 @@ class FakeLink:
     def receive(self, timeout_s: float) -> Optional[RobotState]:
         number = self.received
         self.received += 1
-        step = np.clip(self._target - self.position, -0.03, 0.03)
-        self.position, velocity = self.position + step, step / np.float32(0.002)
+        step = np.clip(self._target - self.position, -0.02, 0.02)
+        noise = np.float32(1e-5 * (1 + number % 5))  # a live velocity is never exactly zero
+        self.position, velocity = self.position + step, step / np.float32(0.002) + noise
         state = self._make_state(tick_ms=2 * number, joint_position=self.position, joint_velocity=velocity)
         return self.tamper(number, state)
 
@@ -153,3 +156,13 @@ class FakePolicy:
 @pytest.fixture
 def policy(robot: RobotModel) -> FakePolicy:
     return FakePolicy(robot.stand_position)
+
+
+@pytest.fixture
+def bench(folded_link: FakeLink, policy: FakePolicy, contract: PolicyContract, robot: RobotModel) -> Bench:
+    return Bench(folded_link, policy, contract, robot)
+
+
+@pytest.fixture
+def view(make_state: StateMaker) -> ViewMaker:
+    return view_maker(make_state)

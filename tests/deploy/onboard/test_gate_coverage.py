@@ -15,7 +15,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 MODULES = (
+    "frozen_sensors",
     "gate",
+    "gravity_checks",
+    "joint_command",
     "low_cmd_codec",
     "low_state_codec",
     "modes",
@@ -23,6 +26,8 @@ MODULES = (
     "plausibility",
     "reasons",
     "robot_state",
+    "sensor_jumps",
+    "signal_lists",
     "state_checks",
     "target",
     "target_limits",
@@ -30,13 +35,17 @@ MODULES = (
     "wire",
 )
 TESTS = (
+    "frozen_sensors",
     "gate",
+    "gravity_checks",
     "low_cmd_codec",
     "low_state_codec",
     "modes",
     "packet_layout",
     "plausibility",
     "reasons",
+    "sensor_jumps",
+    "signal_lists",
     "state_checks",
     "target_limits",
     "tick_clock",

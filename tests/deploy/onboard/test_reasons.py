@@ -20,6 +20,7 @@ BITS = {
     "gains_out_of_range": 12,
     "target_malformed": 13,
     "target_valid_too_long": 14,
+    "sensor_jump": 15,
     "position_clamped": 16,
     "rate_clamped": 17,
     "torque_clamped": 18,

@@ -14,6 +14,7 @@ from deploy.onboard.reasons import Reason
 from deploy.onboard.state_checks import SIGNALS, ConditionChecks, SignalRanges, signals
 from deploy.onboard.wire import MOTOR_MODE_OVERHEATED, MOTOR_MODE_SERVO, RobotState
 from robot_configs.robot import RobotModel, load_robot
+from tests.deploy.onboard.motions import turned
 
 StateMaker = Callable[..., RobotState]
 
@@ -105,12 +106,6 @@ class TestRanges:
         assert SignalRanges(robot).faults(healthy) == (
             Reason.IMU_RANGE | Reason.JOINT_POSITION_RANGE | Reason.JOINT_VELOCITY_RANGE | Reason.JOINT_TORQUE_RANGE
         )
-
-
-def turned(angle_rad: float, axis: int, length: float = 1.0) -> np.ndarray:
-    quaternion = np.zeros(4)
-    quaternion[0], quaternion[1 + axis] = length * math.cos(angle_rad / 2), length * math.sin(angle_rad / 2)
-    return quaternion
 
 
 class TestCondition:
