@@ -27,6 +27,12 @@ def add_flash(commands: Commands) -> None:
     add_bundle(flash)
     add_ssh(flash, required=True)
     flash.add_argument("--allow-downgrade", action="store_true", help="take an older version than was confirmed there")
+    flash.add_argument(
+        "--after-shadow",
+        type=existing_file,
+        metavar="REPORT.json",
+        help="only if this report of its run in the shadow (go1 robot run --shadow) lets it drive",
+    )
     rollback = commands.command(
         "rollback", run_store_verb, "Go back to the previous policy.", f"go1 robot rollback {EXAMPLE_HOST}"
     )
@@ -66,7 +72,11 @@ def add_ssh(parser: argparse.ArgumentParser, required: bool) -> None:
 def run_flash(options: argparse.Namespace) -> int:
     """Over ssh."""
     from deploy.host.flash import flash
+    from deploy.onboard.shadow_report import require_passed
+    from policy.bundle import read_bundle
 
+    if options.after_shadow is not None:
+        require_passed(options.after_shadow, read_bundle(options.bundle).sha256)
     print_result(flash(options.bundle, ssh_robot(options), options.allow_downgrade), options.json)
     return 0
 

@@ -18,9 +18,10 @@ from deploy.onboard.link import Link, PacketLink, UdpTransport
 from deploy.onboard.pilot import Pilot
 from deploy.onboard.pilot_seat import Observer, PilotAtHand
 from deploy.onboard.recorder import McapRecorder, NoRecorder, Recorder
+from deploy.onboard.robot_address import parse_robot_address
 from deploy.onboard.schedule import SessionSettings
 from deploy.onboard.session import RunSettings, make_metadata, make_schedule
-from deploy.onboard.shadow_process import ShadowProcessSettings, shadow_beside
+from deploy.onboard.shadow_process import IN_LOCKSTEP, ShadowProcessSettings, shadow_beside
 from deploy.onboard.stop_signals import signals_stop
 from deploy.onboard.summary import RunSummary
 from deploy.onboard.supervisor import SessionPlan, SupervisorSettings, run_supervised
@@ -107,7 +108,8 @@ def run_on_robot(
         shadow: a policy that runs beside the one that drives, in a process of its own, and is compared with it.
 
     Raises:
-        RunnerError: an unusable address or SDK name.
+        RobotAddressError: an unusable address.
+        RunnerError: an unusable SDK name.
         ShadowError: the shadow cannot be compared with the driver, or is not for this robot.
         LeaseTakenError: another runner of this machine drives the robot.
         SupervisorError: a process could not be brought up.
@@ -122,12 +124,12 @@ def run_on_robot(
         auto_rearm=auto_rearm,
     )
     settings = RunSettings(commands_spec, session, exploration, seed, lockstep)
-    address = _host_and_port(robot_address) if isinstance(robot_address, str) else robot_address
+    address = parse_robot_address(robot_address) if isinstance(robot_address, str) else robot_address
     if shadow is None:
         return _drive(bundle, robot, address, sdk, settings, Path(log_dir), supervision)
     # Started before lease and link are there: what a process does not have, it cannot misuse.
-    patience = ShadowProcessSettings(patience_s=LOCKSTEP_ANSWER_S if lockstep else 0.0)
-    with shadow_beside(shadow, bundle, robot, patience) as beside:
+    waiting = IN_LOCKSTEP if lockstep else ShadowProcessSettings()
+    with shadow_beside(shadow, bundle, robot, waiting) as beside:
         summary = _drive(bundle, robot, address, sdk, settings, Path(log_dir), supervision, (beside.window,))
         return replace(summary, shadow=beside.report(shadow.sha256, bundle.sha256))
 
@@ -162,10 +164,11 @@ def open_link(robot_address: Union[str, Tuple[str, int]], sdk: str, robot: Robot
     """A link to HOST:PORT.
 
     Raises:
-        RunnerError: an unusable address or SDK name.
+        RobotAddressError: an unusable address.
+        RunnerError: an unusable SDK name.
         LinkError: the socket cannot be opened.
     """
-    host, port = _host_and_port(robot_address) if isinstance(robot_address, str) else robot_address
+    host, port = parse_robot_address(robot_address) if isinstance(robot_address, str) else robot_address
     # The robot answers to the port its own examples use; a twin may share this machine with other clients.
     local_port = robot.network.local_port if host == robot.network.host else 0
     if sdk == "codec":
@@ -173,10 +176,3 @@ def open_link(robot_address: Union[str, Tuple[str, int]], sdk: str, robot: Robot
     if sdk == "vendor":
         return VendorLink(host, port, local_port)
     raise RunnerError('an SDK "codec" or "vendor"', repr(sdk), "Leave the option out for our own codec.")
-
-
-def _host_and_port(address: str) -> Tuple[str, int]:
-    host, colon, port = address.rpartition(":")
-    if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
-        raise RunnerError("a robot address HOST:PORT", repr(address), "For example 192.168.123.10:8007.")
-    return host, int(port)

@@ -43,13 +43,17 @@ class ShadowProcessSettings:
     """How the process is waited for; never while a robot walks in real time."""
 
     patience_s: float = 0.0
-    """How long a step may wait for room in the pipe [s of real time]: only in lockstep, where time waits as well."""
+    """How long a step may wait for room in the pipe, until that has been in vain once [s of real time]."""
     start_limit_s: float = 60.0
     """Loading and verifying the candidate may take this long [s]."""
     drain_s: float = 2.0
     """For the steps that are still in the pipe when the session is over [s]."""
     end_limit_s: float = 5.0
     """After that long the process is killed [s]."""
+
+
+IN_LOCKSTEP = ShadowProcessSettings(patience_s=30.0, drain_s=30.0, end_limit_s=60.0)
+"""Time waits for whoever is slow, and so no step is missed."""
 
 
 def step_layout(command_dim: int) -> np.dtype:
@@ -94,8 +98,8 @@ class ShadowWindow:
         record = self._record
         for name, value in zip(DriverStep._fields, driver_step(step)):
             record[name] = value
-        if self._patience_s:
-            select.select([], [self._descriptor], [], self._patience_s)
+        if self._patience_s and not select.select([], [self._descriptor], [], self._patience_s)[1]:
+            self._patience_s = 0.0  # it hangs: waiting again at every step would help nobody
         try:
             os.write(self._descriptor, record.tobytes())
         except (BlockingIOError, BrokenPipeError):

@@ -27,6 +27,7 @@ from deploy.onboard.modes import ModeSettings
 from deploy.onboard.packet_layout import LOW_CMD
 from deploy.onboard.schedule import SessionSettings
 from deploy.onboard.session import RunSettings
+from deploy.onboard.shadow_process import ShadowProcessSettings, shadow_beside
 from deploy.onboard.supervisor import SessionPlan, SupervisorSettings, run_supervised
 from deploy.onboard.wire import JointCommand, RobotState, decode_low_cmd, encode_low_state
 from policy.bundle import BUNDLES, read_bundle
@@ -190,8 +191,14 @@ def run(options: dict[str, Any]) -> None:
     )
     lease = Lease(f"127.0.0.1:{options['port']}", folder / "leases")
     link = PacketLink(UdpTransport("127.0.0.1", options["port"]))
-    plan = SessionPlan(read_bundle(BUNDLE), robot, link, settings, folder / "logs", lease)
-    summary = run_supervised(plan, supervision)
+    bundle = read_bundle(BUNDLE)
+    plan = SessionPlan(bundle, robot, link, settings, folder / "logs", lease)
+    if options.get("shadow", False):
+        with shadow_beside(bundle, bundle, robot, ShadowProcessSettings(end_limit_s=1.0)) as beside:
+            summary = run_supervised(replace(plan, observers=(beside.window,)), supervision)
+            summary = replace(summary, shadow=beside.report(bundle.sha256, bundle.sha256))
+    else:
+        summary = run_supervised(plan, supervision)
     lease.release()
     print(json.dumps(summary.to_dict()))
 

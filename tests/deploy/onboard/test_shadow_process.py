@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import select
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,14 @@ from deploy.onboard.pilot_seat import Observer, PilotAtHand
 from deploy.onboard.recorder import NoRecorder
 from deploy.onboard.schedule import SessionSettings
 from deploy.onboard.shadow import Shadow
-from deploy.onboard.shadow_process import ShadowProcess, ShadowProcessSettings, shadow_beside, step_layout
+from deploy.onboard.shadow_process import (
+    IN_LOCKSTEP,
+    ShadowProcess,
+    ShadowProcessSettings,
+    ShadowWindow,
+    shadow_beside,
+    step_layout,
+)
 from deploy.onboard.shadow_report import ShadowError, ShadowReport
 from policy.bundle import BUNDLES, Bundle, read_bundle
 from policy.contract import ContractError, PolicyContract
@@ -33,7 +41,6 @@ from robot_configs.robot import RobotModel
 from tests.deploy.onboard.conftest import FakeLink, FakePolicy
 
 MODES = ModeSettings(gain_ramp_s=0.05, move_s=0.1, settle_s=0.0)
-LOCKSTEP = ShadowProcessSettings(patience_s=30.0)
 IMPATIENT = ShadowProcessSettings(drain_s=0.0, end_limit_s=0.2)
 STEPS = 20
 PIPE_BYTES = 1 << 16
@@ -95,7 +102,7 @@ def beside(contract: PolicyContract, robot: RobotModel) -> Iterator[Callable[...
     """Starts a shadow whose candidate acts as told."""
     started: list[ShadowProcess] = []
 
-    def start(act: Any, settings: ShadowProcessSettings = LOCKSTEP) -> ShadowProcess:
+    def start(act: Any, settings: ShadowProcessSettings = IN_LOCKSTEP) -> ShadowProcess:
         def make_shadow() -> Shadow:
             candidate: Any = Candidate(contract, act)
             return Shadow(candidate, contract, robot)
@@ -129,11 +136,11 @@ def walked(contract: PolicyContract, robot: RobotModel, make_state: Any, *observ
 @pytest.mark.parametrize(
     ("act", "settings", "seen", "failure"),
     [
-        (agree, LOCKSTEP, STEPS, ""),
-        (ask_for_the_impossible, LOCKSTEP, STEPS, ""),
-        (talk_nonsense, LOCKSTEP, STEPS, ""),
-        (raise_an_error, LOCKSTEP, 0, "failed: ValueError: the candidate has a defect"),
-        (crash, LOCKSTEP, 0, "was killed by SIGSEGV"),
+        (agree, IN_LOCKSTEP, STEPS, ""),
+        (ask_for_the_impossible, IN_LOCKSTEP, STEPS, ""),
+        (talk_nonsense, IN_LOCKSTEP, STEPS, ""),
+        (raise_an_error, IN_LOCKSTEP, 0, "failed: ValueError: the candidate has a defect"),
+        (crash, IN_LOCKSTEP, 0, "was killed by SIGSEGV"),
         (hang, IMPATIENT, 0, "was still busy 0.2 s after the session"),
     ],
 )
@@ -215,9 +222,29 @@ def test_what_is_left_in_the_pipe_is_given_up_after_a_while(beside: Any, a_step:
     assert report.missed_steps > 50
 
 
+def test_in_lockstep_a_shadow_that_hangs_is_waited_for_once(
+    a_step: PilotStep, contract: PolicyContract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited_s: list[float] = []
+
+    def in_vain(reading: Any, writing: Any, failing: Any, timeout_s: float) -> tuple[list[int], ...]:
+        waited_s.append(timeout_s)
+        return [], [], []
+
+    monkeypatch.setattr(select, "select", in_vain)
+    reading, writing = os.pipe()
+    window = ShadowWindow(writing, contract.command_dim, patience_s=7.0)
+    for tick in range(3):
+        window.on_policy_step(a_step._replace(tick=tick))
+    assert waited_s == [7.0]
+    assert window.steps == 3
+    os.close(reading)
+    os.close(writing)
+
+
 def test_in_lockstep_a_step_waits_for_room(beside: Any, a_step: PilotStep, contract: PolicyContract) -> None:
     offered = 3 * PIPE_BYTES // step_layout(contract.command_dim).itemsize
-    process = beside(agree, LOCKSTEP)
+    process = beside(agree, IN_LOCKSTEP)
     for tick in range(offered):
         process.window.on_policy_step(a_step._replace(tick=tick))
     report = report_of(process)
@@ -240,7 +267,7 @@ def test_the_shadow_sees_what_the_driver_saw(
         witness: Any = Witness(contract, agree)
         return Shadow(witness, contract, robot)
 
-    process = ShadowProcess(make_shadow, contract.command_dim, LOCKSTEP)
+    process = ShadowProcess(make_shadow, contract.command_dim, IN_LOCKSTEP)
     process.window.on_policy_step(a_step)
     told = process.report("", "").failure
     state = make_state()
@@ -259,7 +286,7 @@ def test_a_candidate_that_can_not_be_made_is_a_clear_error(contract: PolicyContr
         raise ContractError("stiffness of at most 60", "80", "Train with softer gains.")
 
     with pytest.raises(ShadowError, match="a candidate that can run beside: stiffness of at most 60; found 80"):
-        ShadowProcess(make_shadow, contract.command_dim, LOCKSTEP)
+        ShadowProcess(make_shadow, contract.command_dim, IN_LOCKSTEP)
 
 
 def test_a_candidate_that_dies_while_it_loads_is_a_clear_error(contract: PolicyContract) -> None:
@@ -268,7 +295,7 @@ def test_a_candidate_that_dies_while_it_loads_is_a_clear_error(contract: PolicyC
         raise AssertionError
 
     with pytest.raises(ShadowError, match="ready within 60 s; found was killed by SIGKILL"):
-        ShadowProcess(make_shadow, contract.command_dim, LOCKSTEP)
+        ShadowProcess(make_shadow, contract.command_dim, IN_LOCKSTEP)
 
 
 def test_a_candidate_that_never_gets_ready_is_given_up(contract: PolicyContract) -> None:
@@ -277,7 +304,7 @@ def test_a_candidate_that_never_gets_ready_is_given_up(contract: PolicyContract)
         raise AssertionError
 
     with pytest.raises(ShadowError, match="still loading"):
-        ShadowProcess(make_shadow, contract.command_dim, replace(LOCKSTEP, start_limit_s=0.1))
+        ShadowProcess(make_shadow, contract.command_dim, replace(IN_LOCKSTEP, start_limit_s=0.1))
 
 
 def test_nothing_is_left_of_a_shadow_whose_session_failed(shipped: Bundle, robot: RobotModel) -> None:
