@@ -56,10 +56,12 @@ def factor(text: str) -> float:
 
 def address(text: str) -> Tuple[str, int]:
     """HOST:PORT."""
-    host, separator, port = text.rpartition(":")
-    if not host or not separator or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise argparse.ArgumentTypeError(f"expected HOST:PORT, as in 192.168.123.10:8007; found {text!r}")
-    return host, int(port)
+    from deploy.onboard.robot_address import RobotAddressError, parse_robot_address
+
+    try:
+        return parse_robot_address(text)
+    except RobotAddressError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:

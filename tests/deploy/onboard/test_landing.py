@@ -1,30 +1,56 @@
-"""From any mode to the seat: a walk goes through a stand that has come to rest."""
+"""Out of a walk: to rest first, then a stand, then a seat if one is wanted."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 
-from deploy.onboard.seating import Seating
+from deploy.onboard.landing import HALT_LIMIT_S, STILL_S, Landing
 from deploy.onboard.target import Mode
 
 
-def test_out_of_a_walk_it_stands_still_first() -> None:
-    seating = Seating()
-    assert seating.next_mode(Mode.WALK, ramp_finished=False) is Mode.STAND
-    assert seating.next_mode(Mode.STAND, ramp_finished=False) is None
-    assert seating.pending
-    assert seating.next_mode(Mode.STAND, ramp_finished=True) is Mode.SIT
-    assert not seating.pending
+@pytest.mark.parametrize("goal", [Mode.STAND, Mode.SIT])
+def test_a_robot_that_is_still_stands_and_then_goes_where_it_should(view: Any, goal: Mode) -> None:
+    landing = Landing()
+    assert landing.begin(goal, 10.0) is Mode.HALT
+    assert landing.next_mode(view(Mode.HALT, time_s=10.0)) is None
+    assert landing.next_mode(view(Mode.HALT, time_s=9.99 + STILL_S)) is None
+    assert landing.next_mode(view(Mode.HALT, time_s=10.0 + STILL_S)) is Mode.STAND
+    assert landing.next_mode(view(Mode.STAND, time_s=11.0)) is None
+    assert landing.seat_wanted is (goal is Mode.SIT)
+    assert landing.next_mode(view(Mode.STAND, time_s=12.0, finished=True)) is (Mode.SIT if goal is Mode.SIT else None)
+    assert not landing.seat_wanted
+
+
+def test_a_robot_that_stays_in_motion_is_waited_for_until_the_limit(view: Any, make_state: Any) -> None:
+    trotting = make_state(joint_velocity=np.full(12, 4.0, np.float32))
+    landing = Landing()
+    landing.begin(Mode.STAND, 10.0)
+    for time_s in (10.0, 10.0 + STILL_S, 9.99 + HALT_LIMIT_S):
+        assert landing.next_mode(view(Mode.HALT, time_s=time_s, state=trotting)) is None
+    assert landing.next_mode(view(Mode.HALT, time_s=10.0 + HALT_LIMIT_S, state=trotting)) is Mode.STAND
+
+
+def test_a_pause_between_two_steps_is_no_rest(view: Any, make_state: Any) -> None:
+    trotting = make_state(joint_velocity=np.full(12, 4.0, np.float32))
+    landing = Landing()
+    landing.begin(Mode.STAND, 10.0)
+    assert landing.next_mode(view(Mode.HALT, time_s=10.0)) is None
+    assert landing.next_mode(view(Mode.HALT, time_s=10.4, state=trotting)) is None
+    assert landing.next_mode(view(Mode.HALT, time_s=10.6)) is None
+    assert landing.next_mode(view(Mode.HALT, time_s=10.61 + STILL_S)) is Mode.STAND
 
 
 @pytest.mark.parametrize("ramp_finished", [False, True])
-def test_who_has_not_walked_may_sit_down_at_once(ramp_finished: bool) -> None:
-    assert Seating().next_mode(Mode.STAND, ramp_finished) is Mode.SIT
+def test_a_stand_that_nobody_came_to_by_a_walk_leads_nowhere(view: Any, ramp_finished: bool) -> None:
+    assert Landing().next_mode(view(Mode.STAND, finished=ramp_finished)) is None
 
 
-def test_what_was_cancelled_is_forgotten() -> None:
-    seating = Seating()
-    seating.next_mode(Mode.WALK, ramp_finished=False)
-    seating.cancel()
-    assert not seating.pending
-    assert seating.next_mode(Mode.STAND, ramp_finished=False) is Mode.SIT
+def test_what_was_cancelled_is_forgotten(view: Any) -> None:
+    landing = Landing()
+    landing.begin(Mode.SIT, 0.0)
+    landing.cancel()
+    assert not landing.seat_wanted
+    assert landing.next_mode(view(Mode.STAND, finished=True)) is None

@@ -21,6 +21,7 @@ PATHS = {
     Mode.DAMP: (),
     Mode.STAND: (Mode.STAND,),
     Mode.WALK: (Mode.STAND, Mode.WALK),
+    Mode.HALT: (Mode.STAND, Mode.WALK, Mode.HALT),
     Mode.SIT: (Mode.STAND, Mode.SIT),
 }
 """How each mode is reached from DAMP."""
@@ -30,9 +31,10 @@ MAY_FOLLOW = {
     (Mode.STAND, Mode.WALK),
     (Mode.STAND, Mode.SIT),
     (Mode.STAND, Mode.DAMP),
-    (Mode.WALK, Mode.STAND),
-    (Mode.WALK, Mode.SIT),
+    (Mode.WALK, Mode.HALT),
     (Mode.WALK, Mode.DAMP),
+    (Mode.HALT, Mode.STAND),
+    (Mode.HALT, Mode.DAMP),
     (Mode.SIT, Mode.STAND),
     (Mode.SIT, Mode.DAMP),
 }
@@ -102,7 +104,7 @@ def test_standing_up_by_hand(robot: RobotModel, make_state: Any) -> None:
 
 def test_out_of_a_motion_gains_and_pose_move_at_once(robot: RobotModel, make_state: Any) -> None:
     """0.5 s from the walk's gains to the stand's (half way at 0.25 s), 1 s of motion from the measured pose."""
-    machine = machine_in(Mode.WALK, robot, make_state)
+    machine = machine_in(Mode.HALT, robot, make_state)
     start = (robot.stand_position + 0.2).astype(np.float32)
     walking = JointTarget(robot.stand_position, np.full(12, 30.0), np.full(12, 0.75), 5.0)
     machine.enter(Mode.STAND, make_state(joint_position=start), 5.0, walking)

@@ -10,9 +10,9 @@ import pytest
 
 from deploy.onboard.clock import VirtualClock
 from deploy.onboard.control_loop import ControlLoop, LoopSettings
+from deploy.onboard.landing import STILL_S
 from deploy.onboard.operator_input import DeviceReading, Operator, OperatorCommands, Wish
 from deploy.onboard.operator_schedule import (
-    COME_TO_REST_S,
     OPERATOR_LOST,
     SIT_AFTER_LOSS_S,
     STAND_AFTER_LOSS_S,
@@ -24,10 +24,11 @@ from deploy.onboard.pilot_seat import PilotAtHand
 from deploy.onboard.reasons import Reason
 from deploy.onboard.recorder import NoRecorder
 from deploy.onboard.remote import Key, encode_remote
-from deploy.onboard.schedule import Change, TickView
+from deploy.onboard.schedule import TickView
 from deploy.onboard.summary import EpisodeSummary, RunSummary
 from deploy.onboard.target import Mode
 from offline_data.log_schema import Ending
+from tests.deploy.onboard.schedule_views import DAMP_CHORD, STAND_CHORD, mode_of
 
 
 class Person:
@@ -62,20 +63,8 @@ class Desk:
 # ---- Decisions, tick by tick -----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def view(make_state: Any) -> Callable[..., TickView]:
-    def make(mode: Mode, time_s: float = 0.0, finished: bool = False, **changes: Any) -> TickView:
-        return TickView(mode, finished, 10, make_state(), 0, frozenset(), time_s)._replace(**changes)
-
-    return make
-
-
 def schedule_of(person: Person, desk: Optional[Desk] = None) -> OperatorSchedule:
     return OperatorSchedule(Operator([person], speed=1.0), (desk or Desk()).switch)
-
-
-def mode_of(change: Optional[Change]) -> Optional[Mode]:
-    return None if change is None else change.mode
 
 
 def test_nothing_happens_by_itself(view: Any) -> None:
@@ -125,19 +114,37 @@ def test_walking_waits_for_the_stand_to_be_finished(view: Any) -> None:
 
 @pytest.mark.parametrize("wish", [Wish.STAND, Wish.SIT, Wish.QUIT])
 def test_a_walking_robot_comes_to_rest_and_stands_first(view: Any, wish: Wish) -> None:
-    person = Person({0.0: wish})
-    operator = Operator([person], speed=1.0)
-    schedule = OperatorSchedule(operator, Desk().switch)
-    for time_s in (0.0, 0.4, 0.99 * COME_TO_REST_S):
-        assert schedule.decide(view(Mode.WALK, time_s=time_s)) is None
-        assert not operator.deflection.any(), "the person still pushes forward, and is not heard"
-    change = schedule.decide(view(Mode.WALK, time_s=COME_TO_REST_S))
-    assert change is not None and (change.mode, change.ending) == (Mode.STAND, Ending.INTERVENTION)
+    schedule = schedule_of(Person({0.0: wish}))
+    change = schedule.decide(view(Mode.WALK))
+    assert change is not None and (change.mode, change.ending) == (Mode.HALT, Ending.INTERVENTION)
+    for time_s in (0.002, 0.4, STILL_S):
+        assert schedule.decide(view(Mode.HALT, time_s=time_s)) is None
+    assert mode_of(schedule.decide(view(Mode.HALT, time_s=0.003 + STILL_S))) is Mode.STAND
     assert schedule.decide(view(Mode.STAND, time_s=2.0)) is None
     after = mode_of(schedule.decide(view(Mode.STAND, time_s=3.0, finished=True)))
     assert after is (None if wish is Wish.STAND else Mode.SIT)
-    schedule.decide(view(Mode.STAND, time_s=4.0, finished=True))
-    assert operator.deflection.any(), "and then it is heard again"
+
+
+@pytest.mark.parametrize(("wish", "after"), [(Wish.STAND, None), (Wish.SIT, Mode.SIT), (Wish.WALK, Mode.WALK)])
+def test_while_it_comes_to_rest_or_stands_up_a_person_may_think_of_something_else(
+    view: Any, wish: Wish, after: Optional[Mode]
+) -> None:
+    """WALK may only be wished for in STAND; whichever comes last counts."""
+    first = Wish.SIT if wish is Wish.STAND else Wish.STAND
+    schedule = schedule_of(Person({0.0: first, 2.0 if wish is Wish.WALK else 0.5: wish}))
+    schedule.decide(view(Mode.WALK))
+    assert schedule.decide(view(Mode.HALT, time_s=0.5)) is None
+    assert mode_of(schedule.decide(view(Mode.HALT, time_s=1.6))) is Mode.STAND
+    assert schedule.decide(view(Mode.STAND, time_s=2.0)) is None
+    assert mode_of(schedule.decide(view(Mode.STAND, time_s=3.0, finished=True))) is after
+
+
+def test_a_person_who_stops_does_not_wait_for_rest(view: Any) -> None:
+    for wish in (Wish.STOP, Wish.LET_GO):
+        schedule = schedule_of(Person({0.0: Wish.STAND, 0.2: wish}))
+        schedule.decide(view(Mode.WALK))
+        change = schedule.decide(view(Mode.HALT, time_s=0.2))
+        assert change is not None and (change.mode, change.ending) == (Mode.DAMP, Ending.NONE)
 
 
 def test_a_stop_forgets_what_was_waited_for(view: Any) -> None:
@@ -162,8 +169,11 @@ def test_an_unfit_robot_is_not_rearmed(view: Any) -> None:
 
 def test_the_robots_own_remote_has_its_say(view: Any) -> None:
     schedule = schedule_of(Person({}))
-    assert mode_of(schedule.decide(view(Mode.DAMP, keys=frozenset({Key.L2, Key.A})))) is Mode.STAND
-    assert mode_of(schedule.decide(view(Mode.WALK, keys=frozenset({Key.L2, Key.Y})))) is Mode.DAMP
+    assert schedule.decide(view(Mode.DAMP, keys=STAND_CHORD)) is None, "what asks for motion has to be held"
+    assert mode_of(schedule.decide(view(Mode.DAMP, time_s=0.101, keys=STAND_CHORD))) is Mode.STAND
+    assert mode_of(schedule.decide(view(Mode.WALK, keys=DAMP_CHORD))) is Mode.DAMP
+    assert schedule.decide(view(Mode.FAULT, time_s=1.0, keys=DAMP_CHORD)) is None
+    assert mode_of(schedule.decide(view(Mode.FAULT, time_s=1.101, keys=DAMP_CHORD))) is Mode.DAMP
 
 
 def test_recording_and_marks_reach_the_desk_with_their_mode(view: Any) -> None:
@@ -267,7 +277,8 @@ def test_a_lost_operator_walking_standing_sitting_damped(drive: Drive, folded_li
     after = [value for time_s, value in diary.commands if time_s >= LOST_AT_S + 0.16]
     assert len(after) >= 5 and not any(after), "half of the 0.3 s is enough where the device is known to be gone"
     tick_s = 0.002
-    assert diary.entered(Mode.STAND) == pytest.approx(LOST_AT_S + STAND_AFTER_LOSS_S, abs=4 * tick_s)
+    assert diary.entered(Mode.HALT) == pytest.approx(LOST_AT_S + STAND_AFTER_LOSS_S, abs=4 * tick_s)
+    assert diary.entered(Mode.STAND) == pytest.approx(LOST_AT_S + STAND_AFTER_LOSS_S + STILL_S, abs=6 * tick_s)
     assert diary.entered(Mode.SIT) == pytest.approx(LOST_AT_S + SIT_AFTER_LOSS_S, abs=4 * tick_s)
     assert diary.modes[-1][1] is Mode.DAMP
     assert summary.stop_reason == OPERATOR_LOST

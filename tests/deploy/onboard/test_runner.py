@@ -21,6 +21,7 @@ from deploy.onboard.clock import VirtualClock
 from deploy.onboard.commands import CommandError
 from deploy.onboard.link import PacketLink
 from deploy.onboard.packet_layout import LOW_CMD
+from deploy.onboard.robot_address import RobotAddressError
 from deploy.onboard.runner import RunnerError, RunSettings, open_link, run_on_robot, run_session
 from deploy.onboard.schedule import SessionSettings
 from deploy.onboard.vendor_link import VendorLink
@@ -189,7 +190,7 @@ def test_unusable_commands_are_refused_before_anything_is_sent(
     "address", ["127.0.0.1", ":8007", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:x"]
 )
 def test_unusable_addresses_are_refused(robot: RobotModel, address: str) -> None:
-    with pytest.raises(RunnerError, match="HOST:PORT"):
+    with pytest.raises(RobotAddressError, match="HOST:PORT"):
         open_link(address, "codec", robot)
 
 

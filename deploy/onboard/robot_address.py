@@ -1,0 +1,24 @@
+"""HOST:PORT, as a person writes where the robot is."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+from robot_configs.errors import Go1Error
+
+
+class RobotAddressError(Go1Error):
+    """A text that is no HOST:PORT."""
+
+
+def parse_robot_address(text: str) -> Tuple[str, int]:
+    """Host and UDP port of "HOST:PORT".
+
+    Raises:
+        RobotAddressError
+    """
+    host, _, port = text.rpartition(":")
+    # isdecimal alone also takes the digits of other scripts.
+    if not (host and port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+        raise RobotAddressError("a robot address HOST:PORT", repr(text), "For example 192.168.123.10:8007.")
+    return host, int(port)
