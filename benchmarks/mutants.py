@@ -42,7 +42,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "deploy/onboard/gate.py": (f"{ONBOARD}gate.py",),
     "deploy/onboard/reasons.py": (f"{ONBOARD}reasons.py",),
     "deploy/onboard/target.py": (f"{ONBOARD}gate.py", f"{ONBOARD}modes.py"),
-    "deploy/onboard/target_limits.py": (f"{ONBOARD}target_limits.py",),
+    "deploy/onboard/target_limits.py": tuple(
+        f"{ONBOARD}{name}.py" for name in ("target_limits", "target_refusals", "target_torque")
+    ),
     "deploy/onboard/tick_clock.py": (f"{ONBOARD}tick_clock.py",),
     "deploy/onboard/state_checks.py": (f"{ONBOARD}state_checks.py", f"{ONBOARD}gate.py"),
     "deploy/onboard/plausibility.py": (f"{ONBOARD}plausibility.py",),

@@ -48,6 +48,8 @@ TESTS = (
     "signal_lists",
     "state_checks",
     "target_limits",
+    "target_refusals",
+    "target_torque",
     "tick_clock",
     "wire",
 )
