@@ -23,6 +23,7 @@ PACKAGES = [
     "sim.engines",
     "sim.faults",
     "sim.isaacgym_shim",
+    "sim.legged_gym_task",
     "sim.twin",
 ]
 
@@ -50,6 +51,7 @@ TRAIN = [
 DEVELOP = [
     "cosmic-ray",
     "hypothesis",
+    "isaacgym-stubs",
     "mypy",
     "pytest",
     "pytest-cov",

@@ -21,6 +21,7 @@ from sim.engines.protocol import Engine, EngineState
 from sim.randomization import Randomization, draw_commands, draw_physics
 
 SHAPING_TERMS = ("swing", "slip", "posture", "height", "far")
+PRIVILEGED_WIDTH = 17  # what the critic sees beyond the observation; known before there is a task
 
 
 @dataclass(frozen=True)

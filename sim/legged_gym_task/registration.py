@@ -1,0 +1,26 @@
+"""Puts the task into legged_gym's registry."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from policy.velocity_contract import velocity_contract
+from robot_configs.robot import load_robot
+from sim.legged_gym_task.configuration import TASK_NAME, make_configurations
+from sim.legged_gym_task.task import Go1VelocityTask
+from sim.pretrain_settings import PretrainSettings
+
+
+def register(registry: Any, base: type, train_base: type) -> None:
+    """Register `go1_velocity`, configured on legged_gym's base classes."""
+    contract = velocity_contract(load_robot())
+    configuration, training = make_configurations(base, train_base, contract, PretrainSettings())
+    registry.register(TASK_NAME, Go1VelocityTask, configuration, training)
+
+
+def register_with_legged_gym() -> None:
+    """The same with the legged_gym that is installed; to be called after `import isaacgym`."""
+    utils = importlib.import_module("legged_gym.utils")
+    base = importlib.import_module("legged_gym.envs.base.legged_robot_config")
+    register(utils.task_registry, base.LeggedRobotCfg, base.LeggedRobotCfgPPO)

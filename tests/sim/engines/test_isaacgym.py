@@ -1,0 +1,233 @@
+"""The Isaac Gym engine, on MuJoCo, against the mujoco engine: what differs is the interface and an explicit motor.
+
+Stated tolerances. Free flight with the joints on their targets: 1e-4 of every unit, which is float32. A step of
+0.2 rad: 0.03 rad on the way and 5 mrad after 160 ms, for the PD law is explicit here and implicit there. On the ground:
+0.03 rad and 6 mm while landing, 0.02 rad and 4 mm at rest, for contacts are solved in another order and PGS stops after
+10 rounds.
+"""
+
+import math
+
+import pytest
+import torch
+
+from robot_configs.robot import GRAVITY_M_S2, RobotModel, load_robot
+from sim.engines.isaacgym import IsaacGymEngine
+from sim.engines.mujoco import MujocoEngine
+from tests.sim.test_engine import LEVEL, ROBOTS, ROWS, parameters, place
+
+torch.set_num_threads(1)
+TIGHT = 1e-4
+
+
+@pytest.fixture(scope="module")
+def robot() -> RobotModel:
+    return load_robot()
+
+
+@pytest.fixture(scope="module")
+def stand(robot) -> torch.Tensor:
+    return torch.tensor(robot.stand_position, dtype=torch.float32).repeat(ROBOTS, 1)
+
+
+@pytest.fixture
+def engine(robot, shim) -> IsaacGymEngine:
+    engine = IsaacGymEngine(robot, ROBOTS)
+    engine.set_parameters(parameters())
+    return engine
+
+
+@pytest.fixture
+def reference(robot) -> MujocoEngine:
+    engine = MujocoEngine(robot, ROBOTS, num_threads=1)
+    engine.set_parameters(parameters())
+    return engine
+
+
+def largest_differences(one, other) -> dict[str, float]:
+    """By the state's fields, over all robots."""
+    first, second = vars(one.state()), vars(other.state())
+    return {name: float((first[name] - second[name]).abs().max()) for name in first}
+
+
+def test_free_flight_is_the_same_step_by_step(engine, reference, stand):
+    for one in (engine, reference):
+        place(one, 5.0, stand)
+        one.push(torch.tensor([0.3, -0.2, 0.5]).repeat(ROBOTS, 1))
+    for _ in range(25):
+        for one in (engine, reference):
+            one.step(stand, 1)
+        differences = largest_differences(engine, reference)
+        feet = differences.pop("foot_position_in_world")  # the mujoco engine's are one step old: v dt
+        assert max(differences.values()) < TIGHT, differences
+        assert feet < 2.0 * 0.004
+
+
+def test_a_step_response_is_the_same_but_for_the_explicit_motor(engine, reference, stand):
+    for one in (engine, reference):
+        place(one, 5.0, stand)
+    largest = 0.0
+    for _ in range(40):
+        for one in (engine, reference):
+            one.step(stand + 0.2, 1)
+        largest = max(largest, largest_differences(engine, reference)["joint_position"])
+    assert largest < 0.03
+    assert largest_differences(engine, reference)["joint_position"] < 0.005
+    assert (engine.state().joint_position - stand - 0.2).abs().max() < 0.06, "they arrive"
+
+
+def test_landing_and_standing_are_the_same(engine, reference, stand):
+    for one in (engine, reference):
+        place(one, 0.30, stand)
+    for steps, joints_rad, height_m in ((50, 0.03, 0.006), (200, 0.03, 0.006), (750, 0.02, 0.004)):
+        for one in (engine, reference):
+            one.step(stand, steps)
+        differences = largest_differences(engine, reference)
+        assert differences["joint_position"] < joints_rad
+        heights = [one.state().position_trunk_in_world[:, 2] for one in (engine, reference)]
+        torch.testing.assert_close(heights[0], heights[1], atol=height_m, rtol=0)
+
+
+def test_contact_forces_sum_to_the_weight(engine, robot, stand):
+    place(engine, 0.30, stand)
+    engine.step(stand, 1000)
+    total = engine.contact_forces.sum(dim=1)
+    torch.testing.assert_close(total[:, 2], torch.full((ROBOTS,), robot.total_mass_kg * GRAVITY_M_S2), atol=0.4, rtol=0)
+    feet = [engine.body_names.index(f"{name}_foot") for name in robot.foot_names]
+    assert (engine.contact_forces[:, feet, 2] > 5.0).all()
+
+
+def test_joints_are_in_the_wires_order(engine, robot, stand):
+    """One joint of one leg is moved, and no other."""
+    place(engine, 5.0, stand)
+    for joint, name in enumerate(robot.joint_names):
+        joints = stand.clone()
+        joints[:, joint] += 0.05
+        engine.reset(ROWS, torch.tensor([0.0, 0.0, 5.0]).repeat(ROBOTS, 1), LEVEL, joints)
+        engine.step(joints, 1)
+        moved = engine._dof[0, :, 0] - engine._dof.new_tensor(robot.stand_position)[engine._wire_to_gym]
+        assert int(moved.abs().argmax()) == engine._gym_to_wire[joint]
+        names = ["FL", "FR", "RL", "RR"]
+        assert int(moved.abs().argmax()) == 3 * names.index(name[:2]) + ("hip", "thigh", "calf").index(name[3:])
+        torch.testing.assert_close(engine.state().joint_position[:, joint], joints[:, joint], atol=2e-3, rtol=0)
+
+
+def test_a_turned_robot_is_seen_from_its_own_frame(engine, stand):
+    """A quarter turn about z: pushed along the world's x, it moves to its own right."""
+    quarter = torch.tensor([math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)]).repeat(ROBOTS, 1)
+    engine.reset(ROWS, torch.tensor([0.0, 0.0, 5.0]).repeat(ROBOTS, 1), quarter, stand)
+    engine.push(torch.tensor([1.0, 0.0, 0.0]).repeat(ROBOTS, 1))
+    before = engine.state()
+    torch.testing.assert_close(before.orientation_trunk_in_world, quarter)
+    expected = torch.tensor([0.0, -1.0, 0.0]).repeat(ROBOTS, 1)
+    torch.testing.assert_close(before.linear_velocity_trunk_in_trunk, expected, atol=1e-6, rtol=0)
+    engine.step(stand, 5)
+    after = engine.state()
+    expected[:, 2] = -GRAVITY_M_S2 * 0.02
+    torch.testing.assert_close(after.linear_velocity_trunk_in_trunk, expected, atol=1e-4, rtol=0)
+    assert float(after.position_trunk_in_world[0, 0]) == pytest.approx(0.02, abs=1e-5)
+
+
+def test_a_turning_trunks_velocity_is_that_of_its_frame(engine, stand):
+    """PhysX tells the velocity of the centre of mass, at (0.0223, 0.002): w x r for a turn about the trunk's origin."""
+    place(engine, 5.0, stand)
+    engine._root[:, 7:13] = torch.tensor([-2.0 * 0.002, 2.0 * 0.0223, 0.0, 0.0, 0.0, 2.0])
+    state = engine.state()
+    torch.testing.assert_close(state.linear_velocity_trunk_in_trunk, torch.zeros(ROBOTS, 3), atol=1e-6, rtol=0)
+    assert state.angular_velocity_trunk_in_trunk[:, 2].unique().tolist() == [2.0]
+
+
+def test_a_reset_touches_only_its_rows(engine, stand):
+    place(engine, 0.30, stand)
+    engine.step(stand + 0.1, 20)
+    before = engine.state()
+    rows = torch.tensor([0, 2])
+    joints = stand[:2] + torch.tensor([[0.05], [-0.05]])
+    engine.reset(rows, torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), LEVEL[:2], joints)
+    after = engine.state()
+    for name in ("position_trunk_in_world", "joint_position", "joint_velocity", "linear_velocity_trunk_in_trunk"):
+        torch.testing.assert_close(getattr(after, name)[[1, 3]], getattr(before, name)[[1, 3]], atol=0, rtol=0)
+    assert after.position_trunk_in_world[rows].tolist() == [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+    torch.testing.assert_close(after.joint_position[rows], joints, atol=1e-6, rtol=0)
+    assert after.joint_velocity[rows].abs().max() == 0
+    assert before.joint_velocity.abs().max() > 0.1, "they were moving before"
+
+
+def test_writes_reach_the_simulator_once(engine, stand):
+    """Isaac Gym's GPU pipeline keeps the last of several writes: pushes and resets of one step go over together."""
+    place(engine, 5.0, stand)
+    engine.step(stand, 1)
+    calls = []
+    write = engine._gym.set_actor_root_state_tensor_indexed
+    engine._gym.set_actor_root_state_tensor_indexed = lambda sim, states, rows, count: (
+        calls.append(rows.torch_tensor.tolist()),
+        write(sim, states, rows, count),
+    )
+    for row in (1, 3):
+        rows = torch.tensor([row])
+        engine.reset(rows, torch.tensor([[float(row), 0.0, 5.0]]), LEVEL[:1], stand[:1])
+    assert calls == []
+    engine.step(stand, 3)
+    assert calls == [[1, 3]]
+    torch.testing.assert_close(
+        engine.state().position_trunk_in_world[[1, 3], 0], torch.tensor([1.0, 3.0]), atol=1e-4, rtol=0
+    )
+
+
+def test_each_robot_has_its_own_physics(engine, reference, stand):
+    """Payload, centre of mass and gains at rest on the ground, against the mujoco engine."""
+    changed = parameters(payload_kg=[0.0, 1.0, 2.0, -0.5], stiffness=[25.0, 30.0, 35.0, 40.0])
+    changed.center_of_mass_shift_m[1, 1] = 0.03
+    for one in (engine, reference):
+        one.set_parameters(changed)
+        place(one, 0.30, stand)
+        one.step(stand, 1000)
+    heights = [one.state().position_trunk_in_world[:, 2] for one in (engine, reference)]
+    torch.testing.assert_close(heights[0], heights[1], atol=0.005, rtol=0)
+    assert heights[0].max() - heights[0].min() > 0.02, "they differ from each other"
+    weight = (load_robot().total_mass_kg + changed.payload_kg) * GRAVITY_M_S2
+    torch.testing.assert_close(engine.contact_forces.sum(1)[:, 2], weight, atol=1.5, rtol=0)
+
+
+def test_less_friction_slides_further(engine, stand):
+    engine.set_parameters(parameters(friction=[0.05, 0.1, 0.3, 1.2]))
+    place(engine, 0.30, stand)
+    engine.step(stand, 250)
+    before = engine.state().foot_position_in_world
+    engine.push(torch.tensor([0.0, 0.4, 0.0]).repeat(ROBOTS, 1))
+    engine.step(stand, 125)
+    slid = (engine.state().foot_position_in_world - before).norm(dim=2).mean(dim=1)
+    assert slid[0] > slid[1] > slid[2] > slid[3]
+    assert slid[0] > 4 * slid[3]
+
+
+def test_torque_ends_at_the_motors_limit(engine, robot, stand):
+    engine.set_parameters(parameters(stiffness=[1000.0] * ROBOTS))
+    place(engine, 5.0, stand)
+    engine.step(stand + 0.2, 1)
+    limit = torch.tensor(robot.torque_limit, dtype=torch.float32).expand(ROBOTS, 12)
+    torch.testing.assert_close(engine.state().joint_torque, limit)
+
+
+def test_friction_slows_a_joint_and_never_turns_it_back(engine, robot, stand):
+    """More Coulomb friction, slower; friction beyond all torque leaves a creep that keeps its sign."""
+    engine.set_parameters(parameters(stiffness=[10.0] * ROBOTS, joint_friction_nm=[0.0, 0.2, 2.0, 50.0]))
+    place(engine, 5.0, stand)
+    target = stand.clone()
+    target[:, 0] += 0.1
+    moved = []
+    for _ in range(15):
+        engine.step(target, 1)
+        moved.append((engine.state().joint_position - stand)[:, 0])
+    path = torch.stack(moved)
+    assert path[-1, 0] > path[-1, 1] > path[-1, 2] > 0.0
+    assert (path.diff(dim=0)[:, 2:] > -1e-4).all()
+
+
+def test_a_physics_step_that_the_caller_names(robot, shim):
+    """legged_gym hands over its own SimParams."""
+    from sim.isaacgym_shim import gymapi
+
+    params = gymapi.SimParams()
+    params.dt, params.substeps, params.up_axis, params.gravity = 0.005, 1, gymapi.UP_AXIS_Z, gymapi.Vec3(0, 0, -9.81)
+    assert IsaacGymEngine(robot, 1, "cpu", params).physics_dt_s == 0.005
