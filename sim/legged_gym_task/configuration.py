@@ -15,7 +15,7 @@ TASK_NAME = "go1_velocity"
 
 
 def make_configurations(
-    base: type, train_base: type, contract: PolicyContract, settings: PretrainSettings
+    base: Any, train_base: Any, contract: PolicyContract, settings: PretrainSettings
 ) -> Tuple[Any, Any]:
     """Instances of subclasses of legged_gym's LeggedRobotCfg and LeggedRobotCfgPPO.
 
@@ -24,55 +24,55 @@ def make_configurations(
     """
     task = settings.task
 
-    class Go1VelocityCfg(base):  # type: ignore[misc, valid-type]
+    class Go1VelocityCfg(base):
         seed = task.seed
 
-        class env(base.env):  # type: ignore[name-defined]
+        class env(base.env):
             num_envs = task.num_envs
             num_observations = contract.observation_dim
             num_privileged_obs = contract.observation_dim + PRIVILEGED_WIDTH
             num_actions = contract.action_dim
             episode_length_s = task.episode_s
 
-        class terrain(base.terrain):  # type: ignore[name-defined]
+        class terrain(base.terrain):
             mesh_type = "plane"
             curriculum = False
             measure_heights = False
 
-        class control(base.control):  # type: ignore[name-defined]
+        class control(base.control):
             control_type = "P"
             stiffness = dict(zip(contract.joint_names, contract.stiffness))  # noqa: B905 - Python 3.8
             damping = dict(zip(contract.joint_names, contract.damping))  # noqa: B905 - Python 3.8
             action_scale = contract.action_scale[0]
             decimation = round(1.0 / contract.control_hz / PHYSICS_DT_S)
 
-        class domain_rand(base.domain_rand):  # type: ignore[name-defined]
+        class domain_rand(base.domain_rand):
             randomize_friction = True
             randomize_base_mass = True
             push_robots = True
 
-        class noise(base.noise):  # type: ignore[name-defined]
+        class noise(base.noise):
             add_noise = True
 
-        class sim(base.sim):  # type: ignore[name-defined]
+        class sim(base.sim):
             dt = PHYSICS_DT_S
             substeps = 1
 
     return Go1VelocityCfg(), _training(train_base, settings)
 
 
-def _training(train_base: type, settings: PretrainSettings) -> Any:
-    class Go1VelocityCfgPPO(train_base):  # type: ignore[misc, valid-type]
+def _training(train_base: Any, settings: PretrainSettings) -> Any:
+    class Go1VelocityCfgPPO(train_base):
         seed = settings.task.seed
         runner_class_name = "OnPolicyRunner"
 
-        class policy(train_base.policy):  # type: ignore[name-defined]
+        class policy(train_base.policy):
             init_noise_std = settings.initial_std
             actor_hidden_dims = list(settings.actor_hidden)
             critic_hidden_dims = list(settings.critic_hidden)
             activation = "elu"
 
-        class algorithm(train_base.algorithm):  # type: ignore[name-defined]
+        class algorithm(train_base.algorithm):
             clip_param = settings.clip
             entropy_coef = settings.entropy_weight
             num_learning_epochs = settings.epochs
@@ -83,7 +83,7 @@ def _training(train_base: type, settings: PretrainSettings) -> Any:
             lam = settings.gae_lambda
             desired_kl = settings.desired_kl
 
-        class runner(train_base.runner):  # type: ignore[name-defined]
+        class runner(train_base.runner):
             policy_class_name = "ActorCritic"
             algorithm_class_name = "PPO"
             num_steps_per_env = settings.steps_per_iteration

@@ -9,7 +9,7 @@ import torch
 from robot_configs.kinematics import foot_position_in_trunk
 from robot_configs.robot import RobotModel, load_robot
 from sim.engines.mujoco import MujocoEngine
-from sim.engines.protocol import PhysicsParameters
+from sim.engines.protocol import Engine, PhysicsParameters
 from sim.engines.rotations import world_to_trunk
 
 torch.set_num_threads(1)
@@ -54,7 +54,7 @@ def parameters(**changed: Any) -> PhysicsParameters:
     return PhysicsParameters(**values)
 
 
-def place(engine: MujocoEngine, height_m: float, joints: torch.Tensor) -> None:
+def place(engine: Engine, height_m: float, joints: torch.Tensor) -> None:
     engine.reset(ROWS, torch.tensor([0.0, 0.0, height_m]).repeat(ROBOTS, 1), LEVEL, joints)
 
 

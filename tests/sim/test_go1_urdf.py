@@ -22,6 +22,8 @@ def test_calf_and_foot_together_are_the_models_calf():
     (thigh,) = hip.children
     (calf,) = thigh.children
     (foot,) = calf.children
+    assert calf.inertia is not None
+    assert foot.inertia is not None
     whole = calf.inertia.joined_with(foot.inertia.seen_from(foot.pose))
     body = model.body("RL_calf").id
     assert np.isclose(whole.mass, model.body_mass[body])

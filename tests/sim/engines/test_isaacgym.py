@@ -159,10 +159,12 @@ def test_writes_reach_the_simulator_once(engine, stand):
     engine.step(stand, 1)
     calls = []
     write = engine._gym.set_actor_root_state_tensor_indexed
-    engine._gym.set_actor_root_state_tensor_indexed = lambda sim, states, rows, count: (
-        calls.append(rows.torch_tensor.tolist()),
-        write(sim, states, rows, count),
-    )
+
+    def note(sim, states, rows, count):
+        calls.append(rows.torch_tensor.tolist())
+        return write(sim, states, rows, count)
+
+    engine._gym.set_actor_root_state_tensor_indexed = note
     for row in (1, 3):
         rows = torch.tensor([row])
         engine.reset(rows, torch.tensor([[float(row), 0.0, 5.0]]), LEVEL[:1], stand[:1])

@@ -18,7 +18,7 @@ from tests.sim.test_engine import ROBOTS, parameters, place
 def test_messages_carry_arrays_bit_by_bit():
     one, other = socket.socketpair()
     rng = np.random.default_rng(1)
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "large": rng.standard_normal((200, 300)).astype(np.float32),
         "rows": np.array([3, 1], np.int64),
         "none": np.zeros((0, 4), np.float32),

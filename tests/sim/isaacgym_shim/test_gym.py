@@ -60,7 +60,7 @@ def test_parameters_have_no_unknown_names():
     """Isaac Gym's objects refuse a misspelt name, and so do these."""
     for made in (gymapi.SimParams(), gymapi.AssetOptions(), gymapi.PlaneParams(), gymapi.RigidShapeProperties()):
         with pytest.raises(AttributeError):
-            made.fricton = 1.0
+            setattr(made, "fricton", 1.0)  # noqa: B010 - mypy sees the misspelling too
 
 
 def test_environments_have_no_size(sim):

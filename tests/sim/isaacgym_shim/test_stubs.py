@@ -6,6 +6,7 @@ import enum
 import importlib.metadata
 import inspect
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,8 +21,8 @@ except importlib.metadata.PackageNotFoundError:
 
 def stub_classes() -> dict[str, ast.ClassDef]:
     """The stub's classes by name; it has a method called `lambda`, which no parser takes."""
-    source = STUBS.locate_file("isaacgym-stubs/gymapi.pyi")
-    tree = ast.parse(str(source.read_text(encoding="utf-8")).replace("def lambda(", "def lambda_("))
+    source = Path(str(STUBS.locate_file("isaacgym-stubs/gymapi.pyi"))).read_text(encoding="utf-8")
+    tree = ast.parse(source.replace("def lambda(", "def lambda_("))
     return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
 

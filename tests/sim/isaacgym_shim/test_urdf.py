@@ -26,6 +26,7 @@ def test_a_fixed_link_merges_into_its_parent(tmp_path):
     path = write(tmp_path, LINK.format("body", 3, i=0.5), LINK.format("head", 1, i=0.2), head)
     root = read_urdf(path, collapse_fixed_joints=True)
     assert root.children == []
+    assert root.inertia is not None
     assert root.inertia.mass == pytest.approx(4.0)
     np.testing.assert_allclose(root.inertia.center, [0.1, 0.0, 0.0], atol=1e-12)
     np.testing.assert_allclose(root.inertia.matrix, np.diag([0.7, 0.82, 0.82]), atol=1e-12)
@@ -47,6 +48,7 @@ def test_what_hangs_on_a_merged_link_moves_with_it(tmp_path):
     parts.append(JOINT.format("shoulder", "revolute", "", "mount", "arm", "1 0 0", "0 0 0"))
     (arm,) = read_urdf(write(tmp_path, *parts), collapse_fixed_joints=True).children
     np.testing.assert_allclose(arm.pose.position, [0.0, 1.0, 2.0], atol=1e-12)
+    assert arm.joint is not None
     assert (arm.joint.lower, arm.joint.upper, arm.joint.effort, arm.joint.velocity) == (-1.0, 2.0, 3.0, 4.0)
 
 
