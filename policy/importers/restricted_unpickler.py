@@ -1,8 +1,9 @@
 """An unpickler for torch's archives that can build tensors and containers, and can call nothing else.
 
 A pickle names functions to call. Here a name is looked up in a list of what torch's own files need (read off files
-written by torch 1.10 to 2.13); any other one is an error that says the name. Tensors become NumPy arrays, copied out of
-the archive's records after their sizes and strides were found to lie inside them.
+written by torch 2.13); any other one is an error that says the name. Before that the opcodes themselves are read: some
+of those that torch does not write let eleven bytes ask for gigabytes. Tensors become NumPy arrays, copied out of the
+archive's records after their sizes and strides were found to lie inside them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 from collections import OrderedDict
 from types import MappingProxyType
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence
@@ -22,6 +24,16 @@ MAX_ELEMENTS = 2**26
 """Of one tensor: a stride of zero lets a tensor be far larger than its bytes."""
 
 MAX_RANK = 8
+MAX_MEMO = 2**20
+"""Objects that a pickle refers back to; `pickle` allocates for the largest index, whether or not the rest are used."""
+
+_OPCODES = frozenset(
+    """PROTO STOP GLOBAL REDUCE BUILD NEWOBJ BINPERSID BINPUT LONG_BINPUT BINGET LONG_BINGET MARK
+    NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINSTRING
+    EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST APPEND APPENDS EMPTY_DICT SETITEM SETITEMS""".split()
+)
+"""What torch writes: protocol 2, without its ways to make classes or to take bytes of a length it only claims."""
+
 _SCRIPT_PREFIX = "__torch__."
 _STORAGES = {
     "FloatStorage": "<f4",
@@ -52,6 +64,7 @@ class ArchiveUnpickler(pickle.Unpickler):
     """Loads `data.pkl` of an archive whose records were read already."""
 
     def __init__(self, name: str, records: Dict[str, bytes], scripts: bool) -> None:
+        _check_opcodes(records["data.pkl"])
         super().__init__(io.BytesIO(records["data.pkl"]))
         self._name, self._records, self._scripts = name, records, scripts
 
@@ -95,6 +108,14 @@ class ArchiveUnpickler(pickle.Unpickler):
                 "Copy or save the file again.",
             )
         return _Storage(np.frombuffer(content, dtype=dtype))
+
+
+def _check_opcodes(content: bytes) -> None:
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name not in _OPCODES:
+            raise pickle.UnpicklingError(f"the opcode {opcode.name}, which torch does not write")
+        if opcode.name in ("BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) < MAX_MEMO:
+            raise pickle.UnpicklingError(f"the object number {argument}")
 
 
 class _StorageType(NamedTuple):
