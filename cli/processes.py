@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Optional
 
 if TYPE_CHECKING:
-    from deploy.onboard.supervisor import SupervisorSettings
+    from deploy.onboard.supervision import SupervisorSettings
 
 
 def add_processes(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def add_processes(parser: argparse.ArgumentParser) -> None:
 
 def supervision(options: argparse.Namespace) -> Optional[SupervisorSettings]:
     """What the options of `add_processes` ask for; None: one process."""
-    from deploy.onboard.supervisor import SupervisorSettings
+    from deploy.onboard.supervision import SupervisorSettings
 
     if options.one_process:
         return None

@@ -161,6 +161,11 @@ class Child:
         return "ended in order" if code == 0 else f"ended with status {code}"
 
 
+def process_title(name: str) -> str:
+    """What ps and top show of the child `name`; at most 15 characters."""
+    return f"go1-{name}"
+
+
 def start_child(name: str, body: Callable[[Reporter], None], wish: RealTimeWish) -> Child:
     """Fork a process that runs `body` and ends with it; the parent must have no other threads of its own."""
     reading, writing = os.pipe()
@@ -201,6 +206,6 @@ def _become_child(name: str, parent: int) -> None:
     library = ctypes.CDLL(None, use_errno=True)
     if library.prctl(_PR_SET_PDEATHSIG, int(PARENT_DIED), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    library.prctl(_PR_SET_NAME, f"go1-{name}".encode(), 0, 0, 0)  # what ps and top show; 15 characters
+    library.prctl(_PR_SET_NAME, process_title(name).encode(), 0, 0, 0)
     if os.getppid() != parent:
         raise SystemExit("the supervisor ended before its child had begun")

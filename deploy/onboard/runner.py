@@ -24,7 +24,8 @@ from deploy.onboard.session import RunSettings, make_metadata, make_schedule
 from deploy.onboard.shadow_process import IN_LOCKSTEP, ShadowProcessSettings, shadow_beside
 from deploy.onboard.stop_signals import signals_stop
 from deploy.onboard.summary import RunSummary
-from deploy.onboard.supervisor import SessionPlan, SupervisorSettings, run_supervised
+from deploy.onboard.supervision import SessionPlan, SupervisorSettings
+from deploy.onboard.supervisor import run_supervised
 from deploy.onboard.vendor_link import VendorLink
 from policy.bundle import Bundle, PolicySession, read_bundle, verify_bundle
 from robot_configs.errors import Go1Error

@@ -1,4 +1,4 @@
-"""The supervisor: starts gate, pilot and recorder, watches them, and is the last who can damp the robot.
+"""The supervisor: starts gate, pilot, recorder and guard, watches them, and damps the robot if the gate can not.
 
 It opens the link and never uses it while the gate lives: a gate that ends without having said farewell, or that is
 silent with the motors pulling, is killed for certain, and then the supervisor damps the robot itself.
@@ -7,6 +7,7 @@ silent with the motors pulling, is killed for certain, and then the supervisor d
     pilot     ends                                               ->  the gate is told to end the session
               is late, stopped, or talks nonsense                ->  the gate's own business: latched damping
     recorder  ends                                               ->  a new one goes on where it stopped
+    guard     ends                                               ->  a new one takes its place
 
 Nobody is ever started again into a motion: gate and pilot have one life, and the next session begins with a person.
 """
@@ -17,87 +18,34 @@ import os
 import select
 import signal
 import time
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from dataclasses import replace
+from typing import List, Optional, Tuple
 
 from deploy.onboard.child_process import Child, Reporter, start_child
 from deploy.onboard.exchange import PULSE, REPORT, OrderWriter, Slots, read_report
 from deploy.onboard.gate_process import run_gate
+from deploy.onboard.guard import GuardPost, damp_robot, dismiss_guard, stand_guard
 from deploy.onboard.lateness import LatenessHistogram
-from deploy.onboard.lease import Lease
-from deploy.onboard.link import Link
 from deploy.onboard.pilot_process import run_pilot
-from deploy.onboard.pilot_seat import Observer
 from deploy.onboard.pulse_watch import PulseWatch
 from deploy.onboard.realtime import Grant, RealTimeWish, request_real_time, scheduling_restored
 from deploy.onboard.recorder import RecorderReport
-from deploy.onboard.session import RunSettings
 from deploy.onboard.session_log import SessionLog
 from deploy.onboard.shared_slot import SlotReader
 from deploy.onboard.stop_signals import signals_stop
 from deploy.onboard.summary import ProcessSummary, RunSummary
-from deploy.onboard.wire import JointCommand
-from policy.bundle import Bundle
-from robot_configs.errors import Go1Error
-from robot_configs.robot import RobotModel
-
-
-class SupervisorError(Go1Error):
-    """The processes of a session could not be brought up."""
-
-
-@dataclass(frozen=True)
-class SupervisorSettings:
-    """How the processes are run and watched."""
-
-    gate_silence_limit_s: float = 0.030
-    """A gate whose last command pulls may be silent for this long: fifteen ticks, and less than a target lives [s]."""
-    damped_silence_limit_s: float = 2.0
-    """A gate whose last command was damping has time, for the motors hold on to that: it may be finishing [s]."""
-    poll_s: float = 0.004
-    """How often the supervisor looks at the gate's pulse; the end of a process wakes it at once [s]."""
-    takeover_s: float = 1.0
-    """How long the supervisor damps the robot after a gate's death, at the link's rate [s]."""
-    start_limit_s: float = 60.0
-    """Loading and verifying the policy may take this long [s]."""
-    end_limit_s: float = 10.0
-    """Each process may take this long to end after it was told to; then it is killed [s]."""
-    real_time: bool = True
-    """Ask for SCHED_FIFO and locked memory."""
-    gate_core: Optional[int] = None
-    """The only core the gate may run on; None: any."""
-    pilot_core: Optional[int] = None
-    """The same for the pilot."""
-
-    # Below 50, where kernels with threaded interrupts run the network's. Who guards comes before whom it guards.
-    def wish(self, priority: int, core: Optional[int] = None) -> RealTimeWish:
-        """What a process asks for."""
-        return RealTimeWish(priority if self.real_time else 0, core, lock_memory=self.real_time)
-
+from deploy.onboard.supervision import (
+    GATE_PRIORITY,
+    GUARD_PRIORITY,
+    PILOT_PRIORITY,
+    SUPERVISOR_PRIORITY,
+    SessionPlan,
+    SupervisorError,
+    SupervisorSettings,
+)
 
 FIRST_DAMPING_S = 0.01
 """How long the supervisor damps before it looks at anything else: a few frames, of which some may be lost [s]."""
-
-SUPERVISOR_PRIORITY, GATE_PRIORITY, PILOT_PRIORITY = 42, 41, 40
-"""Of SCHED_FIFO; the recorder has none."""
-
-
-@dataclass(frozen=True)
-class SessionPlan:
-    """What the processes of a session share."""
-
-    bundle: Bundle
-    robot: RobotModel
-    link: Link
-    """Open; used by the gate's process, and by the supervisor only after that has ended."""
-    settings: RunSettings
-    log_dir: Optional[Path]
-    """Where the log goes; None records nothing."""
-    lease: Lease
-    """Of the robot; gate and supervisor hold on to it, for they are the ones who send."""
-    observers: Sequence[Observer] = ()
-    """Shown every step in the pilot's process, after its target was written; must never keep it waiting."""
 
 
 class Supervisor:
@@ -112,6 +60,8 @@ class Supervisor:
         self._gate: Optional[Child] = None
         self._pilot: Optional[Child] = None
         self._recorders: List[Child] = []
+        self._guards: List[Child] = []
+        self._guard_pipe: Optional[Tuple[int, int]] = None
         self._grants: Tuple[Grant, ...] = ()
         self._stop_reason = ""
         self._taken_over = ""
@@ -162,13 +112,37 @@ class Supervisor:
             self._orders.write(time.monotonic())
             self._pilot = start_child("pilot", pilot, settings.wish(PILOT_PRIORITY, settings.pilot_core))
             self._await_ready(self._pilot)
+            self._guard_pipe = os.pipe()  # now, so that nobody but the gate inherits the writing end
             self._gate = start_child("gate", gate, settings.wish(GATE_PRIORITY, settings.gate_core))
         finally:
             os.close(reading)
             os.close(writing)
+        self._start_guard()
+
+    def _start_guard(self) -> None:
+        plan, settings, gate, pipe = self._plan, self._settings, self._gate, self._guard_pipe
+        assert gate is not None and pipe is not None
+        post = GuardPost(
+            robot=plan.robot,
+            link=plan.link,
+            slots=self._slots,
+            pipe=pipe[0],
+            supervisor_pid=os.getpid(),
+            gate_pid=gate.pid,
+            silence_limit_s=settings.guard_silence_limit_s,
+            damping_s=settings.takeover_s,
+        )
+
+        def guard(reporter: Reporter) -> None:
+            os.close(pipe[1])
+            stand_guard(post, reporter)
+
+        self._guards.append(start_child("guard", guard, settings.wish(GUARD_PRIORITY)))
 
     def _start_recorder(self) -> None:
         def recorder(reporter: Reporter) -> None:
+            if self._guard_pipe is not None:
+                os.close(self._guard_pipe[1])
             self._plan.lease.disown()
             self._log.run_recorder(reporter)
 
@@ -194,11 +168,13 @@ class Supervisor:
         assert gate is not None and pilot is not None
         watch = PulseWatch(self._pulse, settings.poll_s, time.monotonic())
         while gate.running:
-            _wait_for_news([gate, pilot, *self._recorders[-1:]], settings.poll_s)
+            _wait_for_news([gate, pilot, *self._recorders[-1:], self._guards[-1]], settings.poll_s)
             if not pilot.running:
                 self.request_stop(f"the pilot {pilot.ending}")
             if self._recorders and not self._recorders[-1].running and gate.running:
                 self._start_recorder()
+            if not self._guards[-1].running and gate.running:
+                self._start_guard()
             self._orders.write(time.monotonic(), self._stop_reason)
             watch.look(time.monotonic())
             limit_s = settings.damped_silence_limit_s if watch.damping else settings.gate_silence_limit_s
@@ -208,10 +184,11 @@ class Supervisor:
                 return
 
     def _end(self) -> None:
-        """Gate, then robot, then pilot, then recorder."""
+        """Gate, then robot, then guard, then pilot, then recorder."""
         gate, limit_s = self._gate, self._settings.end_limit_s
         if gate is not None:
             self._end_gate(gate)
+        self._end_guard(limit_s)
         if self._pilot is not None and not self._pilot.wait(limit_s if gate is not None else 0.0):
             self._pilot.kill()
         for recorder in self._recorders:
@@ -236,13 +213,18 @@ class Supervisor:
             self._damp(self._settings.takeover_s)
 
     def _damp(self, duration_s: float) -> None:
-        command, period_s = JointCommand.damp(self._plan.robot), 1.0 / self._plan.robot.link_hz
-        deadline_s = time.monotonic()
-        for _ in range(round(duration_s / period_s)):
-            self._plan.link.send(command)
-            self._plan.link.receive(0.0)
-            deadline_s += period_s
-            time.sleep(max(0.0, deadline_s - time.monotonic()))
+        # The guard has to know that somebody is at it.
+        damp_robot(self._plan.link, self._plan.robot, duration_s, lambda: self._orders.write(time.monotonic()))
+
+    def _end_guard(self, limit_s: float) -> None:
+        if self._guard_pipe is None:
+            return
+        if self._guards:
+            dismiss_guard(self._guard_pipe[1])
+            if not self._guards[-1].wait(limit_s):
+                self._guards[-1].kill()
+        for descriptor in self._guard_pipe:
+            os.close(descriptor)
 
     def _summary(self, wall_s: float) -> RunSummary:
         gate = self._gate
@@ -279,7 +261,7 @@ class Supervisor:
 
     def _processes(self) -> Tuple[ProcessSummary, ...]:
         own = ProcessSummary("supervisor", os.getpid(), "ended in order", tuple(map(str, self._grants)))
-        children = [child for child in (self._gate, self._pilot, *self._recorders) if child is not None]
+        children = [child for child in (self._gate, self._pilot, *self._recorders, *self._guards) if child is not None]
         return (own, *(_process_summary(child) for child in children))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
@@ -17,7 +18,9 @@ from policy.bundle import PolicyOutput
 from policy.contract import CommandTerm, ObservationTerm, PolicyContract
 from robot_configs.robot import RobotModel, load_robot
 from tests.deploy.onboard.control_bench import Bench
+from tests.deploy.onboard.real_time_robot import RealTimeRobot, Session
 from tests.deploy.onboard.schedule_views import ViewMaker, view_maker
+from tests.deploy.onboard.supervised_walk import Walk
 
 StateMaker = Callable[..., RobotState]
 
@@ -166,3 +169,23 @@ def bench(folded_link: FakeLink, policy: FakePolicy, contract: PolicyContract, r
 @pytest.fixture
 def view(make_state: StateMaker) -> ViewMaker:
     return view_maker(make_state)
+
+
+@pytest.fixture
+def walking(make_state: Any, robot: RobotModel, tmp_path: Path) -> Iterator[Callable[..., Walk]]:
+    """Starts a session and waits until the policy drives."""
+    robots: list[RealTimeRobot] = []
+    sessions: list[Session] = []
+
+    def start(**options: Any) -> Walk:
+        robots.append(RealTimeRobot(make_state, robot))
+        sessions.append(Session(robots[-1].port, tmp_path, **options))
+        walk = Walk(robots[-1], sessions[-1], robot)
+        walk.wait_for_the_policy()
+        return walk
+
+    yield start
+    for session in sessions:
+        session.kill_all()
+    for server in robots:
+        server.stop()

@@ -28,7 +28,8 @@ from deploy.onboard.packet_layout import LOW_CMD
 from deploy.onboard.schedule import SessionSettings
 from deploy.onboard.session import RunSettings
 from deploy.onboard.shadow_process import ShadowProcessSettings, shadow_beside
-from deploy.onboard.supervisor import SessionPlan, SupervisorSettings, run_supervised
+from deploy.onboard.supervision import SessionPlan, SupervisorSettings
+from deploy.onboard.supervisor import run_supervised
 from deploy.onboard.wire import JointCommand, RobotState, decode_low_cmd, encode_low_state
 from policy.bundle import BUNDLES, read_bundle
 from robot_configs.robot import RobotModel, load_robot
@@ -99,6 +100,11 @@ def lenient(robot: RobotModel) -> RobotModel:
     plausibility = replace(
         robot.plausibility,
         frozen_after_s=anything,
+        frozen_alone_after_s=anything,
+        joint_velocity_jump_rad_s=anything,
+        joint_position_jump_rad=anything,
+        rotation_jump_rad=anything,
+        cut_out_joint_speed_rad_s=anything,
         joint_mismatch_limit_rad=anything,
         rotation_mismatch_limit_rad=anything,
         gravity_mismatch_limit_m_s2=anything,
@@ -186,6 +192,7 @@ def run(options: dict[str, Any]) -> None:
     supervision = SupervisorSettings(
         gate_silence_limit_s=options.get("gate_silence_limit_s", 1.0),
         damped_silence_limit_s=5.0,
+        guard_silence_limit_s=options.get("guard_silence_limit_s", 3.0),
         takeover_s=0.1,
         end_limit_s=options.get("end_limit_s", 10.0),
     )

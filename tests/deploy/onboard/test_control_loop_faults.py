@@ -16,7 +16,6 @@ from deploy.onboard.wire import RobotState
 from offline_data.log_schema import Ending, EventKind
 from tests.deploy.onboard.control_bench import FAREWELL, IN_WALK, TIPPED, Bench, ends_damped, from_tick, is_damping
 
-
 TOO_OLD = 11
 """In the tenth tick without a state the last one is 20 ms old, which it may be."""
 
