@@ -16,11 +16,11 @@ TICK_S = 0.002
 POSITION, VELOCITY = 10, 22
 Motion = Callable[[int], List[float]]
 NEVER = 1e9
+_GO1 = load_robot()
 
 
 def robot_with(**limits: float) -> RobotModel:
     """A Go1 with the given plausibility limits and no other: tests of one check are not about the rest of them."""
-    model = load_robot()
     silent = {
         "joint_velocity_jump_rad_s": NEVER,
         "joint_position_jump_rad": NEVER,
@@ -35,7 +35,7 @@ def robot_with(**limits: float) -> RobotModel:
         "gravity_mismatch_limit_m_s2": NEVER,
         "free_fall_after_s": NEVER,
     }
-    return replace(model, plausibility=replace(model.plausibility, **{**silent, **limits}))
+    return replace(_GO1, plausibility=replace(_GO1.plausibility, **{**silent, **limits}))
 
 
 def standing(tick: int) -> List[float]:

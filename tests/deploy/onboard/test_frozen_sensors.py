@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import List, Optional
 
 import pytest
@@ -10,23 +9,23 @@ import pytest
 from deploy.onboard.frozen_sensors import FrozenSensors
 from deploy.onboard.reasons import Reason
 from deploy.onboard.signal_lists import MotionError, SignalLists, motion_error
-from robot_configs.robot import load_robot
+from tests.deploy.onboard.motions import robot_with
 
 TICK_S = 1 / 512
 """Of binary fractions, so that sums are exact: the limits below are 16 and 48 ticks."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def frozen() -> FrozenSensors:
-    model = load_robot()
-    limits = replace(
-        model.plausibility,
-        frozen_after_s=48 * TICK_S,
-        frozen_alone_after_s=16 * TICK_S,
-        frozen_joint_speed_rad_s=0.05,
-        frozen_joint_travel_rad=0.02,
+    """`first_alarm` resets it."""
+    return FrozenSensors(
+        robot_with(
+            frozen_after_s=48 * TICK_S,
+            frozen_alone_after_s=16 * TICK_S,
+            frozen_joint_speed_rad_s=0.05,
+            frozen_joint_travel_rad=0.02,
+        )
     )
-    return FrozenSensors(replace(model, plausibility=limits))
 
 
 def alive(tick: int) -> SignalLists:
@@ -158,6 +157,7 @@ def test_both_at_once(frozen: FrozenSensors) -> None:
 
 
 def test_nothing_is_said_before_the_time(frozen: FrozenSensors) -> None:
+    frozen.reset()
     before = alive(0)
     now = alive(1)._replace(velocity=[2.0] * 12)
     far = MotionError([5.0] * 12, [0.0] * 3)

@@ -81,3 +81,26 @@ def test_a_real_robot_is_believed_while_it_is_up(
             alarms.update(reason_names(int(bits)))
     print(dict(rows), dict(alarms))
     assert not alarms
+
+
+@pytest.mark.slow
+def test_what_the_checks_take_a_live_joint_for(recordings: list[Path], robot: RobotModel) -> None:
+    """Why zero is an open wire and 40 ms are a death: over 20 ms no real velocity repeats itself alone, or is zero.
+
+    Rows that repeat in all joints at once are the recorder's, which had no newer state.
+    """
+    counts: Counter[str] = Counter()
+    for path in recordings:
+        recording = read_recording(path, walk_these_ways_contract(robot), robot)
+        counts["velocities"] += recording.joint_velocity.size
+        counts["zero"] += int((recording.joint_velocity == 0.0).sum())
+        same_velocity = np.diff(recording.joint_velocity, axis=0) == 0.0
+        same_position = np.diff(recording.joint_position, axis=0) == 0.0
+        alone = ~same_velocity.all(axis=1)[:, None]
+        counts["velocity repeats alone"] += int((same_velocity & alone).sum())
+        held = same_position & alone
+        counts["position repeats alone"] += int(held.sum())
+        counts["position repeats three times"] += int((held[2:] & held[1:-1] & held[:-2]).sum())
+    print(dict(counts))
+    assert counts["velocities"] > 1_000_000
+    assert (counts["zero"], counts["velocity repeats alone"], counts["position repeats three times"]) == (0, 0, 0)
