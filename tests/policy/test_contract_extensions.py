@@ -39,9 +39,12 @@ def extended() -> PolicyContract:
 @pytest.fixture(scope="module")
 def bundle_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A policy of the extended contract whose actions go beyond the clip."""
+    return exported(extended(), tmp_path_factory.mktemp("extended") / "extended.go1policy")
+
+
+def exported(contract: PolicyContract, path: Path) -> bytes:
+    """A random policy as it would be flashed."""
     torch.manual_seed(3)
-    contract = extended()
-    path = tmp_path_factory.mktemp("extended") / "extended.go1policy"
     graph = PolicyGraph(contract, GaussianActor(contract.observation_dim, 12, (8,), 0.8))
     export_bundle(graph, path, Lineage("import", (), (), "test", 0, "test"), 1, ROBOT)
     return path.read_bytes()
@@ -160,7 +163,15 @@ def test_a_contract_that_was_edited_is_refused(
         verify_bundle(parse_bundle(content), ROBOT)
 
 
-def test_the_neutral_value_may_be_edited(bundle_bytes: bytes, tmp_path: Path) -> None:
+def test_a_clip_that_no_golden_action_reaches_may_not_be_edited_either(tmp_path: Path) -> None:
+    """It stands in the graph as a constant, and is compared with that."""
+    content = exported(dataclasses.replace(extended(), action_clip=100.0), tmp_path / "wide.go1policy")
+    assert np.max(np.abs(parse_bundle(content).golden["out.action"])) < 50.0
+    with pytest.raises(BundleError, match="action_clip among the graph's constants"):
+        parse_bundle(resealed(lambda header: header["contract"].update(action_clip=50.0), content=content))
+
+
+def test_the_neutral_value_may_be_edited(bundle_bytes: bytes) -> None:
     """It is the operator's, not the network's: nothing in the graph depends on it."""
     content = resealed(lambda header: header["contract"]["commands"][2].update(neutral=0.25), content=bundle_bytes)
     assert parse_bundle(content).contract.commands[2].neutral == 0.25

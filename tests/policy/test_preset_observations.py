@@ -28,12 +28,12 @@ JOINT_VELOCITY = [float(number) for number in range(1, 13)]
 LAST = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2]
 BEFORE_LAST = [-0.1, -0.2, -0.3, -0.4, -0.5, -0.6, -0.7, -0.8, -0.9, -1.0, -1.1, -1.2]
 
-GAIT_COMMAND = [0.5, -0.2, 0.4, 0.1, 3.0, 0.5, 0.25, 0.0, 0.5, 0.08, 0.2, 0.0, 0.3, 0.4, 0.0]
-GAIT_COMMAND_SCALED = [1.0, -0.4, 0.1, 0.2, 3.0, 0.5, 0.25, 0.0, 0.5, 0.012, 0.06, 0.0, 0.3, 0.4, 0.0]
+GAIT_COMMAND = [0.5, -0.2, 0.4, 0.1, 3.0, 0.5, 0.25, 1.0, 0.5, 0.08, 0.2, 0.1, 0.3, 0.4, 0.7]
+GAIT_COMMAND_SCALED = [1.0, -0.4, 0.1, 0.2, 3.0, 0.5, 0.25, 1.0, 0.5, 0.012, 0.06, 0.03, 0.3, 0.4, 0.7]
 # FL FR RL RR
 POSITION_BY_LEG = [0.04, 0.05, 0.06, 0.01, 0.02, 0.03, 0.10, 0.11, 0.12, 0.07, 0.08, 0.09]
 VELOCITY_BY_LEG_SCALED = [0.2, 0.25, 0.3, 0.05, 0.1, 0.15, 0.5, 0.55, 0.6, 0.35, 0.4, 0.45]
-# At phase 0.25: 0.25 + 0.5 + 0.25 + 0 = 1, 0.25 + 0.25 = 0.5, 0.25 + 0 = 0.25, 0.25 + 0.5 = 0.75 cycles.
+# At phase 0.25: 0.25 + 0.5 + 0.25 + 1 = 2, 0.25 + 0.25 = 0.5, 0.25 + 1 = 1.25, 0.25 + 0.5 = 0.75 cycles.
 CLOCKS = [0.0, 0.0, 1.0, -1.0]
 
 
@@ -85,7 +85,7 @@ def test_the_release_starts_with_an_empty_history_and_shifts_it() -> None:
     torch.testing.assert_close(second[28 * 70 : 29 * 70], first[29 * 70 :])
     newest = second[29 * 70 :]
     assert_equal(newest[42:66], LAST + [0.0] * 12)
-    # 3 Hz at 50 Hz is 0.06 cycles a step: clocks at 0.06 + 0.75, 0.06 + 0.25, 0.06 and 0.06 + 0.5.
+    # 3 Hz at 50 Hz is 0.06 cycles a step: clocks at 0.06 + 1.75, 0.06 + 0.25, 0.06 + 1 and 0.06 + 0.5.
     assert_equal(newest[66:], [-0.9297765, 0.9297765, 0.3681246, -0.3681246])
     memory = graph.remember(memory, second[None], torch.zeros(1, 12), torch.tensor([GAIT_COMMAND]))
     assert_equal(observe(graph, GAIT_COMMAND, memory)[29 * 70 :][42:66], [0.0] * 12 + LAST)
