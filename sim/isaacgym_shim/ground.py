@@ -13,6 +13,8 @@ from sim.isaacgym_shim.value_types import Transform
 
 # Below the lowest sample; MuJoCo's height fields are solid, and a robot must not fall through a thin one in a step.
 BASE_THICKNESS_M = 1.0
+# Of a cell: how far from a node a vertex of float32 may lie, and how far outside a triangle a node.
+NODE_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,41 +70,50 @@ def triangle_mesh(vertices: np.ndarray, triangles: np.ndarray, params: TriangleM
     corners = points[np.asarray(triangles, dtype=int).reshape(params.nb_triangles, 3)]
     dx, nx = _grid(points[:, 0], "x")
     dy, ny = _grid(points[:, 1], "y")
-    low = points.min(axis=0)[:2]
     heights = np.full((nx, ny), -np.inf)
-    for triangle in corners:
-        _raise_under(heights, triangle[:, :2] - low, triangle[:, 2], (dx, dy))
+    low = points.min(axis=0)
+    scaled = (corners - [low[0], low[1], 0.0]) / [dx, dy, 1.0]
+    _raise_under(heights, scaled)
     if not np.isfinite(heights).all():
         raise UnsupportedCallError("a triangle mesh with holes", "Cover the whole rectangle with triangles.")
-    return _placed(heights, (dx, dy), (low[0], low[1]), params.transform, _friction(params))
+    return _placed(heights, (dx, dy), (float(low[0]), float(low[1])), params.transform, _friction(params))
 
 
 def _grid(values: np.ndarray, axis: str) -> tuple[float, int]:
     """Spacing [m] and number of the equidistant nodes that all values lie on."""
     unique = np.unique(values.round(6))
-    spacing = float(np.diff(unique).min()) if len(unique) > 1 else 1.0
+    gap = float(np.diff(unique).min()) if len(unique) > 1 else 1.0
+    count = round((unique[-1] - unique[0]) / gap)
+    # Over all cells, for the gap alone is as inexact as two float32 numbers.
+    spacing = (unique[-1] - unique[0]) / count if count else gap
     steps = (unique - unique[0]) / spacing
-    if np.abs(steps - steps.round()).max() > 1e-3:
+    if np.abs(steps - steps.round()).max() > NODE_TOLERANCE:
         raise UnsupportedCallError(
             f"a triangle mesh whose vertices lie on no regular grid along {axis}", "Make the terrain a height field."
         )
-    return spacing, int(steps[-1].round()) + 1
+    return float(spacing), count + 1
 
 
-def _raise_under(heights: np.ndarray, xy: np.ndarray, z: np.ndarray, spacing: tuple[float, float]) -> None:
-    """Lift the nodes under one triangle, xy (3, 2) from the first node, z (3,), to its surface."""
-    scaled = xy / np.array(spacing)
-    first, last = np.floor(scaled.min(0) + 1e-6).astype(int), np.ceil(scaled.max(0) - 1e-6).astype(int)
-    edges = np.stack([scaled[1] - scaled[0], scaled[2] - scaled[0]], axis=1)
-    if abs(np.linalg.det(edges)) < 1e-9:
-        return  # seen from above a wall is a line: its ends belong to neighbouring triangles
-    nodes = np.stack(np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(first, last, strict=True)), indexing="ij"), -1)
-    nodes = nodes.reshape(-1, 2)
-    share = np.linalg.solve(edges, (nodes - scaled[0]).T)
-    inside = (share.min(axis=0) > -1e-6) & (share.sum(axis=0) < 1.0 + 1e-6)
-    surface = z[0] + share[0] * (z[1] - z[0]) + share[1] * (z[2] - z[0])
-    rows, columns = nodes[inside].T
-    heights[rows, columns] = np.maximum(heights[rows, columns], surface[inside])
+def _raise_under(heights: np.ndarray, triangles: np.ndarray) -> None:
+    """Lift the nodes under triangles (T, 3 corners, 3) to their surfaces; x and y are in cells from the first node.
+
+    All triangles at once are asked about each node of their bounding boxes: those of terrain span a few cells.
+    """
+    corner, edges = triangles[:, 0, :2], triangles[:, 1:, :2] - triangles[:, :1, :2]
+    area = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]
+    lies = np.abs(area) > 1e-9  # seen from above a wall is a line: its ends belong to neighbouring triangles
+    triangles, corner, edges, area = triangles[lies], corner[lies], edges[lies], area[lies]
+    first = np.floor(triangles[..., :2].min(axis=1) + NODE_TOLERANCE).astype(int)
+    span = np.ceil(triangles[..., :2].max(axis=1) - NODE_TOLERANCE).astype(int) - first
+    for offset in np.ndindex(*(span.max(axis=0) + 1)):
+        node = first + offset
+        x, y = (node - corner).T
+        second = (x * edges[:, 1, 1] - y * edges[:, 1, 0]) / area
+        third = (y * edges[:, 0, 0] - x * edges[:, 0, 1]) / area
+        inside = (np.minimum(second, third) > -NODE_TOLERANCE) & (second + third < 1.0 + NODE_TOLERANCE)
+        z = triangles[..., 2]
+        surface = z[:, 0] + second * (z[:, 1] - z[:, 0]) + third * (z[:, 2] - z[:, 0])
+        np.maximum.at(heights, tuple(node[inside].T), surface[inside])
 
 
 def _placed(
