@@ -31,7 +31,8 @@ class NoisyTask(VecEnv):
 
     def __init__(self) -> None:
         self.num_envs, self.num_actions, self.max_episode_length = 2, 12, 10
-        self.device, self.cfg = "cpu", {}
+        self.device = "cpu"
+        self.cfg: dict[str, Any] = {}
         self.episode_length_buf = torch.zeros(2, dtype=torch.long)
 
     def get_observations(self) -> TensorDict:

@@ -61,7 +61,7 @@ def test_walk_these_ways_end_to_end(tmp_path: Path) -> None:
     torch.manual_seed(1)
     body, adaptation = perceptron(2102, 16, 12), perceptron(2100, 8, 2)
     with torch.no_grad():
-        body[2].weight.mul_(8.0)  # so that some actions leave the clip
+        body.get_parameter("2.weight").mul_(8.0)  # so that some actions leave the clip
     files = [save_script(body, tmp_path / "body.jit"), save_script(adaptation, tmp_path / "adaptation.jit")]
     out = tmp_path / "wtw.go1policy"
     report = import_policy(files, out, ImportOptions("walk-these-ways", std=0.2), ROBOT)
