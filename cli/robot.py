@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict
 
 from cli.arguments import COMMANDS_HELP, add_robot_address, count, factor, seconds
 from cli.commands import Commands
@@ -15,6 +16,9 @@ from cli.output import add_json, print_result
 from cli.processes import add_processes, supervision
 from cli.shadow import add_shadow, add_shadow_option, candidate, keep_report
 from cli.slots import add_bundle_choice, bundle_to_run
+
+if TYPE_CHECKING:
+    from deploy.onboard.summary import RunSummary
 
 
 def add_robot(commands: Commands) -> None:
@@ -69,6 +73,16 @@ def run_robot_run(options: argparse.Namespace) -> int:
             shadow=shadow,
         )
         ended(not summary.faults)
-    print_result(summary.to_dict(), options.json)
+    print_result(summary.to_dict() if options.json else for_people(summary), options.json)
     may_drive = keep_report(summary, options.log_dir)
     return 0 if may_drive and not summary.stop_reason else EXIT_UNFINISHED
+
+
+def for_people(summary: RunSummary) -> Dict[str, Any]:
+    """The summary without what only programs read: the bins of the histograms, and who was not there."""
+    content = summary.to_dict()
+    for histogram in ("lateness", "inference"):
+        content[histogram] = {name: value for name, value in content[histogram].items() if name != "counts"}
+    if content["shadow"] is None:
+        del content["shadow"]
+    return content

@@ -10,6 +10,7 @@ from cli.arguments import address, existing_file, factor
 from cli.commands import Commands
 from cli.exit_status import EXIT_UNFINISHED
 from cli.output import add_json, print_result
+from cli.robot import for_people
 from cli.shadow import add_shadow_option, candidate, keep_report
 
 
@@ -70,6 +71,6 @@ def run_teleop(options: argparse.Namespace) -> int:
                 bundle, robot, options.robot, options.log_dir, seat, settings, options.sdk, (beside.window,)
             )
             summary = replace(summary, shadow=beside.report(shadow.sha256, bundle.sha256))
-    print_result(summary.to_dict(), options.json)
+    print_result(summary.to_dict() if options.json else for_people(summary), options.json)
     may_drive = keep_report(summary, options.log_dir)
     return 0 if may_drive and not summary.stop_reason else EXIT_UNFINISHED

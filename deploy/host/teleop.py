@@ -118,20 +118,25 @@ class Teleoperation:
             return self.loop.run()
 
     def status(self) -> str:
-        """One line for the operator: mode, battery, temperature, command, lateness, recording, news."""
+        """One line for the operator: mode, news, recording, battery, temperature, command, lateness.
+
+        What a person must see comes first: a terminal of 80 columns cuts the end off.
+        """
         view = self._watch.view
         if view is None:
             return "waiting for the robot"
         parts = [f"{view.mode.name:5}"]
+        typing = self._operator.typing
+        news = f"mark: {typing}_" if typing is not None else self._recorder.error or self._schedule.notice
+        if news:
+            parts.append(news)
+        parts.append("REC" if self._recorder.recording else "not recording")
         if view.state is not None:
             parts.append(f"{view.state.battery_soc_percent:3d} % {int(view.state.joint_temperature.max())} C")
         forward, left, turn = self._operator.deflection
         parts.append(f"x {forward:+.2f} y {left:+.2f} turn {turn:+.2f} (speed {self._operator.speed:.0%})")
         parts.append(f"late {self._watch.worst_late_s * 1e3:.1f} ms")
-        parts.append("REC" if self._recorder.recording else "not recording")
-        typing = self._operator.typing
-        news = f"mark: {typing}_" if typing is not None else self._recorder.error or self._schedule.notice
-        return " | ".join([*parts, news] if news else parts)
+        return " | ".join(parts)
 
 
 class _TickWatch:

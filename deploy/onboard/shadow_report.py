@@ -33,7 +33,7 @@ class ShadowThresholds:
     """95 % quantile [rad]: policies step their targets by this much at 50 Hz anyway."""
     worst_rad: float = 0.80
     """Largest [rad]: beyond it one of the two does something else."""
-    gate_changed_share: float = 0.05
+    gate_changed_share: float = 0.01
     """How much more of its targets than of the driver's the gate would have moved [-]."""
     step_p99_s: float = 0.010
     """Half of a policy period [s of processor time]."""

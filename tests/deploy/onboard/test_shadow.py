@@ -38,8 +38,9 @@ class Stage:
     """A candidate, its shadow, and a driver that stands still at its default pose."""
 
     def __init__(self, contract: PolicyContract, robot: RobotModel, **driver: Any) -> None:
-        self.candidate: Any = Candidate(contract)
-        self.shadow = Shadow(self.candidate, replace(contract, **driver), robot)
+        candidate: Any = Candidate(contract)
+        self.candidate = candidate
+        self.shadow = Shadow(candidate, replace(contract, **driver), robot)
         self.pose = np.array(contract.default_position)
         self.tick = 0
 
@@ -212,8 +213,9 @@ def test_policies_that_take_other_commands_cannot_be_compared(contract: PolicyCo
 
 @pytest.mark.parametrize("gain", ["stiffness", "damping"])
 def test_policies_with_other_gains_cannot_be_compared(contract: PolicyContract, gain: str) -> None:
+    softer: Any = {gain: (0.5,) * 12}
     with pytest.raises(ShadowError, match=f"the driver's {gain}"):
-        check_comparable(contract, replace(contract, **{gain: (0.5,) * 12}))
+        check_comparable(contract, replace(contract, **softer))
 
 
 def test_what_is_a_policys_own_affair_may_differ(contract: PolicyContract) -> None:
