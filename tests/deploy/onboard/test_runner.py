@@ -54,10 +54,11 @@ def bundle_path(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 class LockstepRobot:
-    """A weightless robot on the network: each LowCmd gets one LowState, with the servoed joints at their targets."""
+    """A weightless robot on the network: each LowCmd gets one LowState; servoed joints move at 5 rad/s."""
 
     def __init__(self, make_state: Callable[..., RobotState], position: np.ndarray) -> None:
-        self._make_state, self._position = make_state, position.astype(np.float32)
+        self._make_state = make_state
+        self._position = self._target = position.astype(np.float32)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.settimeout(0.1)
@@ -78,8 +79,11 @@ class LockstepRobot:
             command = decode_low_cmd(packet)
             self.last_was_damping = bool(np.all(command.position > POSITION_STOP / 2))
             if not self.last_was_damping and np.all(command.stiffness > 0.0):
-                self._position = command.position
-            state = self._make_state(tick_ms=2 * self.commands, joint_position=self._position)
+                self._target = command.position
+            step = np.clip(self._target - self._position, -0.01, 0.01)
+            noise = np.float32(1e-5 * (1 + self.commands % 5))  # a live velocity is never exactly zero
+            self._position, velocity = self._position + step, step / np.float32(0.002) + noise
+            state = self._make_state(tick_ms=2 * self.commands, joint_position=self._position, joint_velocity=velocity)
             self.commands += 1
             self.on_command(self.commands)
             self._socket.sendto(encode_low_state(state), client)
