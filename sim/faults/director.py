@@ -9,6 +9,7 @@ from typing import Deque, Dict, FrozenSet, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from deploy.onboard.chords import HOLD_S
 from deploy.onboard.remote import Key
 from deploy.onboard.wire import RobotState
 from sim.faults.case import FaultCase
@@ -24,12 +25,12 @@ from sim.twin.sensor_faults import SENSOR_MEMORY_TICKS, BrokenSensor
 STICK_FORWARDS = 0.4
 """Deflection of the left stick from the first step on [-]."""
 
-_STAND_AT_S, _WALK_AT_S = 0.05, 1.0
+_STAND_AT_S, _WALK_AT_S = HOLD_S + 0.01, 1.0  # when a chord acts that has been held for as long as it has to be
 _ONSET_S = 1.5  # after half a second of walking...
 _GAIT_S = 0.5  # ...and up to one gait cycle more, so that faults begin in every phase of it
 _WATCH_S = 1.0
 _WATCH_DAMPED_S = 0.3  # this much longer after damping and the fault's end: long enough to see a latch that opens
-_HOLD_KEY_S = 0.15
+_RELEASE_AFTER_S = 0.05
 _LET_GO_S, _STAND_AGAIN_S, _WATCH_REARMED_S = 0.6, 0.9, 1.5  # after the onset, in trials with re-arming
 _LOOK_EVERY_TICKS = 10
 _SILENCE = LineFault(loss=1.0)
@@ -108,7 +109,7 @@ class Director:
         """Everything that is due before the twin simulates `tick`."""
         self._monitor.remember_state()
         if tick in self._keys:
-            walking = tick >= self._ticks(_WALK_AT_S)
+            walking = tick >= self._ticks(_WALK_AT_S - HOLD_S)
             self._body.press(self._keys[tick], ly=STICK_FORWARDS if walking else 0.0)
         if tick == self._onset:
             self._begin(self._choose())
@@ -172,8 +173,8 @@ class Director:
 
     def _press(self, *presses: Tuple[float, FrozenSet[Key]]) -> None:
         for time_s, keys in presses:
-            self._keys[self._ticks(time_s)] = keys
-            self._keys[self._ticks(time_s + _HOLD_KEY_S)] = frozenset()
+            self._keys[self._ticks(time_s - HOLD_S)] = keys
+            self._keys[self._ticks(time_s + _RELEASE_AFTER_S)] = frozenset()
 
     def _ticks(self, time_s: float) -> int:
         return round(time_s * self._hz)
