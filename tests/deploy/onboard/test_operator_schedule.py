@@ -139,6 +139,14 @@ def test_while_it_comes_to_rest_or_stands_up_a_person_may_think_of_something_els
     assert mode_of(schedule.decide(view(Mode.STAND, time_s=3.0, finished=True))) is after
 
 
+def test_a_seat_that_is_wished_for_twice_still_waits_for_the_stand(view: Any) -> None:
+    schedule = schedule_of(Person({0.0: Wish.SIT, 2.0: Wish.SIT}))
+    schedule.decide(view(Mode.WALK))
+    assert mode_of(schedule.decide(view(Mode.HALT, time_s=1.6))) is Mode.STAND
+    assert schedule.decide(view(Mode.STAND, time_s=2.0)) is None
+    assert mode_of(schedule.decide(view(Mode.STAND, time_s=3.0, finished=True))) is Mode.SIT
+
+
 def test_a_person_who_stops_does_not_wait_for_rest(view: Any) -> None:
     for wish in (Wish.STOP, Wish.LET_GO):
         schedule = schedule_of(Person({0.0: Wish.STAND, 0.2: wish}))
