@@ -113,7 +113,7 @@ class SshRobot:
             raise FlashError(
                 f"this project's slot command on {self.host} ({self.python})",
                 " / ".join(said[-3:] or lines[-3:]) or f"nothing, exit status {status}",
-                "Install the project there (pip install '.[onboard]') and name its Python with --python.",
+                "Install it there (go1 robot install) and name its Python: --python go1/current/venv/bin/python.",
             ) from None
 
 
