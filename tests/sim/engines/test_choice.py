@@ -1,0 +1,62 @@
+"""Choosing an engine, and training on the chosen one."""
+
+import json
+
+import pytest
+
+from cli.main import main
+from robot_configs.robot import load_robot
+from sim.engines.choice import EngineChoice, make_engine
+from sim.engines.isaacgym import IsaacGymEngine
+from sim.engines.mujoco import MujocoEngine
+from sim.pretrain import pretrain
+from sim.pretrain_settings import PretrainSettings
+from sim.velocity_task import PRIVILEGED_WIDTH, VelocityTaskSettings
+
+
+def test_engines_by_name():
+    robot = load_robot()
+    assert isinstance(make_engine(EngineChoice(), robot, 1), MujocoEngine)
+    assert isinstance(make_engine(EngineChoice("isaacgym"), robot, 1), IsaacGymEngine)
+
+
+def test_a_run_trains_on_isaac_gym(tmp_path):
+    settings = PretrainSettings(
+        steps=8 * 4 * 2,
+        steps_per_iteration=4,
+        actor_hidden=(8,),
+        critic_hidden=(8,),
+        epochs=1,
+        minibatches=1,
+        threads=1,
+        engine=EngineChoice("isaacgym"),
+        task=VelocityTaskSettings(num_envs=8, seed=2, episode_s=0.1),
+    )
+    pretrain(settings, tmp_path)
+    assert json.loads((tmp_path / "settings.json").read_text())["engine"] == {
+        "name": "isaacgym",
+        "device": "cpu",
+        "python": None,
+    }
+    assert len((tmp_path / "curve.csv").read_text().splitlines()) == 3
+
+
+def test_the_critic_sees_as_many_numbers_as_are_said():
+    """legged_gym's configuration names the width before there is a task."""
+    from policy.graph import PolicyGraph
+    from policy.networks import GaussianActor
+    from policy.velocity_contract import velocity_contract
+    from sim.velocity_task import VelocityTask
+
+    robot = load_robot()
+    contract = velocity_contract(robot)
+    graph = PolicyGraph(contract, GaussianActor(contract.observation_dim, 12, (), 1.0))
+    task = VelocityTask(VelocityTaskSettings(num_envs=1), robot, graph, MujocoEngine(robot, 1, 1))
+    assert task.privileged.shape == (1, PRIVILEGED_WIDTH)
+
+
+def test_the_command_line_says_what_is_missing(tmp_path, monkeypatch: pytest.MonkeyPatch, capsys):
+    """A Python that can not be started, in one message and exit status 2."""
+    words = ["sim", "train", "--engine", "isaacgym", "--engine-python", "/nowhere/python", "--out", str(tmp_path)]
+    assert main(words) == 2
+    assert "expected a Python with Isaac Gym" in capsys.readouterr().err
