@@ -43,7 +43,7 @@ def run_policy_inspect(options: argparse.Namespace) -> int:
         "version": bundle.version,
         "robot_sha256": bundle.robot_sha256,
         "lineage": dataclasses.asdict(bundle.lineage),
-        "contract": dataclasses.asdict(bundle.contract),
+        "contract": bundle.contract.to_dict(),
         "golden": {name: list(array.shape) for name, array in bundle.golden.items()},
         "onnx_bytes": len(bundle.onnx_bytes),
     }

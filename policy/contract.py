@@ -140,13 +140,17 @@ class PolicyContract:
         widths = dict.fromkeys(("joint_target", "action", "action_mean", "action_std"), self.action_dim)
         return {**widths, "log_prob": 0, "observation": self.observation_dim, "next_memory": self.memory_dim}
 
-    def to_json(self) -> str:
-        """Canonical JSON: equal contracts give equal bytes."""
+    def to_dict(self) -> Dict[str, Any]:
+        """Its fields in the order of their definition, without later ones that change nothing."""
         content = asdict(self)
         _leave_out(PolicyContract, content)
         for command in content["commands"]:
             _leave_out(CommandTerm, command)
-        return canonical_json(content)
+        return content
+
+    def to_json(self) -> str:
+        """Canonical JSON: equal contracts give equal bytes."""
+        return canonical_json(self.to_dict())
 
     @property
     def sha256(self) -> str:

@@ -1,6 +1,7 @@
 """From files to a bundle that runs: what onnxruntime computes is what the other stack's own loop would have done."""
 
 import dataclasses
+import json
 import math
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from cli.main import main
-from policy.bundle import PolicySession, read_bundle
+from policy.bundle import BUNDLES, PolicySession, read_bundle
 from policy.export import load_graph
 from policy.importers.import_error import PolicyImportError
 from policy.importers.import_policy import PRESETS, ImportOptions, find_preset, import_policy
@@ -147,6 +148,14 @@ def test_a_contract_of_ones_own_is_a_preset(tmp_path: Path) -> None:
         find_preset(str(tmp_path / "broken.json"))
     with pytest.raises(PolicyImportError, match="go1-velocity, isaac-lab, uni-o4, walk-these-ways"):
         find_preset("anymal")
+
+
+def test_what_inspect_prints_is_a_preset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shipped = BUNDLES / "go1_velocity.go1policy"
+    assert main(["policy", "inspect", str(shipped), "--json"]) == 0
+    path = tmp_path / "velocity.json"
+    path.write_text(json.dumps(json.loads(capsys.readouterr().out)["contract"]), encoding="utf-8")
+    assert find_preset(str(path)).contract(ROBOT) == read_bundle(shipped).contract
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,7 +69,10 @@ def test_it_reads_a_script_without_its_code(tmp_path: Path) -> None:
             if name.startswith("code/"):
                 records[name] = b"import os; os.abort()"
 
-    root = read_script(rezipped(path, spoil)).content
+    rezipped(path, spoil)
+    # Other bytes than the archive's checksums belong to: whoever unpacks the code notices.
+    path.write_bytes(path.read_bytes().replace(b"os.abort()", b"os.pause()"))
+    root = read_script(path).content
     assert isinstance(root, ScriptObject) and root.class_name == "torch.nn.modules.container.Sequential"
     np.testing.assert_array_equal(root.attributes["2"].attributes["bias"], network.state_dict()["2.bias"].numpy())
     assert root.attributes["1"].class_name == "torch.nn.modules.activation.ELU"
