@@ -80,7 +80,7 @@ def _delays() -> Iterator[FaultCase]:
 def _copies() -> Iterator[FaultCase]:
     """A replay behind every state hides the fresh ones: what is seen is a robot of the past, older than a state may be.
 
-    20 ms is what it may be, as in `latency/20_ms_states`: a stop was expected until the gate's limit included its bound.
+    20 ms is what it may be, as in `latency/20_ms_states`; a stop was expected before the limit included its bound.
     What acts on the robot is the last command that came: against replayed commands the protocol has no defence.
     """
     for percent in (20, 100):
