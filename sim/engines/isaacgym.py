@@ -106,10 +106,9 @@ class IsaacGymEngine:
             gym.create_actor(env, asset, pose, self.robot.name, index, 1, 0)
             gym.set_actor_dof_properties(env, 0, self._motor_properties)
             self._envs.append(env)
-        self._bodies = [gym.get_actor_rigid_body_properties(env, 0) for env in self._envs[:1]][0]
-        self._trunk_mass = float(self._bodies[TRUNK].mass)
-        com = self._bodies[TRUNK].com
-        self._trunk_center = torch.tensor([com.x, com.y, com.z])
+        trunk = gym.get_actor_rigid_body_properties(self._envs[0], 0)[TRUNK]
+        self._trunk_mass = float(trunk.mass)
+        self._trunk_center = torch.tensor([trunk.com.x, trunk.com.y, trunk.com.z])
         self._center_shift = torch.zeros(self.num_envs, 3)
         self._payload_kg = torch.zeros(self.num_envs)
 

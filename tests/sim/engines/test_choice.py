@@ -5,13 +5,16 @@ import json
 import pytest
 
 from cli.main import main
+from policy.graph import PolicyGraph
+from policy.networks import GaussianActor
+from policy.velocity_contract import velocity_contract
 from robot_configs.robot import load_robot
 from sim.engines.choice import EngineChoice, make_engine
 from sim.engines.isaacgym import IsaacGymEngine
 from sim.engines.mujoco import MujocoEngine
 from sim.pretrain import pretrain
 from sim.pretrain_settings import PretrainSettings
-from sim.velocity_task import PRIVILEGED_WIDTH, VelocityTaskSettings
+from sim.velocity_task import PRIVILEGED_WIDTH, VelocityTask, VelocityTaskSettings
 
 
 def test_engines_by_name():
@@ -43,11 +46,6 @@ def test_a_run_trains_on_isaac_gym(tmp_path):
 
 def test_the_critic_sees_as_many_numbers_as_are_said():
     """legged_gym's configuration names the width before there is a task."""
-    from policy.graph import PolicyGraph
-    from policy.networks import GaussianActor
-    from policy.velocity_contract import velocity_contract
-    from sim.velocity_task import VelocityTask
-
     robot = load_robot()
     contract = velocity_contract(robot)
     graph = PolicyGraph(contract, GaussianActor(contract.observation_dim, 12, (), 1.0))

@@ -1,5 +1,6 @@
 """`import isaacgym` finds the shim only where it was asked for."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,6 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def run(*command: str, shim: str | None) -> "subprocess.CompletedProcess[str]":
-    import os
-
     environment = {name: value for name, value in os.environ.items() if name != "GO1_ISAACGYM_SHIM"}
     if shim is not None:
         environment["GO1_ISAACGYM_SHIM"] = shim

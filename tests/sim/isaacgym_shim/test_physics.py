@@ -1,10 +1,11 @@
 """What moves: drives, contact, friction and properties, against mechanics by hand and against the mujoco engine."""
 
+import mujoco
 import numpy as np
 import pytest
 import torch
 
-from robot_configs.robot import GRAVITY_M_S2, load_robot
+from robot_configs.robot import GRAVITY_M_S2, MODEL_XML, load_robot
 from sim.engines.mujoco import MujocoEngine
 from sim.engines.protocol import PhysicsParameters
 from sim.isaacgym_shim import gymapi
@@ -201,10 +202,6 @@ def test_substeps_divide_the_step(ball_file):
 
 
 def test_the_solver_is_that_of_the_mujoco_engine(go1_scene):
-    import mujoco
-
-    from robot_configs.robot import MODEL_XML
-
     expected, found = mujoco.MjModel.from_xml_path(str(MODEL_XML)).opt, go1_scene([1.0]).sim.running._model.opt
     for name in ("timestep", "integrator", "cone", "solver", "iterations"):
         assert getattr(found, name) == getattr(expected, name), name
