@@ -66,14 +66,15 @@ def test_a_dismissed_guard_sends_nothing(post: Post) -> None:
 
 
 def test_signals_that_end_programs_do_not_end_it(post: Post) -> None:
-    for number in (signal.SIGTERM, PARENT_DIED):
-        signal.signal(number, signal.SIG_DFL)
-    timer = threading.Timer(0.1, lambda: [os.kill(os.getpid(), n) for n in (signal.SIGTERM, PARENT_DIED)])
-    end = threading.Timer(0.2, lambda: dismiss_guard(post.writing))
-    timer.start()
-    end.start()
-    post.stand()
-    timer.join()
+    """They come as soon as it stands, and by default would end this process."""
+
+    class Disturber:
+        def ready(self) -> None:
+            for number in (signal.SIGTERM, PARENT_DIED):
+                os.kill(os.getpid(), number)
+            dismiss_guard(post.writing)
+
+    stand_guard(post.post, Disturber())  # type: ignore[arg-type]
     assert post.link.sent == []
 
 

@@ -110,7 +110,8 @@ def test_a_walk_through_every_mode_asks_only_for_what_may_follow(view: Any) -> N
     """Whatever is held, in whatever order, no change is one that the mode machine refuses."""
     generator = np.random.default_rng(0)
     schedule, mode = RemoteSchedule(walk_s=None, link_hz=500), Mode.DAMP
-    chords = (STAND_CHORD, WALK_CHORD, SIT_CHORD, DAMP_CHORD, frozenset({Key.A}), frozenset())
+    nothing: frozenset[Key] = frozenset()
+    chords = (STAND_CHORD, WALK_CHORD, SIT_CHORD, DAMP_CHORD, frozenset({Key.A}), nothing)
     seen = {mode}
     entered_s = time_s = 0.0
     for _ in range(8_000):
