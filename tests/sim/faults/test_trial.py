@@ -29,7 +29,9 @@ def test_a_branch_is_the_trial_itself_to_the_bit(
 ) -> None:
     cases = [replace(CASES[name], world=3) for name in BRANCHED]
     verdicts = run_cases(cases, bundle_path, workers=1)
-    assert [verdict.result for verdict in verdicts] == [run_trial(case, bundle, robot, nominal) for case in cases]
+    alone = [run_trial(case, bundle, robot, nominal) for case in cases]
+    # As texts, which give every bit of a float: the speed of a robot that was damped at once is NaN, equal to nothing.
+    assert [repr(verdict.result) for verdict in verdicts] == [repr(result) for result in alone]
 
 
 def test_neither_the_wall_clock_nor_the_disk_changes_a_byte_on_the_wire(
