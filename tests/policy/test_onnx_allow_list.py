@@ -1,8 +1,5 @@
 """Hostile graphs: each refused in its own words, under a right seal, before onnxruntime sees a byte of it."""
 
-import random
-import resource
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +9,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from policy import onnx_messages
-from policy.bundle import Bundle, BundleError, parse_bundle
+from policy.bundle import Bundle, parse_bundle
 from policy.onnx_allow_list import OPERATORS, read_graph
-from policy.onnx_shapes import MAX_BATCH, check_shapes
-from policy.protobuf_reader import FieldRule, MessageRule, parse_message
-from tests.policy.resealed import SHIPPED, resealed
+from policy.protobuf_reader import MessageRule
+from tests.policy.hostile_graphs import forbid_runtime, node_of, refused
+from tests.policy.resealed import SHIPPED
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +28,7 @@ def model(bundle: Bundle) -> onnx.ModelProto:
 
 @pytest.fixture(autouse=True)
 def no_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
-    """onnxruntime must not be asked."""
-
-    def asked(*arguments: object, **options: object) -> None:
-        raise AssertionError("onnxruntime was handed a graph")
-
-    monkeypatch.setattr("onnxruntime.InferenceSession", asked)
-
-
-def refused(model: onnx.ModelProto, message: str) -> None:
-    """Under a seal that is right."""
-    with pytest.raises(BundleError, match=message):
-        parse_bundle(resealed(onnx_bytes=model.SerializeToString()))
+    forbid_runtime(monkeypatch)
 
 
 def test_the_rules_are_those_of_onnx() -> None:
@@ -71,10 +57,6 @@ def test_what_the_exporter_writes_passes(bundle: Bundle, model: onnx.ModelProto)
     assert [node.operator for node in graph.nodes] == [node.op_type for node in model.graph.node]
     for tensor in model.graph.initializer:
         np.testing.assert_array_equal(graph.initializers[tensor.name], numpy_helper.to_array(tensor))
-
-
-def node_of(model: onnx.ModelProto, operator: str) -> onnx.NodeProto:
-    return next(node for node in model.graph.node if node.op_type == operator)
 
 
 def external(model: onnx.ModelProto) -> None:
@@ -222,224 +204,6 @@ def test_an_output_that_is_only_an_input_is_refused(model: onnx.ModelProto) -> N
     last = next(node for node in model.graph.node if "joint_target" in node.output)
     last.output[0] = "elsewhere"
     refused(model, "none for joint_target")
-
-
-# Shapes
-
-
-def bomb(model: onnx.ModelProto, *nodes: onnx.NodeProto) -> None:
-    """Appended to the graph."""
-    model.graph.node.extend(nodes)
-
-
-def constant(name: str, values: list[int]) -> onnx.NodeProto:
-    value = numpy_helper.from_array(np.array(values, dtype=np.int64))
-    return helper.make_node("Constant", [], [name], value=value)
-
-
-BOMBS = {
-    "Expand": lambda m: bomb(
-        m, constant("s", [8000, 8000]), constant("one", [1]), helper.make_node("Expand", ["one", "s"], ["b"])
-    ),
-    "ConstantOfShape": lambda m: bomb(
-        m,
-        constant("s", [2**40]),
-        helper.make_node("ConstantOfShape", ["s"], ["b"], value=helper.make_tensor("", 1, [1], b"\0" * 4, raw=True)),
-    ),
-    "Tile": lambda m: bomb(m, constant("s", [1, 2**40]), helper.make_node("Tile", ["command", "s"], ["b"])),
-    "outer product": lambda m: bomb(
-        m,
-        constant("s", [4000, 1]),
-        constant("t", [1, 4000]),
-        constant("one", [1]),
-        helper.make_node("Expand", ["one", "s"], ["b"]),
-        helper.make_node("Expand", ["one", "t"], ["c"]),
-        helper.make_node("Mul", ["b", "c"], ["d"]),
-    ),
-    "Concat": lambda m: bomb(
-        m,
-        constant("s", [2**21]),
-        constant("one", [1]),
-        helper.make_node("Expand", ["one", "s"], ["b"]),
-        helper.make_node("Concat", ["b"] * 32, ["c"], axis=0),
-    ),
-    "ranks": lambda m: bomb(
-        m, constant("axes", [0, 1, 2, 3]), helper.make_node("Unsqueeze", ["command", "axes"], ["b"])
-    ),
-}
-
-
-@pytest.mark.parametrize("name", BOMBS)
-def test_a_small_file_that_would_fill_the_memory_is_refused(name: str, model: onnx.ModelProto) -> None:
-    BOMBS[name](model)
-    refused(model, "at most 4194304 numbers in 3 dimensions")
-
-
-def test_many_large_tensors_are_refused_together(model: onnx.ModelProto) -> None:
-    bomb(model, constant("s", [2**21]), constant("one", [1]), helper.make_node("Expand", ["one", "s"], ["b0"]))
-    for number in range(40):
-        bomb(model, helper.make_node("Neg", [f"b{number}"], [f"b{number + 1}"]))
-    refused(model, "at most 67108864 numbers computed")
-
-
-def test_shapes_that_depend_on_the_robots_signals_are_refused(model: onnx.ModelProto) -> None:
-    bomb(
-        model,
-        helper.make_node("Cast", ["command"], ["i"], to=TensorProto.INT64),
-        helper.make_node("Expand", ["command", "i"], ["b"]),
-    )
-    refused(model, "depends on the signals")
-
-
-def test_operands_that_do_not_fit_are_refused(model: onnx.ModelProto) -> None:
-    node_of(model, "Add").input[1] = "joint_position"
-    node_of(model, "Add").input[0] = "command"
-    refused(model, "operands that fit Add")
-
-
-def test_a_batch_that_is_too_large_is_refused(bundle: Bundle) -> None:
-    graph = read_graph(bundle.onnx_bytes, bundle.contract)
-    check_shapes(graph, bundle.contract, MAX_BATCH)
-    with pytest.raises(BundleError, match="a batch of at most"):
-        check_shapes(graph, bundle.contract, MAX_BATCH + 1)
-
-
-def test_inferred_shapes_are_those_that_onnx_computes(bundle: Bundle, model: onnx.ModelProto) -> None:
-    """Every tensor of the shipped graph, against the reference evaluator."""
-    from onnx.reference import ReferenceEvaluator
-
-    from policy.onnx_shapes import Tensor, _infer, _known
-
-    graph = read_graph(bundle.onnx_bytes, bundle.contract)
-    feeds = {name: np.ones((3, width), np.float32) for name, width in bundle.contract.signal_widths().items()}
-    names = [name for node in graph.nodes for name in node.outputs]
-    del model.graph.output[:]
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    computed = dict(zip(names, ReferenceEvaluator(model).run(None, feeds), strict=True))
-    tensors = {name: Tensor(array.shape) for name, array in feeds.items()}
-    tensors |= {name: _known(array) for name, array in graph.initializers.items()}
-    for node in graph.nodes:
-        for name, tensor in zip(node.outputs, _infer(node, [tensors[i] for i in node.inputs]), strict=True):
-            tensors[name] = tensor
-            assert tensor.shape == np.shape(computed[name]), (node.operator, name)
-            if tensor.value is not None:
-                np.testing.assert_array_equal(tensor.value, computed[name])
-
-
-# Wire format
-
-
-def varint(value: int) -> bytes:
-    out = b""
-    while value > 0x7F:
-        out += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return out + bytes([value])
-
-
-RULE = MessageRule(
-    "Test",
-    {
-        1: FieldRule("number", "integer"),
-        2: FieldRule("names", "text", 2, 4),
-        3: FieldRule("real", "float"),
-        4: FieldRule("raw", "bytes", size_limit=3),
-    },
-    {9: "secret"},
-)
-
-
-@pytest.mark.parametrize("value", [0, 1, 127, 128, 300, 2**31, 2**63 - 1, -1, -(2**63)])
-def test_numbers_are_read_signed(value: int) -> None:
-    assert parse_message(b"\x08" + varint(value % 2**64), RULE) == {"names": [], "number": value}
-
-
-def test_every_kind_is_read() -> None:
-    content = b"\x12\x01a\x12\x04bcde\x1d\x00\x00\x80\x3f\x22\x03\x00\x01\x02"
-    assert parse_message(content, RULE) == {"names": ["a", "bcde"], "real": 1.0, "raw": b"\x00\x01\x02"}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"\x08", "ends early"),
-        (b"\x08\x80", "ends early"),
-        (b"\x08\x80\x00", "shortest form"),
-        (b"\x08" + b"\xff" * 10, "shortest form"),
-        (b"\x08" + b"\xff" * 9 + b"\x02", "shortest form"),
-        (b"\x80" * 11, "shortest form"),
-        (b"\x12\x05abc", "ends early"),
-        (b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "ends early"),
-        (b"\x1d\x00\x00", "ends early"),
-        (b"\x0b", "wire type 3"),
-        (b"\x0c", "wire type 4"),
-        (b"\x0e", "wire type 6"),
-        (b"\x00\x01", "number 0"),
-        (b"\x0d\x00\x00\x00\x00", "wire type 0 for number"),
-        (b"\x11" + bytes(8), "wire type 2 for names"),
-        (b"\x10\x01", "wire type 2 for names"),
-        (b"\x08\x01\x08\x01", "number once"),
-        (b"\x12\x01a" * 3, "at most 2 names"),
-        (b"\x12\x05abcde", "at most 4 bytes in names"),
-        (b"\x22\x04abcd", "at most 3 bytes in raw"),
-        (b"\x12\x01\x7f", "printable ASCII"),
-        (b"\x12\x01\x1f", "printable ASCII"),
-        (b"\x48\x01", "no secret in a Test"),
-        (b"\x50\x01", "no field 10 in a Test"),
-    ],
-)
-def test_liberties_of_the_wire_format_are_refused(content: bytes, message: str) -> None:
-    with pytest.raises(BundleError, match=message):
-        parse_message(content, RULE)
-
-
-def fuzz(content: bytes, bundle: Bundle, rounds: int, seed: int) -> int:
-    """Random edits of a graph's bytes: read, or refused with our own error. Returns how many were refused."""
-    generator = random.Random(seed)
-    refusals = 0
-    for _ in range(rounds):
-        edited = bytearray(content)
-        for _ in range(generator.choice((1, 1, 2, 8))):
-            place, kind = generator.randrange(len(edited)), generator.randrange(4)
-            if kind == 0:
-                edited[place] = generator.randrange(256)
-            elif kind == 1:
-                del edited[place : place + generator.randrange(1, 64)]
-            elif kind == 2:
-                edited[place:place] = generator.randbytes(generator.randrange(1, 16))
-            else:
-                start = generator.randrange(len(content))
-                edited[place:place] = content[start : start + generator.randrange(1, 300)]
-        try:
-            check_shapes(read_graph(bytes(edited), bundle.contract), bundle.contract, 1)
-        except BundleError:
-            refusals += 1
-    return refusals
-
-
-@pytest.fixture
-def small_graph(model: onnx.ModelProto) -> bytes:
-    """Twenty nodes and one weight with the whole border: every kind of message, a tenth of the bytes to read."""
-    del model.graph.initializer[1:]
-    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.ones(3, np.float32), "w"))
-    del model.graph.node[20:]
-    return model.SerializeToString()
-
-
-def test_random_edits_of_a_graph_meet_no_other_error(bundle: Bundle, small_graph: bytes) -> None:
-    started_s = time.process_time()
-    assert fuzz(small_graph, bundle, 1000, seed=1) == 1000, "it lacks outputs: every edit of it is refused"
-    # Weights are most of the whole graph's bytes, and most edits of them are other weights.
-    assert 0 < fuzz(bundle.onnx_bytes, bundle, 50, seed=1)
-    assert time.process_time() - started_s < 60.0
-
-
-@pytest.mark.slow
-def test_very_many_random_edits_of_a_graph_meet_no_other_error(bundle: Bundle, small_graph: bytes) -> None:
-    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert fuzz(small_graph, bundle, 100_000, seed=2) == 100_000
-    assert fuzz(bundle.onnx_bytes, bundle, 2_000, seed=2) > 0
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 300 * 1024
 
 
 def test_every_operator_is_one_that_our_policies_use() -> None:
