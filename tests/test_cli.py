@@ -311,3 +311,21 @@ def test_factors(text: str, expected: float) -> None:
 def test_wrong_factors(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         factor(text)
+
+
+def test_a_bundle_without_its_own_shadow_report_is_not_flashed(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No host of that name is asked for: the report is read first."""
+    from cli.shadow import write_report
+    from deploy.onboard.shadow_report import ShadowFindings, ShadowReport
+    from policy.bundle import read_bundle
+
+    words = ["robot", "flash", str(bundle), "--host", "nobody@nowhere.invalid", "--after-shadow"]
+    report = tmp_path / "a.shadow.json"
+    write_report(ShadowReport("c" * 64, "d" * 64, 600, ShadowFindings(steps=600, starts=1)), report)
+    assert main([*words, str(report)]) == 2
+    assert "found    one of cccccccccccc" in capsys.readouterr().err
+    write_report(ShadowReport(read_bundle(bundle).sha256, "d" * 64, 600, ShadowFindings(steps=499)), report)
+    assert main([*words, str(report)]) == 2
+    assert "found    499 steps compared, at least 500 needed; 101 of 600" in capsys.readouterr().err
