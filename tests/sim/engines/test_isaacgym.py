@@ -191,6 +191,18 @@ def test_each_robot_has_its_own_physics(engine, reference, stand):
     torch.testing.assert_close(engine.contact_forces.sum(1)[:, 2], weight, atol=1.5, rtol=0)
 
 
+def test_parameters_that_are_changed_in_place_are_seen(engine, stand):
+    """The engine compares with what it has set, not with the caller's own tensors."""
+    changed = parameters()
+    engine.set_parameters(changed)
+    changed.payload_kg[2] = 3.0
+    engine.set_parameters(changed)
+    place(engine, 0.30, stand)
+    engine.step(stand, 750)
+    force = engine.contact_forces.sum(1)[:, 2]
+    assert float(force[2] - force[0]) == pytest.approx(3.0 * GRAVITY_M_S2, abs=1.0)
+
+
 def test_less_friction_slides_further(engine, stand):
     engine.set_parameters(parameters(friction=[0.05, 0.1, 0.3, 1.2]))
     place(engine, 0.30, stand)

@@ -81,6 +81,7 @@ def test_a_runner_of_v1_0_2_collects_its_rollout(make):
         assert torch.isfinite(reward).all()
         assert (done[infos["time_outs"]] == 1).all(), "a time-out ends an episode"
         ended += done
+        assert ("episode" in infos) == bool(done.any()), "entries without the terms of an ended episode lack keys"
         if "episode" in infos:
             episodes.append(infos["episode"])
     # 0.2 s are 10 steps: everyone has ended at least once, and the first ends were spread by the runner.
