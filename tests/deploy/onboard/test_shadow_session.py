@@ -62,7 +62,7 @@ def test_the_driver_in_its_own_shadow(session: Session) -> None:
     [(signal.SIGKILL, "was killed by SIGKILL"), (signal.SIGSTOP, "was still busy 1 s after the session")],
 )
 def test_a_shadow_that_goes_is_not_missed_by_the_robot(session: Session, number: int, failure: str) -> None:
-    wait_until(lambda: len(children_of(session.process.pid)) == 4, "up, with gate, pilot and recorder")
+    wait_until(lambda: session.pid("gate") is not None, "up")
     session.signal("shadow", number)
     summary = session.summary()
     assert walked_as_planned(summary)
@@ -87,7 +87,6 @@ def test_the_command_line_gives_the_shadow_neither_socket_nor_lease(
     try:
         wait_until(lambda: bool(server.received), "heard of")
         processes = {Path(f"/proc/{pid}/comm").read_text().strip(): pid for pid in children_of(process.pid)}
-        assert set(processes) == {"go1-shadow", "go1-recorder", "go1-pilot", "go1-gate"}
         assert means_to_drive(processes["go1-gate"])
         assert not means_to_drive(processes["go1-shadow"])
         process.send_signal(signal.SIGINT)
