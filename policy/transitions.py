@@ -84,11 +84,6 @@ class Transitions:
         return len(self.reward)
 
     @property
-    def measured(self) -> int:
-        """Columns of `physical` that sensors measured; the base velocity behind them is estimated from the log."""
-        return sum(width for name, width in self.groups if name != VELOCITY_GROUP[0])
-
-    @property
     def episode_end(self) -> Tensor:
         """(N,) bool: the next row does not continue this one."""
         return self.terminated | self.truncated

@@ -28,7 +28,7 @@ class PretrainSettings:
     actor_hidden: tuple[int, ...] = (128, 128)
     critic_hidden: tuple[int, ...] = (256, 128)
     initial_std: float = 0.8
-    deployed_std: float = 0.4
+    deployed_std: float = 0.2
     entropy_weight: float = 0.008
     learning_rate: float = 1e-3
     desired_kl: float = 0.01

@@ -44,7 +44,7 @@ class DynamicsSettings:
     elites: int = 5
     hidden_dims: tuple[int, ...] = (256, 256)
     batch_size: int = 512
-    epochs: int = 20
+    epochs: int = 15
     patience: int = 5
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
@@ -85,7 +85,6 @@ class MemberLinear(nn.Module):
 class DynamicsEnsemble(nn.Module):
     """A line and, over it, the members; line and standardisation are buffers and travel with the weights."""
 
-    carried: Tensor
     input_mean: Tensor
     input_std: Tensor
     line_weight: Tensor
@@ -96,21 +95,18 @@ class DynamicsEnsemble(nn.Module):
         self,
         input_dim: int,
         physical_dim: int,
-        measured: int,
         members: int,
         hidden_dims: tuple[int, ...],
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.physical_dim, self.measured, self.members, self.hidden_dims = physical_dim, measured, members, hidden_dims
+        self.physical_dim, self.members, self.hidden_dims = physical_dim, members, hidden_dims
         self.target_dim = physical_dim + 1
         widths = [input_dim, *hidden_dims, 2 * self.target_dim + 1]
         self.layers = nn.ModuleList(
             MemberLinear(members, before, after, generator)
             for before, after in zip(widths[:-1], widths[1:], strict=True)
         )
-        # Measured signals are predicted as changes, estimates anew: there is no state of theirs to change.
-        self.register_buffer("carried", (torch.arange(physical_dim) < measured).float(), persistent=False)
         self.register_buffer("input_mean", torch.zeros(input_dim))
         self.register_buffer("input_std", torch.ones(input_dim))
         self.register_buffer("line_weight", torch.zeros(input_dim, self.target_dim))
@@ -143,7 +139,7 @@ class DynamicsEnsemble(nn.Module):
         mean, log_variance, fall_logit = self(features)
         outcome = self.line(features) + mean * self.residual_std
         std = (0.5 * log_variance).exp() * self.residual_std
-        next_physical = outcome[..., : self.physical_dim] + physical * self.carried
+        next_physical = outcome[..., : self.physical_dim] + physical
         return DynamicsPrediction(
             torch.cat([next_physical, outcome[..., self.physical_dim :]], dim=-1), std, fall_logit.sigmoid()
         )
@@ -151,7 +147,7 @@ class DynamicsEnsemble(nn.Module):
     def keep(self, members: Tensor) -> DynamicsEnsemble:
         """A new ensemble of the given members (K,) only."""
         fresh = DynamicsEnsemble(
-            len(self.input_mean), self.physical_dim, self.measured, len(members), self.hidden_dims, torch.Generator()
+            len(self.input_mean), self.physical_dim, len(members), self.hidden_dims, torch.Generator()
         )
         chosen = {
             name: value[members] if name.startswith("layers.") else value for name, value in self.state_dict().items()
@@ -174,15 +170,13 @@ class DynamicsPrediction:
     fall_probability: Tensor
 
 
-def dynamics_features(observation: Tensor, physical: Tensor, action: Tensor, past: Tensor, measured: int) -> Tensor:
+def dynamics_features(observation: Tensor, physical: Tensor, action: Tensor, past: Tensor) -> Tensor:
     """Input of the model: (N, O), (N, P), (N, A), (N, K, P + A) -> (N, F).
 
-    Only the first `measured` columns of the physical state go in. The others are estimates that a smoother made of the
-    whole log: they already hold what the action is about to do, and a model that sees them takes effect for cause.
+    The base velocity is part of the state although no sensor measures it: without it the model has no momentum, and
+    predicts on slipping feet the speed that the joints seem to give (docs/lab_notes.md has what that cost).
     """
-    estimates = slice(measured, physical.shape[-1])
-    seen = [past[..., :measured], past[..., estimates.stop :]]
-    return torch.cat([observation, physical[..., :measured], action, torch.cat(seen, dim=-1).flatten(1)], dim=1)
+    return torch.cat([observation, physical, action, past.flatten(1)], dim=1)
 
 
 # ---- Fitting ---------------------------------------------------------------------------------------------------------
@@ -230,19 +224,13 @@ def fit_dynamics(
     progress: Progress = no_progress,
 ) -> DynamicsFit:
     """Fit the ensemble on logged transitions and keep the elites by their error on episodes held out."""
-    measured = transitions.measured
-    features = dynamics_features(
-        transitions.observation, transitions.physical, transitions.action, transitions.past, measured
-    )
-    change = transitions.next_physical.clone()
-    change[:, :measured] -= transitions.physical[:, :measured]
+    features = dynamics_features(transitions.observation, transitions.physical, transitions.action, transitions.past)
+    change = transitions.next_physical - transitions.physical
     target = torch.cat([change, transitions.reward[:, None]], dim=1)
     fell = transitions.terminated.float()
     train_rows, holdout_rows = split_by_episode(transitions, settings.holdout_fraction, generator)
 
-    model = DynamicsEnsemble(
-        features.shape[1], change.shape[1], measured, settings.members, settings.hidden_dims, generator
-    )
+    model = DynamicsEnsemble(features.shape[1], change.shape[1], settings.members, settings.hidden_dims, generator)
     _fit_line(model, features[train_rows], target[train_rows])
     target = (target - model.line(features)) / model.residual_std
 

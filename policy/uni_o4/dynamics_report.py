@@ -85,9 +85,7 @@ def _group_columns(transitions: Transitions) -> dict[str, slice]:
 
 
 def _features(transitions: Transitions) -> Tensor:
-    return dynamics_features(
-        transitions.observation, transitions.physical, transitions.action, transitions.past, transitions.measured
-    )
+    return dynamics_features(transitions.observation, transitions.physical, transitions.action, transitions.past)
 
 
 def _r_squared(model: StepModel, held: Transitions, columns: slice) -> float:
@@ -118,9 +116,7 @@ def _open_loop_error(
         rows = starts + step
         action, command = held.action[rows], held.command[rows]
         observation = observer.observe(physical, command, memory)
-        reached = observer.project(
-            model(dynamics_features(observation, physical, action, past, held.measured), physical)[:, :-1]
-        )
+        reached = observer.project(model(dynamics_features(observation, physical, action, past), physical)[:, :-1])
         memory = observer.remember(memory, observation, action, command)
         past = advance_past(past, physical, action)
         physical = reached

@@ -177,7 +177,7 @@ def roll_out(
         action = mean + exploration * std * action_noise
         log_prob = gaussian_log_prob(action, mean, std)
 
-        features = dynamics_features(observation, physical, action, past, world.model.measured)
+        features = dynamics_features(observation, physical, action, past)
         outcome, outcome_std, fall_probability = _predict_dealt(world.model, features, physical, order)
         reached = outcome[:, :-1] + outcome_std[:, :-1] * outcome_noise
         # A fallen branch lies still, so that nothing behind its end can grow without bound.

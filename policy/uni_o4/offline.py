@@ -40,10 +40,10 @@ class EnsembleSettings:
         ppo: the update. evaluation: how candidates are compared.
     """
 
-    iterations: int = 20
+    iterations: int = 32
     branches: int = 2048
     horizon: int = 20
-    kl_budget: float = 0.8
+    kl_budget: float = 1.5
     budget_states: int = 2048
     ppo: PpoSettings = PpoSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -132,8 +132,13 @@ def improve_in_ensemble(
     generator: torch.Generator,
     progress: Progress = no_progress,
 ) -> Improvement:
-    """Improve a copy of the actor inside the model; the networks given are left untouched."""
+    """Improve a copy of the actor inside the model; the networks given are left untouched.
+
+    The standard deviation stays as it is. It costs return in the model, and a policy that may lower it spends its
+    budget there; but what runs in the end is the mean, to which less noise is no gain.
+    """
     networks = ActorCritic(copy.deepcopy(actor), copy.deepcopy(value), settings.ppo)
+    networks.actor.log_std.requires_grad_(False)
     budget = behavior_budget(transitions, settings.budget_states, settings.kl_budget, generator)
     fixed = EvaluationSet.draw(transitions, settings.evaluation, generator)
     start_score = model_return(actor, world, value, scale, fixed)

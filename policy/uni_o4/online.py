@@ -63,7 +63,7 @@ class ModelSettings:
 
     value: ValueSettings = ValueSettings(rounds=10)
     dynamics: DynamicsSettings = DynamicsSettings()
-    improvement: EnsembleSettings = EnsembleSettings(kl_budget=0.4, iterations=10)
+    improvement: EnsembleSettings = EnsembleSettings(kl_budget=0.6, iterations=16)
 
 
 # ---- Learner ---------------------------------------------------------------------------------------------------------

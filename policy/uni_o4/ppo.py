@@ -41,7 +41,7 @@ class PpoSettings:
     clip: float = 0.2
     epochs: int = 5
     minibatch_size: int = 2048
-    actor_learning_rate: float = 4e-4
+    actor_learning_rate: float = 3e-4
     value_learning_rate: float = 1e-3
     discount: float = 0.99
     trace_decay: float = 0.95

@@ -103,7 +103,6 @@ def test_the_elites_are_the_members_with_the_least_held_out_error(pendulum_fit):
         transitions.physical[rows],
         transitions.action[rows],
         transitions.past[rows],
-        transitions.measured,
     )
     target = torch.cat([transitions.next_physical - transitions.physical, transitions.reward[:, None]], dim=1)[rows]
     with torch.no_grad():
@@ -119,14 +118,14 @@ def test_falls_in_the_log_become_likely_where_they_happened():
     fit = fit_dynamics(transitions, SMALL, torch.Generator().manual_seed(1))
     state = torch.tensor([[2.9, 3.0], [0.0, 0.0]])
     action = torch.tensor([[4.1], [0.0]])  # as the behaviour would act there
-    features = dynamics_features(state, state, action, torch.zeros(2, 0, 3), 2)
+    features = dynamics_features(state, state, action, torch.zeros(2, 0, 3))
     probability = fit.model.predict(features, state).fall_probability.mean(0)
     assert probability[0].item() > 0.5
     assert probability[1].item() < 0.02
 
 
 def test_predictions_are_in_physical_units_and_relative_to_the_state():
-    model = DynamicsEnsemble(3, 2, 2, 2, (4,), torch.Generator().manual_seed(0))
+    model = DynamicsEnsemble(3, 2, 2, (4,), torch.Generator().manual_seed(0))
     for parameter in model.parameters():
         parameter.data.zero_()
     model.line_bias.copy_(torch.tensor([1.0, 2.0, 5.0]))
@@ -137,7 +136,7 @@ def test_predictions_are_in_physical_units_and_relative_to_the_state():
 
 
 def test_the_log_variance_stays_inside_its_bounds():
-    model = DynamicsEnsemble(3, 2, 2, 2, (4,), torch.Generator().manual_seed(0))
+    model = DynamicsEnsemble(3, 2, 2, (4,), torch.Generator().manual_seed(0))
     for size in (-1e4, 1e4):
         _, log_variance, _ = model(torch.full((1, 3), size))
         assert (log_variance >= LOG_VARIANCE_BOUNDS[0] - 1e-4).all()
@@ -146,7 +145,7 @@ def test_the_log_variance_stays_inside_its_bounds():
 
 def test_members_learn_on_their_own():
     """The loss of one member has no gradient in another: batched matrices share nothing."""
-    model = DynamicsEnsemble(3, 2, 2, 2, (4,), torch.Generator().manual_seed(0))
+    model = DynamicsEnsemble(3, 2, 2, (4,), torch.Generator().manual_seed(0))
     features, target = torch.randn(2, 8, 3), torch.randn(2, 8, 3)
     target[1] = model(features)[0][1].detach()
     settings = DynamicsSettings(members=2, elites=1, variance_weighting=1.0, termination_weight=0.0)
@@ -160,7 +159,7 @@ def test_members_learn_on_their_own():
 
 
 def test_kept_members_answer_as_before():
-    model = DynamicsEnsemble(3, 2, 2, 4, (5,), torch.Generator().manual_seed(0))
+    model = DynamicsEnsemble(3, 2, 4, (5,), torch.Generator().manual_seed(0))
     features = torch.randn(6, 3)
     kept = model.keep(torch.tensor([2, 0]))
     torch.testing.assert_close(kept(features)[0], model(features)[0][[2, 0]])

@@ -30,8 +30,6 @@ torch.set_num_threads(1)
 class Drift(torch.nn.Module):
     """A model that is certain: the position moves by the action, member k adds 100 k to the reward, which is 1."""
 
-    measured = 2
-
     def __init__(self, members: int = 1) -> None:
         super().__init__()
         self.members = members
@@ -129,7 +127,6 @@ def test_inside_the_model_the_policy_sees_what_its_graph_would_show_it():
 
     class Still(torch.nn.Module):
         members = 1
-        measured = 30
 
         def predict(self, features: Tensor, physical: Tensor) -> DynamicsPrediction:
             outcome = torch.cat([physical, torch.zeros(*physical.shape[:-1], 1)], dim=-1)

@@ -64,6 +64,13 @@ def test_the_kl_budget_holds_for_every_candidate(study: Study, improvement: Impr
     assert improvement.candidates[-1].kl > 0.5 * SETTINGS.kl_budget
 
 
+def test_the_budget_goes_into_the_mean_and_none_of_it_into_less_noise(study: Study, improvement: Improvement):
+    best = improvement.best.actor
+    assert torch.equal(best.std(), study.behavior.std())
+    moved = [not torch.equal(a, b) for a, b in zip(best.parameters(), study.behavior.parameters(), strict=True)]
+    assert any(moved)
+
+
 def test_the_networks_given_are_left_as_they_were(study: Study):
     before = copy.deepcopy(study.behavior.state_dict())
     improve_in_ensemble(
