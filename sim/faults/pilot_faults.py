@@ -59,6 +59,8 @@ class FaultySeat(PilotAtHand):
         self._dice = np.random.default_rng(0)
         self._stalled_until_s = -math.inf
         self._step_overdue = False
+        self.late_since_s: Optional[float] = None
+        """When the step was due that comes late [s]; until then nothing is wrong."""
 
     def disturb(self, fault: PilotFault, seed: int) -> None:
         """From now on `fault` happens, by the dice of `seed`."""
@@ -90,6 +92,7 @@ class FaultySeat(PilotAtHand):
         """The first step that is due takes `delay_s` longer than it should; steps due meanwhile fall into one."""
         if moment.step_due and self._stalled_until_s < 0.0:
             self._stalled_until_s = moment.time_s + delay_s
+            self.late_since_s = moment.time_s
         self._step_overdue |= moment.step_due
         if moment.time_s < self._stalled_until_s:
             return self._target

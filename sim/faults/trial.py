@@ -29,7 +29,7 @@ class TrialResult:
     """What happened; times are seconds since the onset.
 
     Attributes:
-        damped_s: the first damping command left; None if none did.
+        damped_s: the first damping command left; None if none did. Of a pilot that is late, since its step was due.
         tilted_s: the trunk passed the tilt limit and had not been damped; None if it did not.
         reasons: what the gate latched on, or how else the session ended.
         moved_again_s: a command that moves the robot left after damping; None if none did.
@@ -105,6 +105,8 @@ def _play(stage: Stage) -> TrialResult:
     director, monitor, case = stage.director, stage.monitor, stage.director.case
     assert case is not None, "a session that ends before the onset is no trial"
     onset_s = director.onset_s
+    late_since_s = director.seat.late_since_s if director.seat is not None else None
+    fault_s = onset_s if late_since_s is None else late_since_s
 
     def since_onset(time_s: Optional[float]) -> Optional[float]:
         return None if time_s is None else time_s - onset_s
@@ -114,7 +116,7 @@ def _play(stage: Stage) -> TrialResult:
     return TrialResult(
         name=case.name,
         onset_s=onset_s,
-        damped_s=None if ended else since_onset(monitor.first_damping_s),
+        damped_s=None if ended or monitor.first_damping_s is None else monitor.first_damping_s - fault_s,
         tilted_s=director.sighting.tilted_s,
         reasons=reasons,
         moved_again_s=since_onset(monitor.motion_after_damping_s),

@@ -28,7 +28,7 @@ class CountingPilot:
     def __init__(self) -> None:
         self.steps = 0
 
-    def step(self, state: object, state_time_s: float, time_s: float) -> _Step:
+    def step(self, state: object, state_time_s: float, time_s: float, halting: bool) -> _Step:
         self.steps += 1
         gains = np.full(12, 20.0), np.full(12, 0.5)
         return _Step(JointTarget(np.full(12, float(self.steps)), *gains, time_s + 0.04))
@@ -109,6 +109,7 @@ def test_a_late_pilot_leaves_the_old_target_and_its_date_of_expiry() -> None:
     old = trial.targets[32]
     assert old is not None and old.valid_until_s == pytest.approx(0.06)
     assert trial.clock.now_s() == 0.0  # the loop did not wait
+    assert trial.seat.late_since_s == pytest.approx(0.04)
     assert trial.pilot.steps == 5  # the step that was due at tick 30 fell into the late one
 
 
