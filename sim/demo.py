@@ -47,7 +47,7 @@ class DemoSettings:
     log_steps: int = 40_000
     online_steps: int = 20_000
     online_rounds: int = 2
-    episodes: int = 20
+    episodes: int = 40
     episode_s: float = 10.0
     trials: int = 20
     workers: int = 2
