@@ -16,6 +16,9 @@ from policy.graph import PolicyGraph
 from policy.networks import GaussianActor
 from robot_configs.robot import RobotModel
 
+SYSTEM_CALLS = ("open", "write", "fsync", "close", "replace", "unlink", "mkdir")
+"""Of `os`: an installation is interrupted at each."""
+
 
 class Sealed(NamedTuple):
     """A bundle and its file's bytes."""

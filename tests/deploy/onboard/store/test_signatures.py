@@ -7,19 +7,7 @@ import pytest
 
 from deploy.host.signing import make_key, sign
 from deploy.onboard.store import BundleStore, StoreError, active_bundle
-from policy.contract import PolicyContract
-from robot_configs.robot import RobotModel
-from tests.deploy.onboard.store_bench import Sealed, name_of, seal_three, slots_of, store_with
-
-
-@pytest.fixture(scope="module")
-def sealed(tmp_path_factory: pytest.TempPathFactory, contract: PolicyContract, robot: RobotModel) -> list[Sealed]:
-    return seal_three(tmp_path_factory.mktemp("bundles"), contract, robot)
-
-
-@pytest.fixture
-def store(tmp_path: Path, sealed: list[Sealed]) -> BundleStore:
-    return store_with(sealed[0], tmp_path)
+from tests.deploy.onboard.store.bench import Sealed, name_of, slots_of
 
 
 @pytest.fixture

@@ -6,43 +6,12 @@ import math
 import pytest
 import torch
 
-from policy.contract import PolicyContract
-from policy.graph import PolicyGraph, projected_gravity
-from policy.networks import GaussianActor
-from policy.velocity_contract import velocity_contract
-from robot_configs.robot import RobotModel, load_robot
+from policy.graph import projected_gravity
 from sim.engines.mujoco import MujocoEngine
 from sim.velocity_task import VelocityTask, VelocityTaskSettings
-from tests.sim.velocity_bench import NO_ACTION, ROBOTS, ScriptedEngine, make_task, tilted
+from tests.sim.velocity_task.bench import NO_ACTION, ROBOTS, make_task, tilted
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def robot() -> RobotModel:
-    return load_robot()
-
-
-@pytest.fixture(scope="module")
-def contract(robot) -> PolicyContract:
-    return velocity_contract(robot).without_slew()
-
-
-@pytest.fixture(scope="module")
-def graph(contract) -> PolicyGraph:
-    torch.manual_seed(0)
-    actor = GaussianActor(contract.observation_dim, contract.action_dim, (16,), 0.1)
-    return PolicyGraph(contract, actor).requires_grad_(False)
-
-
-@pytest.fixture
-def engine(robot) -> ScriptedEngine:
-    return ScriptedEngine(robot)
-
-
-@pytest.fixture
-def task(robot, graph, engine) -> VelocityTask:
-    return make_task(robot, graph, engine)
 
 
 def test_the_actor_sees_what_the_deployed_graph_sees(robot, graph):

@@ -5,43 +5,12 @@ import math
 import pytest
 import torch
 
-from policy.contract import PolicyContract
-from policy.graph import PHASE, PolicyGraph
-from policy.networks import GaussianActor
+from policy.graph import PHASE
 from policy.rewards import REWARD_TERMS
-from policy.velocity_contract import velocity_contract
-from robot_configs.robot import RobotModel, load_robot
-from sim.velocity_task import SHAPING_TERMS, VelocityTask
-from tests.sim.velocity_bench import NO_ACTION, ROBOTS, ScriptedEngine, make_task
+from sim.velocity_task import SHAPING_TERMS
+from tests.sim.velocity_task.bench import NO_ACTION, ROBOTS, make_task
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def robot() -> RobotModel:
-    return load_robot()
-
-
-@pytest.fixture(scope="module")
-def contract(robot) -> PolicyContract:
-    return velocity_contract(robot).without_slew()
-
-
-@pytest.fixture(scope="module")
-def graph(contract) -> PolicyGraph:
-    torch.manual_seed(0)
-    actor = GaussianActor(contract.observation_dim, contract.action_dim, (16,), 0.1)
-    return PolicyGraph(contract, actor).requires_grad_(False)
-
-
-@pytest.fixture
-def engine(robot) -> ScriptedEngine:
-    return ScriptedEngine(robot)
-
-
-@pytest.fixture
-def task(robot, graph, engine) -> VelocityTask:
-    return make_task(robot, graph, engine)
 
 
 def test_reward_and_shaping_by_hand(robot, graph, engine):

@@ -10,35 +10,15 @@ from typing import Any
 import pytest
 
 from deploy.onboard.store import BundleStore
-from policy.contract import PolicyContract
-from robot_configs.robot import RobotModel
-from tests.deploy.onboard.store_bench import (
+from tests.deploy.onboard.store.bench import (
+    SYSTEM_CALLS,
     Sealed,
     assert_one_complete_bundle,
     name_of,
-    remember,
-    seal_three,
     slots_of,
-    store_with,
 )
 
 KILLED = 9
-SYSTEM_CALLS = ("open", "write", "fsync", "close", "replace", "unlink", "mkdir")
-
-
-@pytest.fixture(scope="module")
-def sealed(tmp_path_factory: pytest.TempPathFactory, contract: PolicyContract, robot: RobotModel) -> list[Sealed]:
-    return seal_three(tmp_path_factory.mktemp("bundles"), contract, robot)
-
-
-@pytest.fixture
-def store(tmp_path: Path, sealed: list[Sealed]) -> BundleStore:
-    return store_with(sealed[0], tmp_path)
-
-
-@pytest.fixture
-def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    remember(monkeypatch)
 
 
 def in_child(action: Callable[[], object]) -> int:

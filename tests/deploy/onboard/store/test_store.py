@@ -9,26 +9,11 @@ import pytest
 from deploy.onboard.slot_state import BEGUN, PASSED, UNTRIED
 from deploy.onboard.store import BundleStore, StoreError, active_bundle
 from policy.bundle import BundleError
-from policy.contract import ContractError, PolicyContract
+from policy.contract import ContractError
 from robot_configs.robot import RobotModel
-from tests.deploy.onboard.store_bench import Sealed, confirm, name_of, remember, seal_three, slots_of, store_with
+from tests.deploy.onboard.store.bench import Sealed, confirm, name_of, slots_of
 
 KILLED = 9
-
-
-@pytest.fixture(scope="module")
-def sealed(tmp_path_factory: pytest.TempPathFactory, contract: PolicyContract, robot: RobotModel) -> list[Sealed]:
-    return seal_three(tmp_path_factory.mktemp("bundles"), contract, robot)
-
-
-@pytest.fixture
-def store(tmp_path: Path, sealed: list[Sealed]) -> BundleStore:
-    return store_with(sealed[0], tmp_path)
-
-
-@pytest.fixture
-def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    remember(monkeypatch)
 
 
 def test_without_a_store_there_is_nothing_to_run(tmp_path: Path) -> None:
