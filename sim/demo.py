@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -199,7 +200,9 @@ def run_demo(out: Path, seed: int = 1, settings: DemoSettings = DemoSettings()) 
 def _table(summary: dict[str, Any]) -> Table:
     settings = summary["settings"]
     episodes = f"{settings['episodes']} episodes x {settings['episode_s']:.0f} s"
-    table = Table(title=f"twin: {settings['condition']}, {episodes}")
+    table = Table(
+        title=f"twin: {settings['condition']}, {episodes}", box=SIMPLE, padding=(0, 1), pad_edge=False
+    )  # 80 columns
     for heading in ("", "return", "95 %", "m/s", "rad/s", "falls/min", "steps", "promoted"):
         table.add_column(heading, justify="right", no_wrap=True)
     for stage in STAGES:
