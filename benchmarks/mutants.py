@@ -35,9 +35,10 @@ from benchmarks.mutant_trials import QUIET, Trial, start, survey
 EQUIVALENT = Path(__file__).resolve().with_name("equivalent_mutants.yaml")
 ONBOARD = "tests/deploy/onboard/test_"
 POLICY = "tests/policy/test_"
+_WIRE = (f"{ONBOARD}wire.py", f"{ONBOARD}wire_damage.py", f"{ONBOARD}wire_fixed_point.py")
 _FILE = (f"{POLICY}sealed_file.py",)
 _CONTRACT = (f"{POLICY}contract_fields.py",)
-_GRAPH = (f"{POLICY}onnx_allow_list.py",)
+_GRAPH = tuple(f"{POLICY}{name}.py" for name in ("onnx_allow_list", "onnx_shapes", "onnx_edits", "protobuf_reader"))
 TESTS: dict[str, tuple[str, ...]] = {
     "deploy/onboard/gate.py": (f"{ONBOARD}gate.py",),
     "deploy/onboard/reasons.py": (f"{ONBOARD}reasons.py",),
@@ -53,12 +54,12 @@ TESTS: dict[str, tuple[str, ...]] = {
     "deploy/onboard/frozen_sensors.py": (f"{ONBOARD}frozen_sensors.py",),
     "deploy/onboard/gravity_checks.py": (f"{ONBOARD}gravity_checks.py",),
     "deploy/onboard/modes.py": (f"{ONBOARD}modes.py",),
-    "deploy/onboard/packet_layout.py": (f"{ONBOARD}packet_layout.py", f"{ONBOARD}wire.py"),
-    "deploy/onboard/joint_command.py": (f"{ONBOARD}wire.py",),
-    "deploy/onboard/robot_state.py": (f"{ONBOARD}wire.py", f"{ONBOARD}low_state_codec.py"),
-    "deploy/onboard/low_cmd_codec.py": (f"{ONBOARD}low_cmd_codec.py", f"{ONBOARD}wire.py"),
-    "deploy/onboard/low_state_codec.py": (f"{ONBOARD}low_state_codec.py", f"{ONBOARD}wire.py"),
-    "deploy/onboard/wire.py": (f"{ONBOARD}wire.py",),
+    "deploy/onboard/packet_layout.py": (f"{ONBOARD}packet_layout.py", *_WIRE),
+    "deploy/onboard/joint_command.py": _WIRE,
+    "deploy/onboard/robot_state.py": (*_WIRE, f"{ONBOARD}low_state_codec.py"),
+    "deploy/onboard/low_cmd_codec.py": (f"{ONBOARD}low_cmd_codec.py", *_WIRE),
+    "deploy/onboard/low_state_codec.py": (f"{ONBOARD}low_state_codec.py", *_WIRE),
+    "deploy/onboard/wire.py": _WIRE,
     "policy/sealed_file.py": _FILE,
     "policy/bounded_json.py": _FILE,
     "policy/contract_types.py": _CONTRACT,

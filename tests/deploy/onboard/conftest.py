@@ -61,7 +61,7 @@ def make_state() -> StateMaker:
 
 
 class FakeLink:
-    """A link to a weightless robot: servoed joints go to their targets at 10 rad/s; it starts folded, its tick is 2 ms.
+    """A link to a weightless robot: servoed joints go to their targets at 5 rad/s; it starts folded, its tick is 2 ms.
 
     `tamper` sees every state with its number (from 0) before it is handed out; it may change, withhold (None) or raise.
     """
@@ -85,7 +85,7 @@ class FakeLink:
     def receive(self, timeout_s: float) -> Optional[RobotState]:
         number = self.received
         self.received += 1
-        step = np.clip(self._target - self.position, -0.02, 0.02)
+        step = np.clip(self._target - self.position, -0.01, 0.01)
         noise = np.float32(1e-5 * (1 + number % 5))  # a live velocity is never exactly zero
         self.position, velocity = self.position + step, step / np.float32(0.002) + noise
         state = self._make_state(tick_ms=2 * number, joint_position=self.position, joint_velocity=velocity)

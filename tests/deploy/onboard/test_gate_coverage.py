@@ -52,6 +52,8 @@ TESTS = (
     "target_torque",
     "tick_clock",
     "wire",
+    "wire_damage",
+    "wire_fixed_point",
 )
 MEASURE = """
 import sys, coverage, pytest
