@@ -179,7 +179,7 @@ def test_a_key_that_is_not_authorized_is_refused(robot_there: SshRobot, tmp_path
 
 
 def test_a_robot_without_the_project_is_named(robot_there: SshRobot) -> None:
-    with pytest.raises(FlashError, match=r"slot command on .*pip install"):
+    with pytest.raises(FlashError, match=r"slot command on .*go1 robot install"):
         replace(robot_there, python=f"cd / && {shlex.quote(sys.executable)} -S -I").call("status")
 
 

@@ -47,7 +47,7 @@ class HangingRobot:
         if len(self.sent) > self.silent_from:
             return None
         velocity, self._before = (self.position - self._before) / 0.002, self.position
-        # A live IMU never says the same thing twice.
+        # Live sensors never say the same thing twice.
         noise = 1e-4 * np.sin(len(self.sent))
         return RobotState(
             tick_ms=2 * len(self.sent),
@@ -57,7 +57,7 @@ class HangingRobot:
             roll_pitch_yaw=np.zeros(3, np.float32),
             imu_temperature=40,
             joint_position=self.position.astype(np.float32),
-            joint_velocity=velocity.astype(np.float32),
+            joint_velocity=(velocity + noise).astype(np.float32),
             joint_torque=np.zeros(MOTORS, np.float32),
             joint_temperature=np.full(MOTORS, 30, np.int8),
             joint_mode=np.full(MOTORS, 10, np.uint8),
