@@ -45,6 +45,7 @@ IMPATIENT = ShadowProcessSettings(drain_s=0.0, end_limit_s=0.2)
 STEPS = 20
 PIPE_BYTES = 1 << 16
 HANG_S = 600.0
+HANGS_IN_STEP = 5
 
 
 class Output(NamedTuple):
@@ -92,7 +93,7 @@ def crash(step: int, target: np.ndarray) -> np.ndarray:
 
 
 def hang(step: int, target: np.ndarray) -> np.ndarray:
-    if step == 5:
+    if step == HANGS_IN_STEP:
         time.sleep(HANG_S)
     return target
 
@@ -187,7 +188,9 @@ def test_nobody_waits_for_a_shadow_that_hangs(beside: Any, a_step: PilotStep, co
         process.window.on_policy_step(a_step._replace(tick=tick))
     assert time.monotonic() - started_s < HANG_S / 2
     report = report_of(process)
-    assert (report.driver_steps, report.missed_steps) == (offered, offered)
+    assert report.driver_steps == offered
+    # On a machine that is too busy to let it come to the step it hangs in, it ends in order, with the few before.
+    assert report.missed_steps >= offered - HANGS_IN_STEP
 
 
 def test_a_slow_shadow_misses_steps_and_starts_anew_after_them(
