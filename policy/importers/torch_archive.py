@@ -117,7 +117,8 @@ def _read_records(path: Path) -> Dict[str, bytes]:
             for name, entry in zip(names, entries, strict=True):
                 # Source code stays unread; its name alone tells that this is TorchScript.
                 records[name] = b"" if name.startswith(_CODE) else archive.read(entry)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    # zipfile says by a RuntimeError that an entry is encrypted, or compressed in a way that it does not know.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise PolicyImportError(
             f"a whole archive of torch in {path.name}", f"a truncated or damaged one ({error})", "Copy the file again."
         ) from None
