@@ -33,39 +33,48 @@ from benchmarks.mutant_sources import ROOT, Mutant, mutants_of
 from benchmarks.mutant_trials import QUIET, Trial, start, survey
 
 EQUIVALENT = Path(__file__).resolve().with_name("equivalent_mutants.yaml")
-ONBOARD = "tests/deploy/onboard/test_"
-POLICY = "tests/policy/test_"
-_WIRE = (f"{ONBOARD}wire.py", f"{ONBOARD}wire_damage.py", f"{ONBOARD}wire_fixed_point.py")
-_FILE = (f"{POLICY}sealed_file.py",)
-_CONTRACT = (f"{POLICY}contract_fields.py",)
-_GRAPH = tuple(f"{POLICY}{name}.py" for name in ("onnx_allow_list", "onnx_shapes", "onnx_edits", "protobuf_reader"))
+
+
+def _onboard(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/deploy/onboard/{name}.py" for name in names)
+
+
+def _policy(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/policy/{name}.py" for name in names)
+
+
+_GATE = _onboard("gate/test_gate", "gate/test_state_limits", "gate/test_state_age")
+_WIRE = _onboard("test_wire", "test_wire_damage", "test_wire_fixed_point")
+_FILE = _policy("test_sealed_file")
+_CONTRACT = _policy("test_contract_fields")
+_GRAPH = _policy("onnx/test_allow_list", "onnx/test_shapes", "onnx/test_edits", "test_protobuf_reader")
 TESTS: dict[str, tuple[str, ...]] = {
-    "deploy/onboard/gate.py": (f"{ONBOARD}gate.py",),
-    "deploy/onboard/reasons.py": (f"{ONBOARD}reasons.py",),
-    "deploy/onboard/target.py": (f"{ONBOARD}gate.py", f"{ONBOARD}modes.py"),
-    "deploy/onboard/target_limits.py": tuple(
-        f"{ONBOARD}{name}.py" for name in ("target_limits", "target_refusals", "target_torque")
+    "deploy/onboard/gate.py": _GATE,
+    "deploy/onboard/reasons.py": _onboard("test_reasons"),
+    "deploy/onboard/target.py": (*_GATE, *_onboard("test_modes")),
+    "deploy/onboard/target_limits.py": _onboard("test_target_limits", "test_target_refusals", "test_target_torque"),
+    "deploy/onboard/tick_clock.py": _onboard("test_tick_clock"),
+    "deploy/onboard/state_checks.py": (*_onboard("test_state_checks"), *_GATE),
+    "deploy/onboard/plausibility.py": _onboard(
+        "plausibility/test_monitor", "plausibility/test_joints", "plausibility/test_rotation"
     ),
-    "deploy/onboard/tick_clock.py": (f"{ONBOARD}tick_clock.py",),
-    "deploy/onboard/state_checks.py": (f"{ONBOARD}state_checks.py", f"{ONBOARD}gate.py"),
-    "deploy/onboard/plausibility.py": (f"{ONBOARD}plausibility.py",),
-    "deploy/onboard/signal_lists.py": (f"{ONBOARD}signal_lists.py",),
-    "deploy/onboard/sensor_jumps.py": (f"{ONBOARD}sensor_jumps.py",),
-    "deploy/onboard/frozen_sensors.py": (f"{ONBOARD}frozen_sensors.py",),
-    "deploy/onboard/gravity_checks.py": (f"{ONBOARD}gravity_checks.py",),
-    "deploy/onboard/modes.py": (f"{ONBOARD}modes.py",),
-    "deploy/onboard/packet_layout.py": (f"{ONBOARD}packet_layout.py", *_WIRE),
+    "deploy/onboard/signal_lists.py": _onboard("test_signal_lists"),
+    "deploy/onboard/sensor_jumps.py": _onboard("test_sensor_jumps"),
+    "deploy/onboard/frozen_sensors.py": _onboard("test_frozen_sensors"),
+    "deploy/onboard/gravity_checks.py": _onboard("test_gravity_checks"),
+    "deploy/onboard/modes.py": _onboard("test_modes"),
+    "deploy/onboard/packet_layout.py": (*_onboard("test_packet_layout"), *_WIRE),
     "deploy/onboard/joint_command.py": _WIRE,
-    "deploy/onboard/robot_state.py": (*_WIRE, f"{ONBOARD}low_state_codec.py"),
-    "deploy/onboard/low_cmd_codec.py": (f"{ONBOARD}low_cmd_codec.py", *_WIRE),
-    "deploy/onboard/low_state_codec.py": (f"{ONBOARD}low_state_codec.py", *_WIRE),
+    "deploy/onboard/robot_state.py": (*_WIRE, *_onboard("test_low_state_codec")),
+    "deploy/onboard/low_cmd_codec.py": (*_onboard("test_low_cmd_codec"), *_WIRE),
+    "deploy/onboard/low_state_codec.py": (*_onboard("test_low_state_codec"), *_WIRE),
     "deploy/onboard/wire.py": _WIRE,
     "policy/sealed_file.py": _FILE,
     "policy/bounded_json.py": _FILE,
     "policy/contract_types.py": _CONTRACT,
     "policy/contract_evidence.py": _CONTRACT,
-    "policy/golden_vectors.py": (f"{POLICY}golden_vectors.py",),
-    "policy/bundle.py": (*_FILE, *_CONTRACT, f"{POLICY}bundle.py"),
+    "policy/golden_vectors.py": _policy("test_golden_vectors"),
+    "policy/bundle.py": (*_FILE, *_CONTRACT, *_policy("test_bundle")),
     "policy/protobuf_reader.py": _GRAPH,
     "policy/onnx_messages.py": _GRAPH,
     "policy/onnx_allow_list.py": _GRAPH,

@@ -9,26 +9,9 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from policy.bundle import Bundle, BundleError, parse_bundle
+from policy.bundle import Bundle, BundleError
 from policy.onnx_allow_list import read_graph
 from policy.onnx_shapes import check_shapes
-from tests.policy.hostile_graphs import forbid_runtime
-from tests.policy.resealed import SHIPPED
-
-
-@pytest.fixture(scope="module")
-def bundle() -> Bundle:
-    return parse_bundle(SHIPPED)
-
-
-@pytest.fixture
-def model(bundle: Bundle) -> onnx.ModelProto:
-    return onnx.load_from_string(bundle.onnx_bytes)
-
-
-@pytest.fixture(autouse=True)
-def no_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
-    forbid_runtime(monkeypatch)
 
 
 def fuzz(content: bytes, bundle: Bundle, rounds: int, seed: int) -> int:

@@ -5,26 +5,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from policy.bundle import Bundle, BundleError, parse_bundle
+from policy.bundle import Bundle, BundleError
 from policy.onnx_allow_list import read_graph
 from policy.onnx_shapes import MAX_BATCH, check_shapes
-from tests.policy.hostile_graphs import forbid_runtime, node_of, refused
-from tests.policy.resealed import SHIPPED
-
-
-@pytest.fixture(scope="module")
-def bundle() -> Bundle:
-    return parse_bundle(SHIPPED)
-
-
-@pytest.fixture
-def model(bundle: Bundle) -> onnx.ModelProto:
-    return onnx.load_from_string(bundle.onnx_bytes)
-
-
-@pytest.fixture(autouse=True)
-def no_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
-    forbid_runtime(monkeypatch)
+from tests.policy.onnx.bench import node_of, refused
 
 
 def bomb(model: onnx.ModelProto, *nodes: onnx.NodeProto) -> None:

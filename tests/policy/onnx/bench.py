@@ -15,12 +15,3 @@ def refused(model: onnx.ModelProto, message: str) -> None:
 
 def node_of(model: onnx.ModelProto, operator: str) -> onnx.NodeProto:
     return next(node for node in model.graph.node if node.op_type == operator)
-
-
-def forbid_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
-    """onnxruntime must not be asked."""
-
-    def asked(*arguments: object, **options: object) -> None:
-        raise AssertionError("onnxruntime was handed a graph")
-
-    monkeypatch.setattr("onnxruntime.InferenceSession", asked)

@@ -9,26 +9,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from policy import onnx_messages
-from policy.bundle import Bundle, parse_bundle
+from policy.bundle import Bundle
 from policy.onnx_allow_list import OPERATORS, read_graph
 from policy.protobuf_reader import MessageRule
-from tests.policy.hostile_graphs import forbid_runtime, node_of, refused
-from tests.policy.resealed import SHIPPED
-
-
-@pytest.fixture(scope="module")
-def bundle() -> Bundle:
-    return parse_bundle(SHIPPED)
-
-
-@pytest.fixture
-def model(bundle: Bundle) -> onnx.ModelProto:
-    return onnx.load_from_string(bundle.onnx_bytes)
-
-
-@pytest.fixture(autouse=True)
-def no_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
-    forbid_runtime(monkeypatch)
+from tests.policy.onnx.bench import node_of, refused
 
 
 def test_the_rules_are_those_of_onnx() -> None:
