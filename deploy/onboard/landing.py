@@ -10,6 +10,7 @@ A ramp that begins in a stride throws the robot over, and so does folding the le
 
 from __future__ import annotations
 
+import math
 from typing import Optional
 
 from deploy.onboard.schedule import TickView
@@ -28,7 +29,7 @@ class Landing:
 
     def __init__(self) -> None:
         self._still = StillWatch(Stillness(), STILL_S)
-        self._halted_since_s = 0.0
+        self._halted_since_s = -math.inf
         self.seat_wanted = False
         """Whether the robot is on its way to SIT, and does not sit yet."""
 

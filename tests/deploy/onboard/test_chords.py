@@ -81,3 +81,18 @@ def test_chords_that_overlap(view: Any) -> None:
     for time_s in (0.0, 0.2):
         assert watch.asked(view(Mode.DAMP, time_s=time_s, keys=both)) is None
     assert watch.asked(view(Mode.WALK, time_s=0.3, keys=both)) is Mode.STAND
+
+
+def test_a_tenth_of_a_second_is_enough(view: Any) -> None:
+    watch = ChordWatch()
+    assert HOLD_S == 0.1
+    assert watch.asked(view(Mode.FAULT, time_s=0.0, keys=DAMP_CHORD)) is None
+    assert watch.asked(view(Mode.FAULT, time_s=0.1, keys=DAMP_CHORD)) is Mode.DAMP
+
+
+def test_a_robot_that_is_heard_holds_its_chord_whatever_else_is_wrong_with_it(view: Any) -> None:
+    """What stands against the wish is for the schedule and the gate to say."""
+    watch = ChordWatch()
+    for time_s, asked in ((0.0, None), (0.1, Mode.DAMP)):
+        tilted = view(Mode.FAULT, time_s=time_s, keys=DAMP_CHORD, state_faults=int(Reason.TILT | Reason.MOTOR_HOT))
+        assert watch.asked(tilted) is asked

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
+from deploy.onboard.child_process import PARENT_DIED, Done
 from deploy.onboard.exchange import (
     NO_STEP,
     PULSE,
@@ -21,9 +23,12 @@ from deploy.onboard.exchange import (
     read_report,
 )
 from deploy.onboard.gate import Gate
-from deploy.onboard.gate_process import SUPERVISOR_SILENCE_LIMIT_S, PilotElsewhere, PulsingLink
+from deploy.onboard.gate_process import SUPERVISOR_SILENCE_LIMIT_S, PilotElsewhere, PulsingLink, run_gate
 from deploy.onboard.pilot_seat import Moment
 from deploy.onboard.reasons import Reason
+from deploy.onboard.recorder import NoRecorder
+from deploy.onboard.schedule import SessionSettings
+from deploy.onboard.session import RunSettings
 from deploy.onboard.shared_slot import SlotReader
 from deploy.onboard.target import JointTarget, Mode
 from deploy.onboard.wire import JointCommand
@@ -206,3 +211,61 @@ def test_the_pulse_tells_damping_from_pulling(folded_link: Any, robot: RobotMode
     assert second is not None
     assert [(beat.record["sent"], beat.record["damping"]) for beat in (first, second)] == [(1, 1), (2, 0)]
     assert len(folded_link.sent) == 2
+
+
+def test_a_pulsing_link_is_a_link_otherwise(
+    folded_link: Any, robot: RobotModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = Slots.create()
+    link, waits, closings = PulsingLink(folded_link, slots), [], []
+    monkeypatch.setattr(folded_link, "receive", lambda timeout_s: waits.append(timeout_s))
+    monkeypatch.setattr(folded_link, "close", lambda: closings.append(True))
+    assert link.receive(0.25) is None
+    link.close()
+    assert (waits, closings) == ([0.25], [True])
+    assert link.statistics == folded_link.statistics
+    slots.close()
+
+
+def test_without_any_order_the_session_goes_on(robot: RobotModel, make_state: Any) -> None:
+    """None has been written yet: there is nothing to have been silent since."""
+    slots = Slots.create()
+    reading, writing = os.pipe()
+    seat = PilotElsewhere(slots, writing, EPOCH, robot)
+    seat.attend(Moment(1e9, 0.0, 1, Mode.DAMP, 0, False, make_state(), 1e9))
+    assert seat.stop_reason == ""
+    slots.close()
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.mark.parametrize(("number", "reason"), [(signal.SIGTERM, "SIGTERM"), (PARENT_DIED, "the supervisor has died")])
+def test_a_gate_that_is_told_to_end_says_farewell_and_what_it_did(
+    folded_link: Any, robot: RobotModel, contract: Any, number: int, reason: str
+) -> None:
+    """It hears the signal as soon as it is ready."""
+    slots = Slots.create()
+    reading, writing = os.pipe()
+    OrderWriter(slots.order).write(1e12)
+    sent: list[Any] = []
+
+    class Ear:
+        send = sent.append
+
+        def ready(self) -> None:
+            os.kill(os.getpid(), number)
+
+    session = SessionSettings(episode_s=1.0, episodes=1)
+    settings = RunSettings("vx=0,vy=0,yaw=0", session)
+    before = {other: signal.getsignal(other) for other in (signal.SIGTERM, PARENT_DIED)}
+    try:
+        run_gate(robot, contract, folded_link, settings, NoRecorder(), slots, writing, EPOCH, Ear())  # type: ignore[arg-type]
+    finally:
+        for other, handler in before.items():
+            signal.signal(other, handler)
+        slots.close()
+        os.close(reading)
+        os.close(writing)
+    assert [type(message) for message in sent] == [Done]
+    assert sent[0].result.stop_reason == reason
+    assert len(folded_link.sent) >= 26 and not any(command.stiffness.any() for command in folded_link.sent)

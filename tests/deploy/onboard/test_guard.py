@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -107,6 +108,25 @@ def test_only_silence_of_both_with_the_motors_pulling_makes_it_act(
     post.stand()
     assert bool(killed) is kills
     assert bool(post.link.sent) is kills
+
+
+@pytest.mark.parametrize(
+    ("gates_title", "parent", "expected"),
+    [
+        ("go1-gate", 4242, [4711, 4242]),
+        ("go1-gate", 1, [4711]),  # the supervisor has ended: the guard's parent is another
+        ("bash", 4242, [4242]),  # the gate has ended, and its number is a stranger's
+    ],
+)
+def test_both_are_killed_the_gate_first(
+    post: Post, monkeypatch: pytest.MonkeyPatch, gates_title: str, parent: int, expected: list[int]
+) -> None:
+    kills: list[tuple[int, int]] = []
+    monkeypatch.setattr(guard, "_title", lambda pid: {4711: gates_title}[pid])
+    monkeypatch.setattr(guard.os, "getppid", lambda: parent)
+    monkeypatch.setattr(guard.os, "kill", lambda pid, number: kills.append((pid, number)))
+    guard._kill_both(replace(post.post, gate_pid=4711, supervisor_pid=4242))
+    assert kills == [(pid, signal.SIGKILL) for pid in expected]
 
 
 def test_it_kills_nobody_who_only_has_the_number(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Optional
 
 import pytest
 
+from deploy.onboard import lease as lease_module
 from deploy.onboard.lease import Lease, LeaseError, LeaseTakenError, lease_directory
 
 ROBOT = "192.168.123.10:8007"
@@ -25,6 +29,7 @@ def test_a_released_lease_is_free_and_leaves_nothing(tmp_path: Path) -> None:
     lease = Lease(ROBOT, tmp_path)
     lease.release()
     lease.release()
+    lease.disown()
     assert list(tmp_path.iterdir()) == []
     Lease(ROBOT, tmp_path).release()
 
@@ -114,3 +119,98 @@ def test_leases_are_where_all_users_look(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("TMPDIR", "/nowhere")
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/nowhere")
     assert lease_directory() == before
+
+
+@pytest.mark.parametrize(("mode", "there"), [(0o777, True), (0o775, False), (None, False)])
+def test_where_the_locks_folder_is_not_open_to_all_leases_are_in_tmp(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: Optional[int], there: bool
+) -> None:
+    folder = tmp_path / "lock"
+    if mode is not None:
+        folder.mkdir()
+        folder.chmod(mode)
+    monkeypatch.setattr(lease_module, "_RUN_LOCK", folder)
+    assert lease_directory() == (folder if there else Path("/tmp"))
+
+
+def test_a_file_that_may_not_be_removed_is_left_and_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made by another user, in a folder in which everybody may remove only their own."""
+
+    def refuse(path: Path) -> None:
+        raise PermissionError
+
+    lease = Lease(ROBOT, tmp_path)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    lease.release()
+    assert lease.path.exists()
+    Lease(ROBOT, tmp_path).disown()
+
+
+def locks(monkeypatch: pytest.MonkeyPatch, before: Callable[[int], None]) -> list[int]:
+    """Do something before every lock; the descriptors that are locked, in order."""
+    asked: list[int] = []
+    flock = lease_module.fcntl.flock
+
+    def lock(descriptor: int, operation: int) -> None:
+        assert operation == lease_module.fcntl.LOCK_EX | lease_module.fcntl.LOCK_NB
+        asked.append(descriptor)
+        before(len(asked))
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(lease_module.fcntl, "flock", lock)
+    return asked
+
+
+def test_a_file_that_vanishes_before_it_is_locked_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its holder released it between our opening and locking it: a lock on a file without a name excludes nobody."""
+    path = tmp_path / "go1_192.168.123.10_8007.lease"
+    open_before = len(os.listdir("/proc/self/fd"))
+
+    def vanish(number: int) -> None:
+        if number <= 9:
+            path.unlink()
+
+    asked = locks(monkeypatch, vanish)
+    lease = Lease(ROBOT, tmp_path)
+    assert (len(asked), path.exists()) == (10, True)
+    lease.release()
+    assert len(os.listdir("/proc/self/fd")) == open_before, "the others were closed"
+
+
+def test_a_file_that_keeps_vanishing_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = locks(monkeypatch, lambda number: (tmp_path / "go1_192.168.123.10_8007.lease").unlink())
+    with pytest.raises(LeaseError, match="keeps vanishing"):
+        Lease(ROBOT, tmp_path)
+    assert len(asked) == 10
+
+
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_before = len(os.listdir("/proc/self/fd"))
+
+    def no_locks(number: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    locks(monkeypatch, no_locks)
+    with pytest.raises(LeaseError, match="No locks available"):
+        Lease(ROBOT, tmp_path)
+    assert len(os.listdir("/proc/self/fd")) == open_before
+
+
+def test_a_holder_that_has_not_signed_yet_is_unknown(tmp_path: Path) -> None:
+    lease = Lease(ROBOT, tmp_path)
+    lease.path.write_bytes(b"")
+    with pytest.raises(LeaseTakenError, match="process unknown") as refusal:
+        Lease(ROBOT, tmp_path)
+    assert "kill -INT PID" in refusal.value.remedy
+    lease.release()
+
+
+def test_any_user_may_lock_the_file(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        lease = Lease(ROBOT, tmp_path)
+    finally:
+        os.umask(before)
+    assert lease.path.stat().st_mode & 0o777 == 0o666
+    assert lease.path.read_bytes() == f"{os.getpid()}\n".encode().ljust(64)
+    lease.release()

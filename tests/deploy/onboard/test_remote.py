@@ -76,3 +76,11 @@ def test_the_dead_zone_is_continuous_odd_and_keeps_full_deflection(stick: float)
     assert (value == 0.0) == (abs(stick) <= DEAD_ZONE)
     assert abs(with_dead_zone(stick) - with_dead_zone(stick * 0.999)) <= 0.0011
     assert with_dead_zone(1.0) == with_dead_zone(1.7) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("stick", "expected"), [(0.0, 0.0), (0.08, 0.0), (-0.08, 0.0), (0.54, 0.5), (-0.54, -0.5), (1.0, 1.0), (-3.0, -1.0)]
+)
+def test_the_dead_zone_by_hand(stick: float, expected: float) -> None:
+    """Beyond 0.08 the remaining 0.92 of the way are stretched over the whole: 0.54 is half of it."""
+    assert with_dead_zone(stick) == pytest.approx(expected, abs=1e-12)

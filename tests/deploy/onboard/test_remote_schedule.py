@@ -106,6 +106,15 @@ def test_a_fault_on_the_way_makes_the_remote_forget_the_seat(view: Any) -> None:
     assert schedule.decide(view(Mode.STAND, finished=True)) is None
 
 
+def test_a_walk_that_a_fault_has_ended_counts_with_the_tick_of_the_fault(view: Any) -> None:
+    """500 ticks in all: 300 and the one in which the gate latched, and 199 after it; a fault elsewhere takes none."""
+    schedule = RemoteSchedule(walk_s=1.0, link_hz=500)
+    schedule.on_fault(Reason.TILT, view(Mode.WALK, ticks=300))
+    schedule.on_fault(Reason.TILT, view(Mode.STAND, ticks=300))
+    assert schedule.decide(view(Mode.WALK, ticks=198)) is None
+    assert schedule.decide(view(Mode.WALK, ticks=199)) == Change(Mode.HALT, Ending.TRUNCATED, "planned time over")
+
+
 def test_a_walk_through_every_mode_asks_only_for_what_may_follow(view: Any) -> None:
     """Whatever is held, in whatever order, no change is one that the mode machine refuses."""
     generator = np.random.default_rng(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import numpy as np
@@ -51,3 +52,17 @@ def test_a_restart_forgets(make_state: Any) -> None:
     watch.look(make_state(), 0.0)
     watch.restart()
     assert not watch.look(make_state(), 9.0)
+
+
+def test_at_the_rates_themselves_it_is_not_still(make_state: Any) -> None:
+    """0.5 rad/s about one axis and 2 rad/s of every joint are exact in their units, the roots included."""
+    rate, swing = np.array([0.5, 0.0, 0.0], np.float32), np.full(12, 2.0, np.float32)
+    assert not LIMITS.holds(make_state(angular_velocity_trunk_in_trunk=rate))
+    assert not LIMITS.holds(make_state(joint_velocity=swing))
+
+
+def test_the_rates_are_those_that_a_trot_exceeds() -> None:
+    """And nobody changes them in passing."""
+    assert Stillness() == LIMITS
+    with pytest.raises(FrozenInstanceError):
+        LIMITS.joint_velocity_rad_s = 3.0  # type: ignore[misc]
