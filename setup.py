@@ -24,7 +24,9 @@ PACKAGES = [
     "sim.faults",
     "sim.isaacgym_shim",
     "sim.legged_gym_task",
+    "sim.terrain",
     "sim.twin",
+    "sim.twin_batch",
 ]
 
 # The robot is a small arm64 computer with Python 3.8: only what has wheels there, and only what the tick needs.

@@ -24,6 +24,7 @@ from policy.velocity_contract import velocity_contract
 from robot_configs.robot import load_robot
 from sim.engines.choice import make_engine
 from sim.pretrain_settings import PretrainSettings
+from sim.terrain.grid import build_grid
 from sim.velocity_task import VelocityTask
 
 Progress = Callable[[int, int, dict[str, float]], None]
@@ -40,8 +41,10 @@ def pretrain(settings: PretrainSettings, out: Path, progress: Optional[Progress]
     actor = GaussianActor(contract.observation_dim, contract.action_dim, settings.actor_hidden, settings.initial_std)
     # In training commands jump: the policy meets harder changes than its bundle lets through.
     graph = PolicyGraph(contract.without_slew(), actor).requires_grad_(False)
-    engine = make_engine(settings.engine, robot, settings.task.num_envs)
-    task = VelocityTask(settings.task, robot, graph, engine)
+    terrain = settings.task.terrain
+    grid = build_grid(terrain, settings.task.seed) if terrain is not None else None
+    engine = make_engine(settings.engine, robot, settings.task.num_envs, grid.field if grid is not None else None)
+    task = VelocityTask(settings.task, robot, graph, engine, grid)
     runner = _Runner(task, settings, out, progress)
     runner.learn(settings.iterations, init_at_random_ep_len=True)
     _copy_weights(runner.alg.actor.state_dict(), graph.actor)

@@ -1,30 +1,43 @@
-"""What varies between simulated robots: physics, sensor noise, delay, pushes, commands."""
+"""What varies between simulated robots: physics, sensor errors, delay, pushes, commands."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Tuple
 
 import torch
 
 from policy.contract import PolicyContract
-from sim.engines.protocol import PhysicsParameters
+from robot_configs.errors import Go1Error
+from sim.engines.protocol import FIRM_GROUND_TIME_CONSTANT_S, MAX_DELAY_SUBSTEPS, PhysicsParameters
 
 Range = Tuple[float, float]
 
 
+class RandomizationError(Go1Error):
+    """Ranges that no robot can be drawn from."""
+
+
 @dataclass(frozen=True)
 class Randomization:
-    """Uniform ranges, each drawn per robot unless its text says otherwise.
+    """Uniform ranges, each drawn per robot for good unless its text says otherwise.
 
     Attributes:
         friction: sliding friction of the feet.
         payload_kg: mass added to the trunk.
+        payload_offset_m: half width of the place of an added mass from the trunk's centre of mass, on each axis.
         center_of_mass_shift_m: half width of the trunk's shift on each axis.
+        link_mass_scale: factor on mass and inertia of all links.
         gain_scale: factor on stiffness and on damping, per joint.
+        motor_strength: delivered / demanded torque, per joint.
         joint_friction_nm: Coulomb friction, per joint.
-        encoder_offset_rad: half width, per joint.
+        armature_scale: factor on the rotors' reflected inertia, per joint.
+        ground_time_constant_s: of the contact with the ground; twice as long lets a standing foot sink in four times
+            as deep.
         delay_substeps: whole physics steps between policy and motor, inclusive range.
+        encoder_offset_rad: half width, per joint.
+        gravity_bias, angular_velocity_bias_rad_s: half widths of the IMU's constant errors, on each axis; the first
+            is the sine of a tilt.
         gravity_noise, angular_velocity_noise_rad_s, joint_position_noise_rad, joint_velocity_noise_rad_s:
             half widths of the noise, per step; published simulations of the Go1 use 0.05, 0.2, 0.01 to 0.03 and 1.5.
         push_interval_s: time between pushes; push_speed_m_s: largest horizontal change of velocity.
@@ -33,11 +46,18 @@ class Randomization:
 
     friction: Range = (0.4, 1.25)
     payload_kg: Range = (-0.8, 2.0)
+    payload_offset_m: float = 0.0
     center_of_mass_shift_m: float = 0.03
+    link_mass_scale: Range = (1.0, 1.0)
     gain_scale: Range = (0.85, 1.15)
+    motor_strength: Range = (1.0, 1.0)
     joint_friction_nm: Range = (0.0, 0.5)
-    encoder_offset_rad: float = 0.02
+    armature_scale: Range = (1.0, 1.0)
+    ground_time_constant_s: Range = (FIRM_GROUND_TIME_CONSTANT_S, FIRM_GROUND_TIME_CONSTANT_S)
     delay_substeps: Tuple[int, int] = (0, 2)
+    encoder_offset_rad: float = 0.02
+    gravity_bias: float = 0.0
+    angular_velocity_bias_rad_s: float = 0.0
     gravity_noise: float = 0.05
     angular_velocity_noise_rad_s: float = 0.2
     joint_position_noise_rad: float = 0.02
@@ -46,6 +66,23 @@ class Randomization:
     push_speed_m_s: float = 0.6
     command_interval_s: float = 5.0
     standing_fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            lower, upper = value if isinstance(value, tuple) else (0.0, value)
+            if not lower <= upper:
+                raise RandomizationError(f"{entry.name}: lower <= upper", f"{value}", "Swap or correct the bounds.")
+        positive = ("friction", "link_mass_scale", "gain_scale", "armature_scale", "ground_time_constant_s")
+        for name in positive:
+            if getattr(self, name)[0] <= 0.0:
+                raise RandomizationError(f"{name} above zero", f"{getattr(self, name)}", "Raise its lower bound.")
+        if not 0 <= self.delay_substeps[0] <= self.delay_substeps[1] <= MAX_DELAY_SUBSTEPS:
+            limit = f"delay_substeps within 0 and {MAX_DELAY_SUBSTEPS}"
+            raise RandomizationError(limit, f"{self.delay_substeps}", "Shorten the delay.")
+        if not (0.0 <= self.motor_strength[0] and 0.0 <= self.joint_friction_nm[0] and self.standing_fraction <= 1.0):
+            expected = "motor strength and joint friction of at least zero, a standing fraction of at most one"
+            raise RandomizationError(expected, f"{self}", "Correct them.")
 
 
 def draw_physics(
@@ -56,14 +93,26 @@ def draw_physics(
     def uniform(bounds: Range, *shape: int) -> torch.Tensor:
         return bounds[0] + (bounds[1] - bounds[0]) * torch.rand(count, *shape, generator=generator)
 
-    shift = randomization.center_of_mass_shift_m
+    def within(half_width: float) -> torch.Tensor:
+        return uniform((-half_width, half_width), 3)
+
+    fastest, slowest = randomization.delay_substeps
+    payload = uniform(randomization.payload_kg)
+    offset = within(randomization.payload_offset_m)
     return PhysicsParameters(
         friction=uniform(randomization.friction),
-        payload_kg=uniform(randomization.payload_kg),
-        center_of_mass_shift_m=uniform((-shift, shift), 3),
+        payload_kg=payload,
+        # What a robot lacks is missing evenly; only what it carries sits somewhere.
+        payload_offset_m=offset * (payload > 0.0)[:, None],
+        center_of_mass_shift_m=within(randomization.center_of_mass_shift_m),
+        link_mass_scale=uniform(randomization.link_mass_scale),
         stiffness=torch.tensor(contract.stiffness) * uniform(randomization.gain_scale, 12),
         damping=torch.tensor(contract.damping) * uniform(randomization.gain_scale, 12),
+        motor_strength=uniform(randomization.motor_strength, 12),
         joint_friction_nm=uniform(randomization.joint_friction_nm, 12),
+        armature_scale=uniform(randomization.armature_scale, 12),
+        delay_substeps=torch.randint(fastest, slowest + 1, (count,), generator=generator),
+        ground_time_constant_s=uniform(randomization.ground_time_constant_s),
     )
 
 

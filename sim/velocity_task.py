@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Optional
 
 import torch
 from rsl_rl.env import VecEnv
@@ -19,33 +19,13 @@ from policy.rewards import REWARD_TERMS, RewardInputs, RewardWeights, velocity_r
 from robot_configs.robot import RobotModel
 from sim.engines.protocol import Engine, EngineState
 from sim.randomization import Randomization, draw_commands, draw_physics
+from sim.shaping import SHAPING_TERMS, ShapingInputs, ShapingWeights, shaping_reward
+from sim.terrain.grid import TerrainGrid
+from sim.terrain.ground import FlatGround, Ground, TerrainGround
+from sim.terrain.settings import TerrainSettings
 
-SHAPING_TERMS = ("swing", "slip", "posture", "height", "far")
+START_HEIGHT_M = 0.30  # of the trunk above the ground, legs in the default pose: the feet fall the last centimetre
 PRIVILEGED_WIDTH = 17  # what the critic sees beyond the observation; known before there is a task
-
-
-@dataclass(frozen=True)
-class ShapingWeights:
-    """Terms that only simulation can score: they teach the trot that the tracking reward alone does not find.
-
-    Attributes:
-        swing_height_m: apex of a swinging foot above the ground.
-        swing: weight of exp(-sum_feet (z - z*)^2 / swing_width_m2).
-        slip: weight of the squared horizontal speed of feet that the clock has on the ground [m^2/s^2].
-        posture: weight of the squared hip angles (keeps the feet under the hips).
-        height: weight of the squared error of the trunk's height to trunk_height_m.
-        far: weight of the velocity error's norm [m/s] plus half the yaw rate's [rad/s]. The tracking kernel is flat far
-            from its peak, and a robot that trots on the spot feels no pull towards 1.5 m/s without this.
-    """
-
-    swing_height_m: float = 0.09
-    swing_width_m2: float = 0.01
-    swing: float = 0.5
-    slip: float = -0.08
-    posture: float = -0.15
-    trunk_height_m: float = 0.29
-    height: float = -8.0
-    far: float = -0.4
 
 
 @dataclass(frozen=True)
@@ -54,7 +34,8 @@ class VelocityTaskSettings:
 
     Attributes:
         episode_s: time limit; ends as a time-out, not as a fall.
-        fall_height_m: below it, or past the robot's tilt limit, the episode ends in a fall.
+        fall_height_m: above the ground; below it, or past the robot's tilt limit, the episode ends in a fall.
+        terrain: None is a flat floor.
     """
 
     num_envs: int = 1024
@@ -64,12 +45,24 @@ class VelocityTaskSettings:
     randomization: Randomization = field(default_factory=Randomization)
     reward: RewardWeights = field(default_factory=RewardWeights)
     shaping: ShapingWeights = field(default_factory=ShapingWeights)
+    terrain: Optional[TerrainSettings] = None
 
 
 class VelocityTask(VecEnv):
-    """rsl_rl's VecEnv over an `Engine`."""
+    """rsl_rl's VecEnv over an `Engine`.
 
-    def __init__(self, settings: VelocityTaskSettings, robot: RobotModel, graph: PolicyGraph, engine: Engine) -> None:
+    Args:
+        grid: the terrain that the engine's robots stand on; None is a flat floor.
+    """
+
+    def __init__(
+        self,
+        settings: VelocityTaskSettings,
+        robot: RobotModel,
+        graph: PolicyGraph,
+        engine: Engine,
+        grid: Optional[TerrainGrid] = None,
+    ) -> None:
         self.settings = settings
         self.cfg = asdict(settings)
         self.graph = graph
@@ -91,6 +84,9 @@ class VelocityTask(VecEnv):
         swings_first = [name in ("FR", "RL") for name in robot.foot_names]
         self.foot_phase = torch.tensor([0.0 if first else 0.5 for first in swings_first])
         self.foot_radius_m = robot.geometry.foot_radius
+        self.ground: Ground = FlatGround()
+        if grid is not None:
+            self.ground = TerrainGround(grid, engine.num_envs, self.generator)
         self._allocate()
 
     def _allocate(self) -> None:
@@ -98,18 +94,18 @@ class VelocityTask(VecEnv):
         draw = draw_physics(self.settings.randomization, contract, count, self.generator)
         self.engine.set_parameters(draw)
         self.physics = draw
-        low, high = self.settings.randomization.delay_substeps
-        self.delay = torch.randint(low, high + 1, (count,), generator=self.generator)
         self.encoder_offset = self._noise(self.settings.randomization.encoder_offset_rad, 12)
+        self.gravity_bias = self._noise(self.settings.randomization.gravity_bias, 3)
+        self.gyro_bias = self._noise(self.settings.randomization.angular_velocity_bias_rad_s, 3)
         self.episode_length_buf = torch.zeros(count, dtype=torch.long)
+        self.steps_walked = torch.zeros(count)  # unlike the length, which rsl_rl sets at random to begin with
         self.memory = torch.zeros(count, contract.memory_dim)
         self.command = torch.zeros(count, contract.command_dim)
         self.last_action = torch.zeros(count, contract.action_dim)
-        self.last_target = self.default_position.repeat(count, 1)
         self.last_feet = torch.zeros(count, 4, 3)
         self.episode_terms = torch.zeros(count, len(REWARD_TERMS) + len(SHAPING_TERMS))
         self._reset(torch.arange(count))
-        self.engine.step(self.last_target, 1)
+        self.engine.step(self.default_position.repeat(count, 1), 1)
         self.state = self.engine.state()
         self.last_feet = self.state.foot_position_in_world
         self._observe()
@@ -122,34 +118,27 @@ class VelocityTask(VecEnv):
         """Advance all robots by one control step; see `rsl_rl.env.VecEnv.step`."""
         swing_phase = self.memory[:, PHASE]
         self.memory = self.graph.remember(self.memory, self.observation, actions, self.command)
-        self._move(self.graph.joint_target(actions))
+        self.engine.step(self.graph.joint_target(actions), self.substeps)
         self._push()
         self.state = self.engine.state()
         fallen = self._fallen(self.state)
         reward, terms = self._reward(actions, swing_phase, fallen)
         self.episode_length_buf += 1
+        self.steps_walked += 1.0
         timed_out = self.episode_length_buf >= self.max_episode_length
+        timed_out |= self.ground.left(self.state.position_trunk_in_world)
         done = fallen | timed_out
         self.last_action = actions
         self.last_feet = self.state.foot_position_in_world
         self.episode_terms += terms
         extras = {"time_outs": (timed_out & ~fallen).float(), "log": self._log(done, fallen)}
         if done.any():
-            self._reset(done.nonzero().squeeze(1))
+            self._end_episodes(done.nonzero().squeeze(1), fallen)
             self.state = self.engine.state()
             self.last_feet = torch.where(done[:, None, None], self.state.foot_position_in_world, self.last_feet)
         self._new_commands()
         self._observe()
         return self.get_observations(), reward, done, extras
-
-    def _move(self, target: torch.Tensor) -> None:
-        """Substeps with each robot's own delay: the old target until it has passed, the new one after."""
-        slowest = self.settings.randomization.delay_substeps[1]
-        for substep in range(slowest):
-            late = (self.delay > substep).unsqueeze(1)
-            self.engine.step(torch.where(late, self.last_target, target), 1)
-        self.engine.step(target, self.substeps - slowest)
-        self.last_target = target
 
     def _push(self) -> None:
         randomization = self.settings.randomization
@@ -161,7 +150,7 @@ class VelocityTask(VecEnv):
 
     def _fallen(self, state: EngineState) -> torch.Tensor:
         upright = -projected_gravity(state.orientation_trunk_in_world)[:, 2]
-        low = state.position_trunk_in_world[:, 2] < self.settings.fall_height_m
+        low = self._trunk_height(state) < self.settings.fall_height_m
         return (upright < self.upright_at_least) | low
 
     def _reward(
@@ -180,34 +169,38 @@ class VelocityTask(VecEnv):
             fallen=fallen,
         )
         reward, terms = velocity_reward(inputs, self.settings.reward)
-        shaping = self._shaping(state, phase)
+        shaping = shaping_reward(self._shaping_inputs(state, phase), self.settings.shaping)
         return reward + shaping.sum(1), torch.cat([terms, shaping], dim=1)
 
-    def _shaping(self, state: EngineState, phase: torch.Tensor) -> torch.Tensor:
-        """Swing, slip, posture, height and far-error terms (N, 5); see `ShapingWeights`."""
-        weights = self.settings.shaping
-        walking = (~is_standing(self.command, self.settings.reward.standing_command_below)).float()
-        foot_phase = torch.frac(phase[:, None] + self.foot_phase)
-        swinging = (foot_phase < 0.5).float() * walking
-        wanted = swinging * weights.swing_height_m * torch.sin(2.0 * math.pi * foot_phase)
-        height = state.foot_position_in_world[:, :, 2] - self.foot_radius_m
-        swing = torch.exp(-(height - wanted).square().sum(1) / weights.swing_width_m2)
-        foot_velocity = (state.foot_position_in_world - self.last_feet)[:, :, :2] / self.step_s
-        slip = ((1.0 - swinging) * foot_velocity.square().sum(2)).sum(1)
-        posture = (state.joint_position - self.default_position)[:, 0::3].square().sum(1)
-        sag = (state.position_trunk_in_world[:, 2] - weights.trunk_height_m).square()
-        linear_error = (state.linear_velocity_trunk_in_trunk - self.command)[:, :2].norm(dim=1)
-        yaw_error = (state.angular_velocity_trunk_in_trunk - self.command)[:, 2].abs()
-        return torch.stack(
-            [
-                weights.swing * swing,
-                weights.slip * slip,
-                weights.posture * posture,
-                weights.height * sag,
-                weights.far * (linear_error + 0.5 * yaw_error),
-            ],
-            dim=1,
+    def _shaping_inputs(self, state: EngineState, phase: torch.Tensor) -> ShapingInputs:
+        walking = ~is_standing(self.command, self.settings.reward.standing_command_below)
+        return ShapingInputs(
+            walking=walking,
+            foot_phase=torch.frac(phase[:, None] + self.foot_phase),
+            foot_height_m=self._foot_height(state),
+            foot_velocity_m_s=(state.foot_position_in_world - self.last_feet)[:, :, :2] / self.step_s,
+            hip_error_rad=(state.joint_position - self.default_position)[:, 0::3],
+            trunk_height_m=self._trunk_height(state),
+            velocity_error_m_s=(state.linear_velocity_trunk_in_trunk - self.command)[:, :2],
+            yaw_rate_error_rad_s=(state.angular_velocity_trunk_in_trunk - self.command)[:, 2],
         )
+
+    def _foot_height(self, state: EngineState) -> torch.Tensor:
+        """Of the soles above the ground under them (N, 4) [m]."""
+        feet = state.foot_position_in_world
+        return feet[:, :, 2] - self.foot_radius_m - self.ground.height_at(feet)
+
+    def _trunk_height(self, state: EngineState) -> torch.Tensor:
+        """Above the ground under it (N,) [m]."""
+        trunk = state.position_trunk_in_world
+        return trunk[:, 2] - self.ground.height_at(trunk)
+
+    def _end_episodes(self, rows: torch.Tensor, fallen: torch.Tensor) -> None:
+        """Let the ground know how they went, and begin anew."""
+        perfect = self.settings.reward.track_linear_velocity * self.steps_walked[rows]
+        tracking = self.episode_terms[rows, REWARD_TERMS.index("track_linear_velocity")] / perfect
+        self.ground.episodes_end(rows, fallen[rows], tracking)
+        self._reset(rows)
 
     def _reset(self, rows: torch.Tensor) -> None:
         count = len(rows)
@@ -215,12 +208,12 @@ class VelocityTask(VecEnv):
         zero = torch.zeros(count)
         orientation = torch.stack([torch.cos(yaw / 2), zero, zero, torch.sin(yaw / 2)], dim=1)
         joints = self.default_position + (torch.rand(count, 12, generator=self.generator) * 2.0 - 1.0) * 0.1
-        position = torch.tensor([0.0, 0.0, 0.30]).repeat(count, 1)
+        position = self.ground.start(rows) + torch.tensor([0.0, 0.0, START_HEIGHT_M])
         self.engine.reset(rows, position, orientation, joints)
         self.memory[rows] = 0.0
         self.last_action = self.last_action.index_fill(0, rows, 0.0)
-        self.last_target[rows] = joints
         self.episode_length_buf[rows] = 0
+        self.steps_walked[rows] = 0.0
         self.episode_terms[rows] = 0.0
         draw = draw_commands(self.settings.randomization, self.contract, self.num_envs, self.generator)
         self.command[rows] = draw[rows]
@@ -236,24 +229,23 @@ class VelocityTask(VecEnv):
         state, noise = self.state, self.settings.randomization
         gravity = projected_gravity(state.orientation_trunk_in_world)
         self.observation = self.graph.observe(
-            gravity + self._noise(noise.gravity_noise, 3),
-            state.angular_velocity_trunk_in_trunk + self._noise(noise.angular_velocity_noise_rad_s, 3),
+            gravity + self.gravity_bias + self._noise(noise.gravity_noise, 3),
+            state.angular_velocity_trunk_in_trunk + self.gyro_bias + self._noise(noise.angular_velocity_noise_rad_s, 3),
             state.joint_position + self.encoder_offset + self._noise(noise.joint_position_noise_rad, 12),
             state.joint_velocity + self._noise(noise.joint_velocity_noise_rad_s, 12),
             self.command,
             self.memory,
         )
-        feet = state.foot_position_in_world[:, :, 2] * 10.0
         self.privileged = torch.cat(
             [
                 state.linear_velocity_trunk_in_trunk,
                 gravity,
                 state.angular_velocity_trunk_in_trunk * 0.25,
-                (state.position_trunk_in_world[:, 2:3] - self.settings.shaping.trunk_height_m) * 10.0,
-                feet,
+                (self._trunk_height(state)[:, None] - self.settings.shaping.trunk_height_m) * 10.0,
+                (self._foot_height(state) + self.foot_radius_m) * 10.0,
                 self.physics.friction[:, None],
                 self.physics.payload_kg[:, None] * 0.5,
-                self.delay[:, None].float(),
+                self.physics.delay_substeps[:, None].float(),
             ],
             dim=1,
         )
@@ -273,4 +265,5 @@ class VelocityTask(VecEnv):
             ended = self.episode_terms[done].sum(0) / self.episode_length_buf[done].sum()
             names = (*REWARD_TERMS, *SHAPING_TERMS)
             log.update({f"/reward/{name}": ended[i] for i, name in enumerate(names)})
+        log.update(self.ground.log())
         return log

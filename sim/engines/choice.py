@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Optional
 
+from robot_configs.errors import Go1Error
 from robot_configs.robot import RobotModel
 from sim.engines.protocol import Engine
+from sim.terrain.height_field import HeightField
 
 EngineName = Literal["mujoco", "isaacgym"]
+
+
+class EngineChoiceError(Go1Error):
+    """An engine that can not do what the task needs."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +32,20 @@ class EngineChoice:
     python: Optional[str] = None
 
 
-def make_engine(choice: EngineChoice, robot: RobotModel, num_envs: int) -> Engine:
-    """The chosen engine; only its own libraries are imported."""
+def make_engine(
+    choice: EngineChoice, robot: RobotModel, num_envs: int, terrain: Optional[HeightField] = None
+) -> Engine:
+    """The chosen engine; only its own libraries are imported.
+
+    Raises:
+        EngineChoiceError: terrain on Isaac Gym.
+    """
     if choice.name == "mujoco":
         from sim.engines.mujoco import MujocoEngine
 
-        return MujocoEngine(robot, num_envs)
+        return MujocoEngine(robot, num_envs, terrain=terrain)
+    if terrain is not None:
+        raise EngineChoiceError("the mujoco engine for terrain", choice.name, "Train with --engine mujoco.")
     if choice.python is not None:
         from sim.engines.process_engine import ProcessEngine
 

@@ -17,6 +17,7 @@ from robot_configs.robot import CONFIG_DIR, GRAVITY_M_S2, RobotModel
 from sim.engines.isaacgym_modules import import_isaacgym
 from sim.engines.protocol import EngineState, PhysicsParameters
 from sim.engines.rotations import trunk_to_world, world_to_trunk
+from sim.engines.target_delay import TargetDelay
 
 ROBOT_URDF = CONFIG_DIR / "go1.urdf"
 PHYSICS_DT_S = 0.004  # that of go1.xml: delays are counted in physics steps
@@ -67,6 +68,7 @@ class IsaacGymEngine:
         self._sim = self._create_sim(sim_device, parameters)
         self._envs: List[Any] = []
         self._create_robots()
+        self._delay = TargetDelay(num_envs, self.device)
         self._prepared = False
 
     # Building the scene
@@ -154,8 +156,10 @@ class IsaacGymEngine:
         """See `Engine`.
 
         Raises:
-            IsaacGymError: masses or their centres change after the first step on the GPU, where PhysX keeps them.
+            IsaacGymError: masses or their centres change after the first step on the GPU, where PhysX keeps them; or
+                something is to vary that does not vary here.
         """
+        _require_fixed(parameters)
         shift, payload = parameters.center_of_mass_shift_m, parameters.payload_kg
         moved = not (torch.equal(shift, self._center_shift) and torch.equal(payload, self._payload_kg))
         if moved and self._prepared and self.on_gpu:
@@ -171,6 +175,8 @@ class IsaacGymEngine:
                 self._set_trunk(env, float(payload[row]), shift[row])
         self._center_shift, self._payload_kg = shift.clone(), payload.clone()
         self._center = (self._trunk_center + self._center_shift).to(self.device)
+        self._strength = parameters.motor_strength.to(self.device)
+        self._delay.set_delay(parameters.delay_substeps)
         self._stiffness = parameters.stiffness.to(self.device)
         self._damping = parameters.damping.to(self.device)
         self._friction = parameters.joint_friction_nm.to(self.device)
@@ -188,7 +194,7 @@ class IsaacGymEngine:
         self._hand_over()
         target = joint_target.to(self.device)
         for _ in range(substeps):
-            effort = self._effort(target)[:, self._wire_to_gym].contiguous()
+            effort = self._effort(self._delay.give(target))[:, self._wire_to_gym].contiguous()
             gym.set_dof_actuation_force_tensor(sim, self._gymtorch.unwrap_tensor(effort))
             gym.simulate(sim)
             if not self.on_gpu:
@@ -205,7 +211,9 @@ class IsaacGymEngine:
         """
         position, velocity = self._dof[:, self._gym_to_wire, 0], self._dof[:, self._gym_to_wire, 1]
         motor = self._stiffness * (target - position) - self._damping * velocity
-        self.joint_torque = torch.maximum(torch.minimum(motor, self._torque_limit), -self._torque_limit)
+        self.joint_torque = self._strength * torch.maximum(
+            torch.minimum(motor, self._torque_limit), -self._torque_limit
+        )
         stopping = self._armature * velocity / self.physics_dt_s
         friction = torch.maximum(torch.minimum(stopping, self._friction), -self._friction)
         return self.joint_torque - self._passive_damping * velocity - friction
@@ -252,6 +260,7 @@ class IsaacGymEngine:
         self._dof[index, :, 0] = joints.to(self.device)[:, self._wire_to_gym]
         self._dof[index, :, 1] = 0.0
         self.joint_torque[index] = 0.0
+        self._delay.restart(index, joints.to(self.device))
         self._root_is_written[index] = True
         self._dof_is_written[index] = True
 
@@ -259,3 +268,13 @@ class IsaacGymEngine:
         self._prepare()
         self._root[:, 7:10] += velocity_change.to(self.device)
         self._root_is_written[:] = True
+
+
+def _require_fixed(parameters: PhysicsParameters) -> None:
+    """What only the `mujoco` engine varies is at its nominal value."""
+    nominal = PhysicsParameters.nominal(1, 1.0, [1.0] * 12, [1.0] * 12)
+    for name in ("payload_offset_m", "link_mass_scale", "armature_scale", "ground_time_constant_s"):
+        found, fixed = getattr(parameters, name), getattr(nominal, name)
+        if not torch.equal(found, fixed.expand_as(found)):
+            remedy = "Leave it out of the randomisation, or use the mujoco engine."
+            raise IsaacGymError(f"{name} = {float(fixed.flatten()[0]):g} for all robots", "another", remedy)

@@ -39,17 +39,9 @@ def engine(robot) -> MujocoEngine:
 
 def parameters(**changed: Any) -> PhysicsParameters:
     """Parameters of four equal robots, except for what is named: (4,) values, one a robot."""
-    count = (ROBOTS, 12)
-    values = {
-        "friction": torch.full((ROBOTS,), 0.8),
-        "payload_kg": torch.zeros(ROBOTS),
-        "center_of_mass_shift_m": torch.zeros(ROBOTS, 3),
-        "stiffness": torch.full(count, 30.0),
-        "damping": torch.full(count, 0.75),
-        "joint_friction_nm": torch.zeros(count),
-    }
+    values = vars(PhysicsParameters.nominal(ROBOTS, 0.8, [30.0] * 12, [0.75] * 12)).copy()
     for name, value in changed.items():
-        column = torch.as_tensor(value, dtype=torch.float32)
+        column = torch.as_tensor(value, dtype=values[name].dtype)
         values[name] = column.reshape(ROBOTS, *[1] * (values[name].dim() - 1)).expand_as(values[name]).clone()
     return PhysicsParameters(**values)
 

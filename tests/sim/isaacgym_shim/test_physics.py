@@ -65,12 +65,7 @@ def test_a_position_drive_moves_like_the_mujoco_engine(go1_scene, height_m, step
     scene.simulate(steps)
 
     engine = MujocoEngine(robot, 1, 1)
-    ones = torch.ones(1, 12)
-    engine.set_parameters(
-        PhysicsParameters(
-            torch.tensor([0.9]), torch.zeros(1), torch.zeros(1, 3), STIFFNESS * ones, DAMPING * ones, 0.0 * ones
-        )
-    )
+    engine.set_parameters(PhysicsParameters.nominal(1, 0.9, [STIFFNESS] * 12, [DAMPING] * 12))
     level = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
     engine.reset(torch.tensor([0]), torch.tensor([[0.0, 0.0, height_m]]), level, stand[None])
     engine.step((stand + offset_rad)[None], steps)

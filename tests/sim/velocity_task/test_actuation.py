@@ -6,30 +6,23 @@ import math
 import pytest
 import torch
 
-from sim.randomization import Randomization, draw_commands, draw_physics
+from sim.randomization import Randomization, RandomizationError, draw_commands, draw_physics
 from sim.velocity_task import VelocityTask, VelocityTaskSettings
 from tests.sim.velocity_task.bench import NO_ACTION, QUIET, ROBOTS, make_task
 
 torch.set_num_threads(1)
 
 
-def test_each_robot_waits_its_own_number_of_substeps(robot, graph, engine):
-    task = make_task(robot, graph, engine, delay_substeps=(0, 2))
-    task.delay[:] = torch.tensor([0, 1, 2, 1])
-    task.step(torch.full((ROBOTS, 12), 0.2))
-    old = graph.joint_target(torch.full((ROBOTS, 12), 0.2))
+def test_a_control_step_is_one_call_with_the_new_target(task, graph, engine):
     engine.targets.clear()
-    task.step(torch.full((ROBOTS, 12), -0.2))
-    new = graph.joint_target(torch.full((ROBOTS, 12), -0.2))
-    assert len(engine.targets) == 5  # 20 ms of 4 ms each
-    for substep, target in enumerate(engine.targets):
-        for robot_index, delay in enumerate((0, 1, 2, 1)):
-            expected = old if substep < delay else new
-            torch.testing.assert_close(target[robot_index], expected[robot_index])
+    task.step(torch.full((ROBOTS, 12), 0.2))
+    assert len(engine.targets) == 5  # 20 ms of 4 ms each; delays are the engine's
+    expected = graph.joint_target(torch.full((ROBOTS, 12), 0.2))
+    assert all(torch.equal(target, expected) for target in engine.targets)
 
 
 def test_delays_are_drawn_over_the_whole_inclusive_range(robot, graph, engine):
-    seen = {int(d) for seed in range(8) for d in reseeded(robot, graph, engine, seed).delay}
+    seen = {int(d) for seed in range(8) for d in reseeded(robot, graph, engine, seed).physics.delay_substeps}
     assert seen == {0, 1, 2}
 
 
@@ -90,14 +83,62 @@ def test_commands_change_when_their_time_is_over(robot, graph, engine):
     assert changed == [False, False, True, False, False, True, False]
 
 
-def test_physics_is_drawn_inside_its_ranges(contract):
-    settings = Randomization()
-    draw = draw_physics(settings, contract, 2000, torch.Generator().manual_seed(0))
-    for values, (low, high) in ((draw.friction, settings.friction), (draw.payload_kg, settings.payload_kg)):
-        assert low <= values.min() < low + 0.05 * (high - low)
-        assert high - 0.05 * (high - low) < values.max() <= high
-    assert draw.center_of_mass_shift_m.abs().max() <= settings.center_of_mass_shift_m
+RANGES = {
+    "friction": ("friction", (0.3, 1.5)),
+    "payload_kg": ("payload_kg", (-1.0, 3.0)),
+    "payload_offset_m": ("payload_offset_m", 0.1),
+    "center_of_mass_shift_m": ("center_of_mass_shift_m", 0.05),
+    "link_mass_scale": ("link_mass_scale", (0.9, 1.1)),
+    "motor_strength": ("motor_strength", (0.7, 1.1)),
+    "joint_friction_nm": ("joint_friction_nm", (0.1, 0.5)),
+    "armature_scale": ("armature_scale", (0.8, 1.4)),
+    "ground_time_constant_s": ("ground_time_constant_s", (0.02, 0.06)),
+    "delay_substeps": ("delay_substeps", (1, 8)),
+}
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_physics_fills_its_ranges(contract, name):
+    """Nothing outside, and both ends are nearly met by 2000 robots; without the others' ranges."""
+    drawn, bounds = RANGES[name]
+    randomization = dataclasses.replace(QUIET, payload_kg=(1.0, 1.0))
+    randomization = dataclasses.replace(randomization, **{name: bounds})
+    values = getattr(draw_physics(randomization, contract, 2000, torch.Generator().manual_seed(0)), drawn)
+    low, high = bounds if isinstance(bounds, tuple) else (-bounds, bounds)
+    margin = 0.02 * (high - low)
+    assert low - 1e-6 <= values.min() <= low + margin
+    assert high - margin <= values.max() <= high + 1e-6
+    assert float(values.float().mean()) == pytest.approx(0.5 * (low + high), abs=0.04 * (high - low))
+
+
+def test_gains_are_scaled_per_joint(contract):
+    draw = draw_physics(Randomization(), contract, 2000, torch.Generator().manual_seed(0))
     scale = draw.stiffness / torch.tensor(contract.stiffness)
     assert 0.85 <= scale.min() < 0.86
     assert 1.14 < scale.max() <= 1.15
-    assert draw.damping.shape == draw.joint_friction_nm.shape == (2000, 12)
+    assert draw.damping.shape == draw.joint_friction_nm.shape == draw.motor_strength.shape == (2000, 12)
+    assert not torch.equal(scale[:, 0], scale[:, 1])
+
+
+def test_only_what_is_added_sits_off_centre(contract):
+    randomization = dataclasses.replace(QUIET, payload_kg=(-1.0, 1.0), payload_offset_m=0.1)
+    draw = draw_physics(randomization, contract, 500, torch.Generator().manual_seed(0))
+    assert draw.payload_offset_m[draw.payload_kg < 0.0].abs().max() == 0.0
+    assert draw.payload_offset_m[draw.payload_kg > 0.0].abs().max() > 0.09
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"friction": (1.0, 0.5)}, "friction: lower <= upper"),
+        ({"friction": (0.0, 0.5)}, "friction above zero"),
+        ({"push_speed_m_s": -0.1}, "push_speed_m_s"),
+        ({"delay_substeps": (0, 9)}, "delay_substeps within 0 and 8"),
+        ({"motor_strength": (-0.1, 1.0)}, "motor strength"),
+        ({"standing_fraction": 1.1}, "standing fraction"),
+        ({"link_mass_scale": (float("nan"), 1.0)}, "link_mass_scale"),
+    ],
+)
+def test_impossible_ranges_are_refused(changed, named):
+    with pytest.raises(RandomizationError, match=named):
+        dataclasses.replace(Randomization(), **changed)

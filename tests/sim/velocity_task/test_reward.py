@@ -7,7 +7,7 @@ import torch
 
 from policy.graph import PHASE
 from policy.rewards import REWARD_TERMS
-from sim.velocity_task import SHAPING_TERMS
+from sim.shaping import SHAPING_TERMS
 from tests.sim.velocity_task.bench import NO_ACTION, ROBOTS, make_task
 
 torch.set_num_threads(1)

@@ -57,6 +57,19 @@ def test_noise_stays_within_its_half_widths_and_offsets_stay_for_good(robot, gra
     assert noise.mean(0).abs().max() < 0.02 / math.sqrt(3 * 50) * 4, "what stays is in the offset"
 
 
+def test_the_imus_bias_stays_for_good(robot, graph, engine):
+    """Gravity is observed as it is, angular velocity at a quarter: the observation differs by that much, each step."""
+    quiet = make_task(robot, graph, engine)
+    biased = make_task(robot, graph, engine, gravity_bias=0.03, angular_velocity_bias_rad_s=0.1)
+    assert 0.02 < biased.gravity_bias.abs().max() <= 0.03
+    assert 0.05 < biased.gyro_bias.abs().max() <= 0.1
+    for _ in range(3):
+        difference = biased.observation[:, :6] - quiet.observation[:, :6]
+        expected = torch.cat([biased.gravity_bias, 0.25 * biased.gyro_bias], dim=1)
+        torch.testing.assert_close(difference, expected, atol=1e-6, rtol=0)
+        biased.step(NO_ACTION)
+
+
 def test_the_critic_alone_sees_the_truth(robot, graph, engine):
     task = make_task(robot, graph, engine, friction=(0.5, 0.5), payload_kg=(1.0, 1.0), delay_substeps=(2, 2))
     velocity = torch.tensor([0.7, -0.1, 0.2]).repeat(ROBOTS, 1)

@@ -1,0 +1,49 @@
+"""Heights over a regular grid, between its nodes the two triangles that MuJoCo makes of each cell."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+import numpy as np
+import torch
+
+
+class HeightField:
+    """Ground as a function of place; beyond the edge, the height of the edge.
+
+    Attributes:
+        heights_m: (X, Y) [m], read-only.
+        spacing_m: between two nodes, along x and along y [m].
+        origin_m: (x, y) of the first node [m].
+    """
+
+    def __init__(self, heights_m: np.ndarray, spacing_m: float, origin_m: Tuple[float, float]) -> None:
+        self.heights_m = np.array(heights_m, dtype=np.float32)
+        self.heights_m.setflags(write=False)
+        self.spacing_m, self.origin_m = spacing_m, origin_m
+        self._heights = torch.tensor(heights_m, dtype=torch.float32)
+
+    @property
+    def far_corner_m(self) -> Tuple[float, float]:
+        """(x, y) of the last node [m]."""
+        columns, rows = self.heights_m.shape
+        return (
+            self.origin_m[0] + (columns - 1) * self.spacing_m,
+            self.origin_m[1] + (rows - 1) * self.spacing_m,
+        )
+
+    def height_at(self, place: torch.Tensor) -> torch.Tensor:
+        """Height (...) [m] under places (..., 2 or more: x, y) [m] in the world.
+
+        MuJoCo cuts a cell along the diagonal between its nodes of small x, small y and of large x, large y.
+        """
+        columns, rows = self._heights.shape
+        x = ((place[..., 0] - self.origin_m[0]) / self.spacing_m).clamp(0.0, columns - 1.0)
+        y = ((place[..., 1] - self.origin_m[1]) / self.spacing_m).clamp(0.0, rows - 1.0)
+        column, row = x.long().clamp(max=columns - 2), y.long().clamp(max=rows - 2)
+        u, v = x - column, y - row
+        here, right = self._heights[column, row], self._heights[column + 1, row]
+        up, far = self._heights[column, row + 1], self._heights[column + 1, row + 1]
+        below_diagonal = here + u * (right - here) + v * (far - right)
+        above_diagonal = here + v * (up - here) + u * (far - up)
+        return torch.where(u >= v, below_diagonal, above_diagonal)

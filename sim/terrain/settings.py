@@ -1,0 +1,61 @@
+"""What terrain there is, how hard it gets, and how robots come from one level to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Tuple
+
+from robot_configs.errors import Go1Error
+
+KINDS = ("flat", "rough", "slope_up", "slope_down", "steps_up", "steps_down", "gaps")
+
+
+class TerrainError(Go1Error):
+    """Terrain that can not be made as asked."""
+
+
+@dataclass(frozen=True)
+class TerrainSettings:
+    """A grid of square tiles: one column a kind, one row a level from nearly flat to the hardest.
+
+    Attributes:
+        kinds: of `KINDS`; one may occur several times, to be met more often.
+        levels: rows of the grid.
+        tile_m: edge of a tile. border_m: level ground around the grid.
+        spacing_m: between two heights.
+        platform_m: half edge of the level square in the middle of every tile, where robots start.
+        rough_height_m: largest height of the bumps at the hardest level; they are rough_spacing_m apart.
+        slope_rad: inclination at the hardest level.
+        step_height_m: rise of a step at the hardest level; each is step_width_m deep.
+        gap_width_m, gap_depth_m: of a trench at the hardest level, from brim to brim; one every gap_distance_m.
+        promoted_above, demoted_below: mean tracking of an episode, 1 is perfect, that moves a robot one level up or
+            down; a fall always moves it down. From the last level robots come to a random one.
+    """
+
+    kinds: Tuple[str, ...] = KINDS
+    levels: int = 6
+    tile_m: float = 8.0
+    border_m: float = 6.0
+    spacing_m: float = 0.1
+    platform_m: float = 0.6
+    rough_height_m: float = 0.06
+    rough_spacing_m: float = 0.2
+    slope_rad: float = 0.30
+    step_height_m: float = 0.10
+    step_width_m: float = 0.4
+    gap_width_m: float = 0.3
+    gap_depth_m: float = 0.3
+    gap_distance_m: float = 1.0
+    promoted_above: float = 0.7
+    demoted_below: float = 0.4
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.kinds) - set(KINDS))
+        if unknown or not self.kinds:
+            raise TerrainError(f"kinds among {', '.join(KINDS)}", ", ".join(unknown) or "none", "Correct `kinds`.")
+        lengths = (self.tile_m, self.spacing_m, self.rough_spacing_m, self.step_width_m, self.gap_distance_m)
+        if min(lengths) <= 0.0 or self.levels < 1 or 2.0 * self.platform_m >= self.tile_m:
+            raise TerrainError("lengths above zero and a platform within its tile", repr(self), "Correct them.")
+        if not self.demoted_below < self.promoted_above:
+            found = f"{self.demoted_below:g} and {self.promoted_above:g}"
+            raise TerrainError("demoted_below < promoted_above", found, "Let a robot stay somewhere.")
