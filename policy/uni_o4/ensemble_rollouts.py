@@ -20,7 +20,7 @@ from torch import Tensor
 from policy.graph import PolicyGraph
 from policy.networks import GaussianActor, gaussian_log_prob
 from policy.transitions import Transitions, observe_physical
-from policy.uni_o4.dynamics import DynamicsEnsemble, dynamics_features
+from policy.uni_o4.dynamics import DynamicsPrediction, dynamics_features
 
 FallRule = Callable[[Tensor], Tensor]
 """Physical states (N, P) -> (N,) bool: the robot has fallen there."""
@@ -73,6 +73,17 @@ class RewardRule(Protocol):
         """Predicted state (N, P), command (N, C), action (N, A), memory before it (N, M), falls (N,) -> reward (N,)."""
 
 
+class TransitionModel(Protocol):
+    """What rollouts need of a transition model; `DynamicsEnsemble` is one."""
+
+    @property
+    def members(self) -> int:
+        """Networks that answer side by side."""
+
+    def predict(self, features: Tensor, physical: Tensor) -> DynamicsPrediction:
+        """See `DynamicsEnsemble.predict`."""
+
+
 @dataclass(frozen=True)
 class ModelWorld:
     """The world as learned from logs: transition model, the policy's senses in it, what is a fall, what is rewarded.
@@ -81,7 +92,7 @@ class ModelWorld:
     finds where that prediction errs, although the predicted motion earns nothing more: where it is known, give it.
     """
 
-    model: DynamicsEnsemble
+    model: TransitionModel
     observer: Observer
     fell: FallRule
     reward: RewardRule | None = None
@@ -196,7 +207,7 @@ def roll_out(
 
 
 def _predict_dealt(
-    model: DynamicsEnsemble, features: Tensor, physical: Tensor, order: Tensor
+    model: TransitionModel, features: Tensor, physical: Tensor, order: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Each row answered by one member only: outcome and its std (N, P + 1), fall probability (N,)."""
     count, members = len(features), model.members

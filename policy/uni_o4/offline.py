@@ -56,6 +56,16 @@ class EnsembleSettings:
         require(self, "budget_states", 1)
 
 
+# ---- Gate ------------------------------------------------------------------------------------------------------------
+
+Gate = Literal["mean", "lower_bound", "always"]
+
+
+def passes(gain: Interval, gate: Gate) -> bool:
+    """Whether a paired gain is enough for a policy to take the place of the one before."""
+    return gate == "always" or (gain.mean if gate == "mean" else gain.lower) > 0.0
+
+
 # ---- Candidates ------------------------------------------------------------------------------------------------------
 
 
@@ -83,12 +93,13 @@ class Improvement:
     Attributes:
         candidates: the start first, then in the order in which they were made.
         value: V after the last update, for online learning to go on with.
-        gate: what a gain must show: a positive mean, as published, or an interval wholly above zero.
+        gate: what a gain must show: a positive mean, as published, or an interval wholly above zero; `always` asks for
+            nothing (the ablation without offline evaluation).
     """
 
     candidates: tuple[Candidate, ...]
     value: ValueNetwork
-    gate: Literal["mean", "lower_bound"] = "lower_bound"
+    gate: Gate = "lower_bound"
 
     @property
     def start(self) -> Candidate:
@@ -97,8 +108,7 @@ class Improvement:
     @property
     def best(self) -> Candidate:
         """The highest score among the candidates that pass the gate; the start where none does."""
-        gains = [(item, item.gain.mean if self.gate == "mean" else item.gain.lower) for item in self.candidates[1:]]
-        better = [candidate for candidate, shown in gains if shown > 0.0]
+        better = [candidate for candidate in self.candidates[1:] if passes(candidate.gain, self.gate)]
         return max(better, key=lambda candidate: candidate.score.mean, default=self.start)
 
     @property

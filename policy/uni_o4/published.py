@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
@@ -20,7 +19,7 @@ from policy.transitions import Transitions
 from policy.uni_o4.critics import Critics
 from policy.uni_o4.ensemble_rollouts import ModelWorld
 from policy.uni_o4.evaluation import EvaluationSet, EvaluationSettings, PolicyScore, am_q, compare
-from policy.uni_o4.offline import Candidate, Improvement, behavior_budget
+from policy.uni_o4.offline import Candidate, Gate, Improvement, behavior_budget, passes
 from policy.uni_o4.settings import Progress, no_progress, require
 
 # ---- Hyper-parameters ------------------------------------------------------------------------------------------------
@@ -34,7 +33,8 @@ class PublishedSettings:
         updates: gradient steps a member. batch_size: logged states a step.
         clip, learning_rate: at the first step; both fall linearly to zero at the last.
         max_gradient_norm: of an actor. gate_interval: updates between two evaluations.
-        gate: accept on a higher mean as published, or only where the paired interval lies above zero.
+        gate: accept on a higher mean as published, only where the paired interval lies above zero, or always (the
+            behaviour then follows every `gate_interval` updates unasked, as in BPPO without its online scores).
         budget_states: logged states over which the KL is reported; it limits nothing here.
         evaluation: fixed starts and horizon of AM-Q.
     """
@@ -45,7 +45,7 @@ class PublishedSettings:
     learning_rate: float = 1e-4
     max_gradient_norm: float = 0.5
     gate_interval: int = 100
-    gate: Literal["mean", "lower_bound"] = "mean"
+    gate: Gate = "mean"
     budget_states: int = 4096
     evaluation: EvaluationSettings = EvaluationSettings()
 
@@ -118,7 +118,7 @@ class _MemberImprover:
                 continue
             candidate = am_q(actor, self.world, self.critics, self.fixed)
             gain = compare(candidate, best, self.fixed)
-            if (gain.mean if settings.gate == "mean" else gain.lower) > 0.0:
+            if passes(gain, settings.gate):
                 behavior, best = copy.deepcopy(actor), candidate
             progress("published", done + update + 1, members * settings.updates, {"am_q": best.mean})
         return behavior, best

@@ -67,6 +67,15 @@ def test_mistake_08_updates_that_only_make_it_worse_leave_the_behaviour(study: S
     assert not found.accepted
 
 
+def test_without_a_gate_the_behaviour_follows_wherever_it_goes(study: Study):
+    """The ablation: the same wrecking rate, and nothing asks whether the policy became better."""
+    settings = PublishedSettings(updates=20, gate_interval=5, learning_rate=30.0, gate="always", evaluation=EVALUATION)
+    members, generator = [linear_actor(-2.0, -1.0, 0.3)], torch.Generator().manual_seed(0)
+    found = improve_published(members, critics(), study.world, study.transitions, settings, generator)
+    assert found.accepted
+    assert found.best.gain.mean < 0.0
+
+
 def test_the_members_given_are_left_as_they_were(study: Study):
     member = linear_actor(-0.3, -0.3, 0.5)
     settings = PublishedSettings(updates=5, gate_interval=5, evaluation=EVALUATION)
