@@ -10,6 +10,7 @@ from cli.arguments import address, existing_file, factor
 from cli.commands import Commands
 from cli.exit_status import EXIT_UNFINISHED
 from cli.output import add_json, print_result
+from cli.processes import add_real_time
 from cli.robot import for_people
 from cli.shadow import add_shadow_option, candidate, keep_report
 
@@ -44,6 +45,7 @@ def add_teleop(commands: Commands) -> None:
         "--sdk", choices=["codec", "vendor"], default="codec", help="ours or the vendor's [%(default)s]"
     )
     add_shadow_option(teleop)
+    add_real_time(teleop)
     add_json(teleop)
 
 
@@ -52,6 +54,7 @@ def run_teleop(options: argparse.Namespace) -> int:
     from deploy.host.cockpit import Seat, drive
     from deploy.host.teleop import TeleopSettings
     from deploy.onboard.shadow_process import shadow_beside
+    from deploy.onboard.supervision import SupervisorSettings
     from policy.bundle import read_bundle
     from robot_configs.robot import load_robot
 
@@ -62,14 +65,13 @@ def run_teleop(options: argparse.Namespace) -> int:
         seed=options.seed,
         record=not options.no_recording,
     )
-    seat = Seat(options.commands, options.gamepad_layout)
+    wish = SupervisorSettings(real_time=not options.no_real_time).gate_wish
+    seat = Seat(options.commands, options.gamepad_layout, options.sdk, wish)
     if shadow is None:
-        summary = drive(bundle, robot, options.robot, options.log_dir, seat, settings, options.sdk)
+        summary = drive(bundle, robot, options.robot, options.log_dir, seat, settings)
     else:
         with shadow_beside(shadow, bundle, robot) as beside:
-            summary = drive(
-                bundle, robot, options.robot, options.log_dir, seat, settings, options.sdk, (beside.window,)
-            )
+            summary = drive(bundle, robot, options.robot, options.log_dir, seat, settings, (beside.window,))
             summary = replace(summary, shadow=beside.report(shadow.sha256, bundle.sha256))
     print_result(summary.to_dict() if options.json else for_people(summary), options.json)
     may_drive = keep_report(summary, options.log_dir)

@@ -15,8 +15,11 @@ from deploy.onboard.clock import MonotonicClock
 from deploy.onboard.gamepad import LAYOUTS, Gamepad
 from deploy.onboard.keyboard import Keyboard, raw_terminal
 from deploy.onboard.keyboard import __doc__ as KEYBOARD_HELP
+from deploy.onboard.lease import Lease
 from deploy.onboard.operator_input import InputDevice
+from deploy.onboard.own_process import in_real_time
 from deploy.onboard.pilot_seat import Observer
+from deploy.onboard.realtime import NOTHING, RealTimeWish
 from deploy.onboard.runner import open_link
 from deploy.onboard.summary import RunSummary
 from policy.bundle import Bundle
@@ -34,6 +37,10 @@ class Seat:
     """keyboard, gamepad, gamepad:/dev/input/js1, or what `commands.parse_commands` reads. Modes always have keys."""
     gamepad_layout: str = "xbox"
     """Key of `gamepad.LAYOUTS`."""
+    sdk: str = "codec"
+    """Through which to talk to the robot: see `runner.open_link`."""
+    real_time: RealTimeWish = NOTHING
+    """What the loop's thread and this process's memory shall be given while the session lasts."""
 
 
 def drive(
@@ -43,16 +50,18 @@ def drive(
     log_dir: Path,
     seat: Seat,
     settings: TeleopSettings,
-    sdk: str = "codec",
     observers: Sequence[Observer] = (),
 ) -> RunSummary:
     """Drive the robot at `address` from this terminal until the operator quits.
 
     Raises:
+        LeaseTakenError: another runner of this machine drives the robot.
         LinkError, GamepadError: link or gamepad cannot be opened; see `Teleoperation` for the rest.
     """
     with ExitStack() as stack:
-        link = open_link(address, sdk, robot)
+        lease = Lease("{}:{}".format(*address))
+        stack.callback(lease.release)
+        link = open_link(address, seat.sdk, robot)
         stack.callback(link.close)
         descriptor = sys.stdin.fileno()
         devices: list[InputDevice] = [Keyboard(descriptor)]
@@ -65,9 +74,12 @@ def drive(
             settings = replace(settings, commands=seat.commands)
         teleoperation = Teleoperation(bundle, robot, link, MonotonicClock(), devices, settings, log_dir, observers)
         print(keyboard_help(), file=sys.stderr)
+        process = stack.enter_context(in_real_time("teleop", seat.real_time))
+        for granted_or_not in process.real_time:
+            print(f"real time: {granted_or_not}", file=sys.stderr)
         stack.enter_context(raw_terminal(descriptor))
         stack.enter_context(StatusLine(sys.stderr, teleoperation.status))
-        return teleoperation.run()
+        return replace(teleoperation.run(), processes=(process,))
 
 
 def keyboard_help() -> str:

@@ -34,6 +34,10 @@ class RealTimeWish:
     lock_memory: bool = True
 
 
+NOTHING = RealTimeWish(0, lock_memory=False)
+"""Of a process that has time, or of a machine that others share."""
+
+
 @dataclass(frozen=True)
 class Grant:
     """One thing that was asked for."""

@@ -15,8 +15,10 @@ from deploy.onboard.commands import parse_commands
 from deploy.onboard.control_loop import ControlLoop, LoopSettings
 from deploy.onboard.lease import Lease
 from deploy.onboard.link import Link, PacketLink, UdpTransport
+from deploy.onboard.own_process import in_real_time
 from deploy.onboard.pilot import Pilot
 from deploy.onboard.pilot_seat import Observer, PilotAtHand
+from deploy.onboard.realtime import RealTimeWish
 from deploy.onboard.recorder import McapRecorder, NoRecorder, Recorder
 from deploy.onboard.robot_address import parse_robot_address
 from deploy.onboard.schedule import SessionSettings
@@ -51,11 +53,13 @@ def run_session(
     settings: RunSettings,
     log_dir: Optional[Path] = None,
     observers: Sequence[Observer] = (),
+    real_time: Optional[RealTimeWish] = None,
 ) -> RunSummary:
     """Run one session over an open link; the link stays open, the robot lies damped afterwards.
 
     Args:
         log_dir: where the log goes; None records nothing.
+        real_time: what to ask the machine for while it lasts; None: nothing, and no report of it.
 
     Raises:
         ContractError, BundleError: the policy is not for this robot, or does not compute what was sealed.
@@ -76,7 +80,10 @@ def run_session(
     seat = PilotAtHand(pilot, recorder, observers)
     loop = ControlLoop(robot, contract, link, clock, seat, schedule, recorder, loop_settings, observers)
     with signals_stop(loop.request_stop):
-        return loop.run()
+        if real_time is None:
+            return loop.run()
+        with in_real_time("session", real_time) as process:
+            return replace(loop.run(), processes=(process,))
 
 
 def run_on_robot(
@@ -92,7 +99,7 @@ def run_on_robot(
     episodes: Optional[int] = None,
     episode_s: Optional[float] = None,
     auto_rearm: bool = False,
-    supervision: Optional[SupervisorSettings] = SUPERVISION,
+    supervision: SupervisorSettings = SUPERVISION,
     shadow: Optional[Bundle] = None,
 ) -> RunSummary:
     """Take the robot's lease, open the link to it (or to a twin), run one session, give both back.
@@ -105,7 +112,7 @@ def run_on_robot(
         episodes: at most this many; None: as many as it takes.
         episode_s: longest episode [s]; None: one episode of the whole duration.
         auto_rearm: see `SessionSettings`.
-        supervision: how gate, pilot and recorder are run in processes of their own; None, or lockstep: in this one.
+        supervision: how gate, pilot and recorder are run in processes of their own; in lockstep all run in this one.
         shadow: a policy that runs beside the one that drives, in a process of its own, and is compared with it.
 
     Raises:
@@ -142,7 +149,7 @@ def _drive(
     sdk: str,
     settings: RunSettings,
     log_dir: Path,
-    supervision: Optional[SupervisorSettings],
+    supervision: SupervisorSettings,
     observers: Sequence[Observer] = (),
 ) -> RunSummary:
     """One session between taking the lease and giving it back."""
@@ -150,9 +157,11 @@ def _drive(
     try:
         link = open_link(address, sdk, robot)
         try:
-            if settings.lockstep or supervision is None:
-                clock: Clock = VirtualClock() if settings.lockstep else MonotonicClock()
-                return run_session(bundle, robot, link, clock, settings, log_dir, observers)
+            if settings.lockstep:
+                return run_session(bundle, robot, link, VirtualClock(), settings, log_dir, observers)
+            if supervision.one_process:
+                clock, wish = MonotonicClock(), supervision.gate_wish
+                return run_session(bundle, robot, link, clock, settings, log_dir, observers, wish)
             bundle.contract.check_robot(robot)
             return run_supervised(SessionPlan(bundle, robot, link, settings, log_dir, lease, observers), supervision)
         finally:

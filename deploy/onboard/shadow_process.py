@@ -25,7 +25,7 @@ import numpy as np
 from deploy.onboard.child_process import Done, Reporter, start_child
 from deploy.onboard.packet_layout import MOTORS
 from deploy.onboard.pilot import PilotStep
-from deploy.onboard.realtime import RealTimeWish
+from deploy.onboard.realtime import NOTHING
 from deploy.onboard.shadow import DriverStep, Shadow, check_comparable, driver_step
 from deploy.onboard.shadow_report import ShadowError, ShadowFindings, ShadowReport
 from deploy.onboard.summary import EpisodeSummary
@@ -134,7 +134,7 @@ class ShadowProcess:
             _watch(reading, step_layout(command_dim), shadow, lambda: _over(stopped_s, settings.drain_s))
             reporter.send(Done(shadow.findings()))
 
-        self._child = start_child("shadow", body, RealTimeWish(0, lock_memory=False))
+        self._child = start_child("shadow", body, NOTHING)
         os.close(reading)
         self.window = ShadowWindow(self._writing, command_dim, settings.patience_s)
         try:

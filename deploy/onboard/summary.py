@@ -66,7 +66,7 @@ class RunSummary:
     targets_refused: Dict[str, int] = field(default_factory=dict)
     """Answers of a pilot process that the gate did not take, by what was wrong with them."""
     processes: Tuple[ProcessSummary, ...] = ()
-    """Empty where all ran in one."""
+    """Those that asked the machine for real time; empty in lockstep."""
     shadow: Optional[ShadowReport] = None
     """Of the policy that ran beside the one that drove; None if none did."""
 

@@ -45,11 +45,18 @@ class SupervisorSettings:
     """The only core the gate may run on; None: any."""
     pilot_core: Optional[int] = None
     """The same for the pilot."""
+    one_process: bool = False
+    """Gate, pilot and recorder in the caller's process, unwatched; it asks for what the gate's would."""
 
     # Below 50, where kernels with threaded interrupts run the network's. Who guards comes before whom it guards.
     def wish(self, priority: int, core: Optional[int] = None) -> RealTimeWish:
         """What a process asks for."""
         return RealTimeWish(priority if self.real_time else 0, core, lock_memory=self.real_time)
+
+    @property
+    def gate_wish(self) -> RealTimeWish:
+        """What the process asks for that talks to the robot, whatever else it does."""
+        return self.wish(GATE_PRIORITY, self.gate_core)
 
 
 GUARD_PRIORITY, SUPERVISOR_PRIORITY, GATE_PRIORITY, PILOT_PRIORITY = 43, 42, 41, 40

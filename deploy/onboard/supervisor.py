@@ -28,14 +28,13 @@ from deploy.onboard.guard import GuardPost, damp_robot, dismiss_guard, stand_gua
 from deploy.onboard.lateness import LatenessHistogram
 from deploy.onboard.pilot_process import run_pilot
 from deploy.onboard.pulse_watch import PulseWatch
-from deploy.onboard.realtime import Grant, RealTimeWish, request_real_time, scheduling_restored
+from deploy.onboard.realtime import NOTHING, Grant, request_real_time, scheduling_restored
 from deploy.onboard.recorder import RecorderReport
 from deploy.onboard.session_log import SessionLog
 from deploy.onboard.shared_slot import SlotReader
 from deploy.onboard.stop_signals import signals_stop
 from deploy.onboard.summary import ProcessSummary, RunSummary
 from deploy.onboard.supervision import (
-    GATE_PRIORITY,
     GUARD_PRIORITY,
     PILOT_PRIORITY,
     SUPERVISOR_PRIORITY,
@@ -113,7 +112,7 @@ class Supervisor:
             self._pilot = start_child("pilot", pilot, settings.wish(PILOT_PRIORITY, settings.pilot_core))
             self._await_ready(self._pilot)
             self._guard_pipe = os.pipe()  # now, so that nobody but the gate inherits the writing end
-            self._gate = start_child("gate", gate, settings.wish(GATE_PRIORITY, settings.gate_core))
+            self._gate = start_child("gate", gate, settings.gate_wish)
         finally:
             os.close(reading)
             os.close(writing)
@@ -147,8 +146,7 @@ class Supervisor:
             self._log.run_recorder(reporter)
 
         if self._log.recorded:
-            wish = RealTimeWish(0, lock_memory=False)
-            self._recorders.append(start_child("recorder", recorder, wish))
+            self._recorders.append(start_child("recorder", recorder, NOTHING))
 
     def _await_ready(self, child: Child) -> None:
         deadline_s = time.monotonic() + self._settings.start_limit_s

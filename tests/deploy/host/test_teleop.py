@@ -15,12 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from deploy.host.cockpit import _gamepad_path, keyboard_help
 from deploy.host.shadow_replay import _replay_ticks, replay
 from deploy.host.status_line import StatusLine
 from deploy.host.teleop import Teleoperation, TeleopError, TeleopSettings
 from deploy.onboard.clock import VirtualClock
-from deploy.onboard.keyboard import DEFLECTIONS, WISHES
 from deploy.onboard.operator_input import DeviceReading, Wish
 from deploy.onboard.shadow import Shadow
 from deploy.onboard.summary import RunSummary
@@ -222,26 +220,6 @@ def test_an_impossible_speed_is_refused(speed: float) -> None:
 
 
 # ---- The seat --------------------------------------------------------------------------------------------------------
-
-
-def test_the_help_names_every_key() -> None:
-    text = keyboard_help()
-    names = {" ": "space", "\x1b": "Esc", "=": "+"}
-    for key in [*WISHES, *(key for key in DEFLECTIONS if len(key) == 1), "m"]:
-        assert names.get(key, key) in text.replace(",", " ").split(), key
-
-
-@pytest.mark.parametrize(
-    ("commands", "path"),
-    [
-        ("keyboard", None),
-        ("remote", None),
-        ("gamepad", Path("/dev/input/js0")),
-        ("gamepad:/dev/input/js3", Path("/dev/input/js3")),
-    ],
-)
-def test_where_the_gamepad_is(commands: str, path: Optional[Path]) -> None:
-    assert _gamepad_path(commands) == path
 
 
 class Closed(io.StringIO):

@@ -17,13 +17,17 @@ import pytest
 import torch
 from mcap.reader import make_reader
 
+from deploy.onboard import runner
 from deploy.onboard.clock import VirtualClock
 from deploy.onboard.commands import CommandError
 from deploy.onboard.link import PacketLink
 from deploy.onboard.packet_layout import LOW_CMD
+from deploy.onboard.realtime import RealTimeWish
 from deploy.onboard.robot_address import RobotAddressError
 from deploy.onboard.runner import RunnerError, RunSettings, open_link, run_on_robot, run_session
 from deploy.onboard.schedule import SessionSettings
+from deploy.onboard.summary import RunSummary
+from deploy.onboard.supervision import GATE_PRIORITY, SupervisorSettings
 from deploy.onboard.vendor_link import VendorLink
 from deploy.onboard.wire import POSITION_STOP, RobotState, decode_low_cmd, encode_low_state
 from offline_data.log_schema import METADATA_NAME, SessionMetadata
@@ -212,3 +216,33 @@ def test_the_vendors_sdk_opens(robot: RobotModel) -> None:
     link = open_link("127.0.0.1:8007", "vendor", robot)
     assert isinstance(link, VendorLink)
     link.close()
+
+
+UNGRANTABLE = RealTimeWish(0, core=10_000, lock_memory=False)
+"""Asking for it disturbs nobody."""
+
+
+def test_a_session_in_one_process_tells_what_it_was_granted(
+    folded_link: Any, bundle: Bundle, robot: RobotModel
+) -> None:
+    alone = run_session(bundle, robot, folded_link, VirtualClock(), SHORT, real_time=UNGRANTABLE)
+    (process,) = alone.processes
+    assert (process.name, process.pid) == ("session", os.getpid())
+    assert process.real_time[0].startswith("core 10000 only: NOT granted")
+
+
+@pytest.mark.parametrize("lockstep", [False, True])
+def test_one_process_asks_for_what_the_gates_would_and_lockstep_for_nothing(
+    monkeypatch: pytest.MonkeyPatch, bundle_path: Path, tmp_path: Path, lockstep: bool
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def note(*arguments: Any) -> RunSummary:
+        asked.append(arguments[6:])
+        raise InterruptedError
+
+    monkeypatch.setattr(runner, "run_session", note)
+    supervision = SupervisorSettings(gate_core=1, one_process=True)
+    with pytest.raises(InterruptedError):
+        run_on_robot(bundle_path, "127.0.0.1:1", STANDING, 1.0, tmp_path, lockstep=lockstep, supervision=supervision)
+    assert asked == [((),) if lockstep else ((), RealTimeWish(GATE_PRIORITY, 1))]
