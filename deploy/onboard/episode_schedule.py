@@ -7,6 +7,7 @@ DAMP ──► STAND ──► WALK ──► HALT ──► STAND ──► WAL
 
 from __future__ import annotations
 
+import math
 from typing import Optional
 
 from deploy.onboard.landing import Landing
@@ -37,7 +38,7 @@ class EpisodeSchedule:
         self._walked_steps = 0
         self._episodes_begun = 0
         self._failed_stands = 0
-        self._fault_s = 0.0
+        self._fault_s = -math.inf
         self._still = StillWatch(settings.stillness, settings.rest_s)
         self._unfit_since_s: Optional[float] = None
         self._landing = Landing()

@@ -128,7 +128,7 @@ class OperatorSchedule:
             self._wanted = Mode.STAND
 
     def _obey_remote(self, asked: Optional[Mode], mode: Mode) -> None:
-        if asked is not None and asked is not mode and asked in MAY_BE_ASKED_FOR[mode]:
+        if asked in MAY_BE_ASKED_FOR[mode]:
             self._wanted = asked
 
     def _pursue(self, view: TickView) -> Optional[Change]:

@@ -70,7 +70,7 @@ IDLE_REMOTE = bytes(REMOTE_BYTES)
 def pressed_keys(remote: bytes) -> FrozenSet[Key]:
     """The keys held down, without decoding the sticks: the gate asks 500 times a second."""
     _require_length(remote)
-    bits = _KEYS.unpack_from(remote, _KEYS_AT)[0]
+    (bits,) = _KEYS.unpack_from(remote, _KEYS_AT)
     return frozenset(key for key in Key if bits >> key & 1) if bits else _NO_KEYS
 
 

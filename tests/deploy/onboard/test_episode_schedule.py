@@ -68,13 +68,54 @@ def test_an_episode_lasts_whole_policy_steps(view: Any) -> None:
     assert schedule.decide(view(Mode.WALK, ticks=20)) is not None
 
 
+def test_an_episode_lasts_one_step_at_least(view: Any) -> None:
+    schedule = make_schedule(episode_s=0.001, episodes=1)
+    schedule.decide(view(Mode.STAND, finished=True))
+    assert schedule.decide(view(Mode.WALK, ticks=9)) is None
+    assert mode_of(schedule.decide(view(Mode.WALK, ticks=10))) is Mode.HALT
+
+
+def test_ticks_that_were_missed_do_not_make_an_episode_endless(view: Any) -> None:
+    schedule = make_schedule(episode_s=1.0, episodes=2)
+    schedule.decide(view(Mode.STAND, finished=True))
+    assert mode_of(schedule.decide(view(Mode.WALK, ticks=507))) is Mode.HALT
+
+
+@pytest.mark.parametrize(("fault_ticks", "left_ticks"), [(39, 160), (40, 150), (49, 150), (50, 140)])
+def test_a_step_that_a_fault_broke_off_counts(view: Any, fault_ticks: int, left_ticks: int) -> None:
+    """Of 20 steps: the tick of the fault was carried out too, and a step counts from its first tick on."""
+    schedule = make_schedule(episode_s=10.0, walk_s=0.4, auto_rearm=True)
+    assert mode_of(schedule.decide(view(Mode.DAMP))) is Mode.STAND
+    schedule.on_fault(Reason.TILT, view(Mode.WALK, ticks=fault_ticks))
+    assert schedule.decide(view(Mode.WALK, ticks=left_ticks - 1)) is None
+    assert mode_of(schedule.decide(view(Mode.WALK, ticks=left_ticks))) is Mode.HALT
+
+
+def test_a_plan_that_is_more_than_done_is_done(view: Any) -> None:
+    """By a fault in the last tick of all, which takes a step more than was planned; or by an episode too many."""
+    schedule = make_schedule(episode_s=10.0, walk_s=0.4, auto_rearm=True)
+    schedule.on_fault(Reason.TILT, view(Mode.WALK, ticks=200))
+    assert (schedule.done, schedule.stop_reason) == (True, "")
+    schedule = make_schedule(episode_s=1.0, episodes=1)
+    for _ in range(2):
+        schedule.decide(view(Mode.STAND, finished=True))
+    assert schedule.decide(view(Mode.DAMP)) is None
+    assert schedule.done
+
+
+def test_a_fault_that_it_was_not_told_of_is_not_waited_out(view: Any) -> None:
+    schedule = make_schedule(episode_s=1.0, episodes=1, auto_rearm=True)
+    assert schedule.decide(view(Mode.FAULT, time_s=0.0)) is None
+    assert schedule.done
+
+
 def test_it_does_not_stand_up_while_the_state_is_unfit_and_gives_up(view: Any) -> None:
     schedule = make_schedule(episode_s=1.0, episodes=1, rearm_timeout_s=3.0)
     unfit = int(Reason.TILT)
-    assert schedule.decide(view(Mode.DAMP, time_s=0.0, state_faults=unfit)) is None
-    assert schedule.decide(view(Mode.DAMP, time_s=3.0, state_faults=unfit)) is None
-    assert not schedule.done
-    schedule.decide(view(Mode.DAMP, time_s=3.01, state_faults=unfit))
+    for time_s in (100.0, 101.0, 103.0):
+        assert schedule.decide(view(Mode.DAMP, time_s=time_s, state_faults=unfit)) is None
+        assert not schedule.done
+    schedule.decide(view(Mode.DAMP, time_s=103.01, state_faults=unfit))
     assert schedule.done
     assert "tilt" in schedule.stop_reason
 
@@ -164,6 +205,9 @@ def test_a_success_forgives_earlier_failures(view: Any) -> None:
         schedule.on_fault(Reason.TILT, view(Mode.STAND))
         schedule.decide(view(Mode.STAND, finished=True))
     assert not schedule.done
+    for done in (False, True):
+        schedule.on_fault(Reason.TILT, view(Mode.STAND))
+        assert schedule.done is done
 
 
 @pytest.mark.parametrize("mode", [Mode.HALT, Mode.STAND])

@@ -188,3 +188,35 @@ def test_a_stop_of_a_robot_that_lies_damped_leaves_it_there(view: Any, mode: Mod
     schedule = schedule_of(Person({0.0: Wish.STOP}))
     assert schedule.decide(view(mode)) is None
     assert "stopped" in schedule.notice
+
+
+def test_a_seated_person_who_quits_does_not_ask_for_the_seat_again(view: Any) -> None:
+    schedule = schedule_of(Person({0.0: Wish.QUIT}))
+    assert schedule.decide(view(Mode.SIT)) is None
+    assert mode_of(schedule.decide(view(Mode.SIT, time_s=1.0, finished=True))) is Mode.DAMP
+
+
+@pytest.mark.parametrize(
+    ("mode", "lost_s", "expected"),
+    [
+        (Mode.WALK, 0.298, None),
+        (Mode.WALK, 0.3, Mode.HALT),
+        (Mode.WALK, 0.5, Mode.HALT),
+        (Mode.STAND, 0.5, None),
+        (Mode.STAND, 1.998, None),
+        (Mode.STAND, 2.0, Mode.SIT),
+        (Mode.STAND, 2.5, Mode.SIT),
+    ],
+)
+def test_what_a_lost_operator_leads_to(view: Any, mode: Mode, lost_s: float, expected: Optional[Mode]) -> None:
+    schedule = schedule_of(Person({}, leaves_s=0.0))
+    assert schedule.decide(view(mode, time_s=0.0, finished=True)) is None
+    change = schedule.decide(view(mode, time_s=lost_s, finished=True))
+    assert mode_of(change) is expected
+    assert change is None or change.reason == OPERATOR_LOST
+    assert schedule.notice == OPERATOR_LOST
+
+
+def test_who_is_there_is_the_reason(view: Any) -> None:
+    change = schedule_of(Person({0.0: Wish.STAND})).decide(view(Mode.DAMP))
+    assert change is not None and change.reason == "operator"

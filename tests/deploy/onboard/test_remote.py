@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import struct
+from dataclasses import FrozenInstanceError
 
 import pytest
 from hypothesis import given, settings
@@ -84,3 +86,18 @@ def test_the_dead_zone_is_continuous_odd_and_keeps_full_deflection(stick: float)
 def test_the_dead_zone_by_hand(stick: float, expected: float) -> None:
     """Beyond 0.08 the remaining 0.92 of the way are stretched over the whole: 0.54 is half of it."""
     assert with_dead_zone(stick) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_dead_zone_has_no_sides() -> None:
+    """A zero is a zero: the sign of a stick that nobody deflects goes nowhere."""
+    for stick in (-DEAD_ZONE, -0.01, -0.0):
+        assert math.copysign(1.0, with_dead_zone(stick)) == 1.0
+
+
+def test_what_is_not_touched_is_idle() -> None:
+    assert encode_remote() == IDLE_REMOTE == bytes(40)
+
+
+def test_what_a_person_did_cannot_be_changed_afterwards() -> None:
+    with pytest.raises(FrozenInstanceError):
+        RemoteState().lx = 1.0  # type: ignore[misc]

@@ -110,9 +110,19 @@ def test_a_walk_that_a_fault_has_ended_counts_with_the_tick_of_the_fault(view: A
     """500 ticks in all: 300 and the one in which the gate latched, and 199 after it; a fault elsewhere takes none."""
     schedule = RemoteSchedule(walk_s=1.0, link_hz=500)
     schedule.on_fault(Reason.TILT, view(Mode.WALK, ticks=300))
-    schedule.on_fault(Reason.TILT, view(Mode.STAND, ticks=300))
+    schedule.on_fault(Reason.TILT, view(Mode.STAND, ticks=100))
     assert schedule.decide(view(Mode.WALK, ticks=198)) is None
     assert schedule.decide(view(Mode.WALK, ticks=199)) == Change(Mode.HALT, Ending.TRUNCATED, "planned time over")
+
+
+def test_time_that_is_more_than_over_is_over(view: Any) -> None:
+    """A fault in the very last tick, or ticks that were missed, take a walk past its end."""
+    schedule = RemoteSchedule(walk_s=1.0, link_hz=500)
+    assert mode_of(schedule.decide(view(Mode.WALK, ticks=507))) is Mode.HALT
+    schedule = RemoteSchedule(walk_s=1.0, link_hz=500)
+    schedule.on_fault(Reason.TILT, view(Mode.WALK, ticks=500))
+    assert schedule.decide(view(Mode.DAMP)) is None
+    assert schedule.done
 
 
 def test_a_walk_through_every_mode_asks_only_for_what_may_follow(view: Any) -> None:
