@@ -82,6 +82,7 @@ class LowStateEncoder:
         self._views = _Views()
         self._views.buffer[:2], self._views.buffer[2] = HEAD, LEVEL_LOW
         self._torque_counts = np.empty(MOTORS, dtype=np.float32)
+        self._said_cells = b""
 
     def encode(self, state: RobotState) -> bytes:
         """The 807 bytes a robot in `state` sends.
@@ -106,14 +107,22 @@ class LowStateEncoder:
         charge = _fitting("battery_soc_percent", state.battery_soc_percent, 0, 2**8)
         current = _fitting("battery_current_ma", state.battery_current_ma, -(2**31), 2**31)
         _CHARGE_AND_CURRENT.pack_into(views.buffer, _CHARGE_AT, charge, current)
-        cells = state.battery_cell_mv.tolist()
-        _fitting("the smallest battery_cell_mv", min(cells), 0, _CELL_END_MV)
-        _fitting("the largest battery_cell_mv", max(cells), 0, _CELL_END_MV)
-        views.cells[:] = state.battery_cell_mv // _CELL_UNIT
+        self._write_cells(state.battery_cell_mv)
         views.foot_force[:] = state.foot_force
         tick = _fitting("tick_ms", state.tick_ms, 0, 2**32)
         _TICK_AND_REMOTE.pack_into(views.buffer, _TICK_AT, tick, state.remote)
         return seal(views.buffer)
+
+    def _write_cells(self, cell_mv: np.ndarray) -> None:
+        # By value: whoever made the state may write into its arrays. Cells change once in a hundred packets.
+        says = cell_mv.tobytes()
+        if says == self._said_cells:
+            return
+        cells = cell_mv.tolist()
+        _fitting("the smallest battery_cell_mv", min(cells), 0, _CELL_END_MV)
+        _fitting("the largest battery_cell_mv", max(cells), 0, _CELL_END_MV)
+        self._views.cells[:] = cell_mv // _CELL_UNIT
+        self._said_cells = says
 
     def _in_torque_counts(self, torque: np.ndarray) -> np.ndarray:
         counts = self._torque_counts

@@ -24,12 +24,11 @@ class SignalLists(NamedTuple):
     """(12,) joints [rad/s]."""
 
 
-_PLACES = (QUATERNION, GYROSCOPE, ACCELEROMETER, POSITION, VELOCITY)
-
-
 def taken_apart(signals: List[float]) -> SignalLists:
     """From a vector of signals (46,), as `state_checks.signals` orders them."""
-    return SignalLists(*[signals[place] for place in _PLACES])
+    return SignalLists(
+        signals[QUATERNION], signals[GYROSCOPE], signals[ACCELEROMETER], signals[POSITION], signals[VELOCITY]
+    )
 
 
 class MotionError(NamedTuple):

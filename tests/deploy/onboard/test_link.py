@@ -147,6 +147,13 @@ class TestUdpTransport:
         assert transport.receive(ARRIVAL_S) == b"answer"
         assert transport.receive(0.0) is None and transport.packets_skipped == 0
 
+    def test_a_long_wait_is_slept_through(self, transport: UdpTransport, peer: socket.socket) -> None:
+        """By processor time, which other programs do not lengthen."""
+        greet(transport, peer)
+        before_s, used_s = time.monotonic(), time.process_time()
+        assert transport.receive(0.5) is None
+        assert time.monotonic() - before_s >= 0.5 and time.process_time() - used_s < 0.1
+
     def test_the_newest_of_several(self, transport: UdpTransport, peer: socket.socket) -> None:
         address = greet(transport, peer)
         for packet in (b"1", b"2", b"3"):

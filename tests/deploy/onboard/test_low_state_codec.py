@@ -91,9 +91,16 @@ def test_ends_of_the_cells(place: int) -> None:
         assert (
             decoder.decode(encoder.encode(replaced("battery_cell_mv", sent, place))).battery_cell_mv[place] == arrives
         )
-    for refused in (-1, 256 * 32):
+    for refused in (-1, -1, 256 * 32, 256 * 32):  # again and again: what is not written anew was looked at before
         with pytest.raises(FixedPointRangeError, match="battery_cell_mv"):
             encoder.encode(replaced("battery_cell_mv", refused, place))
+
+
+def test_cells_are_looked_at_and_not_remembered_by_name() -> None:
+    encoder, state = LowStateEncoder(), some_state(1)
+    encoder.encode(state)
+    state.battery_cell_mv[3] += 32 if state.battery_cell_mv[3] < 4096 else -32
+    assert encoder.encode(state) == encode_low_state(state)
 
 
 @pytest.mark.parametrize("place", [0, 5, 11])
