@@ -14,13 +14,22 @@ from cli.output import add_json, print_result, progress_bars
 def add_sim(commands: Commands) -> None:
     """Worlds."""
     train = commands.command(
-        "train", run_sim_train, "Pretrain the velocity task by PPO.", "go1 sim train --out runs/pretrain --seed 1"
+        "train",
+        run_sim_train,
+        "Pretrain the velocity task by PPO.",
+        "go1 sim train --preset quick --out runs/quick --seed 1",
     )
     train.add_argument(
         "--out", type=Path, required=True, help="folder of the bundle, the learning curve and the settings"
     )
     train.add_argument("--seed", type=int, default=1, help="of everything random [%(default)s]")
-    train.add_argument("--steps", type=count, default=17_203_200, help="environment steps in all [%(default)s]")
+    train.add_argument(
+        "--preset",
+        choices=["standard", "quick", "robust"],
+        default="standard",
+        help="settings: of the shipped bundle; for minutes on 2 cores; for ground and loads unseen [%(default)s]",
+    )
+    train.add_argument("--steps", type=count, help="environment steps in all, instead of the preset's")
     train.add_argument("--engine", choices=["mujoco", "isaacgym"], default="mujoco", help="physics [%(default)s]")
     train.add_argument("--device", default="cpu", help="of Isaac Gym: cpu or cuda:0 [%(default)s]")
     train.add_argument(
@@ -81,11 +90,11 @@ def run_sim_train(options: argparse.Namespace) -> int:
     from policy.export import export_bundle
     from robot_configs.robot import load_robot
     from sim.engines.choice import EngineChoice
-    from sim.pretrain import PretrainSettings, pretrain
-    from sim.velocity_task import VelocityTaskSettings
+    from sim.presets import preset
+    from sim.pretrain import pretrain
 
     engine = EngineChoice(options.engine, options.device, options.engine_python)
-    settings = PretrainSettings(steps=options.steps, engine=engine, task=VelocityTaskSettings(seed=options.seed))
+    settings = preset(options.preset, options.seed, engine, options.steps)
     with progress_bars() as advance:
         graph = pretrain(settings, options.out, functools.partial(advance, "iterations"))
     path = options.out / "policy.go1policy"

@@ -26,7 +26,8 @@ def complete() -> Dict[str, Any]:
 
 
 def test_the_promised_conditions_are_there() -> None:
-    assert condition_names() == ("ice", "mattress", "nominal", "payload", "rough", "weak_motor")
+    names = ("delay", "ice", "low_friction", "mattress", "nominal", "one_weak_motor", "payload", "payload_3kg", "pushes")
+    assert condition_names() == (*names, "rough", "rough_3cm", "slope", "weak_motor")
 
 
 @pytest.mark.parametrize("name", condition_names())

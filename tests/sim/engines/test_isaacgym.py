@@ -14,7 +14,7 @@ import torch
 from robot_configs.robot import GRAVITY_M_S2, RobotModel, load_robot
 from sim.engines.isaacgym import IsaacGymEngine
 from sim.engines.mujoco import MujocoEngine
-from tests.sim.test_engine import LEVEL, ROBOTS, ROWS, parameters, place
+from tests.sim.test_engine import LEVEL, ROBOTS, ROWS, assert_reset_touches_only_its_rows, parameters, place
 
 torch.set_num_threads(1)
 TIGHT = 1e-4
@@ -138,19 +138,7 @@ def test_a_turning_trunks_velocity_is_that_of_its_frame(engine, stand):
 
 
 def test_a_reset_touches_only_its_rows(engine, stand):
-    place(engine, 0.30, stand)
-    engine.step(stand + 0.1, 20)
-    before = engine.state()
-    rows = torch.tensor([0, 2])
-    joints = stand[:2] + torch.tensor([[0.05], [-0.05]])
-    engine.reset(rows, torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), LEVEL[:2], joints)
-    after = engine.state()
-    for name in ("position_trunk_in_world", "joint_position", "joint_velocity", "linear_velocity_trunk_in_trunk"):
-        torch.testing.assert_close(getattr(after, name)[[1, 3]], getattr(before, name)[[1, 3]], atol=0, rtol=0)
-    assert after.position_trunk_in_world[rows].tolist() == [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
-    torch.testing.assert_close(after.joint_position[rows], joints, atol=1e-6, rtol=0)
-    assert after.joint_velocity[rows].abs().max() == 0
-    assert before.joint_velocity.abs().max() > 0.1, "they were moving before"
+    assert_reset_touches_only_its_rows(engine, stand)
 
 
 def test_writes_reach_the_simulator_once(engine, stand):

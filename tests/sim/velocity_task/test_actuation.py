@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -83,28 +84,27 @@ def test_commands_change_when_their_time_is_over(robot, graph, engine):
     assert changed == [False, False, True, False, False, True, False]
 
 
-RANGES = {
-    "friction": ("friction", (0.3, 1.5)),
-    "payload_kg": ("payload_kg", (-1.0, 3.0)),
-    "payload_offset_m": ("payload_offset_m", 0.1),
-    "center_of_mass_shift_m": ("center_of_mass_shift_m", 0.05),
-    "link_mass_scale": ("link_mass_scale", (0.9, 1.1)),
-    "motor_strength": ("motor_strength", (0.7, 1.1)),
-    "joint_friction_nm": ("joint_friction_nm", (0.1, 0.5)),
-    "armature_scale": ("armature_scale", (0.8, 1.4)),
-    "ground_time_constant_s": ("ground_time_constant_s", (0.02, 0.06)),
-    "delay_substeps": ("delay_substeps", (1, 8)),
+RANGES: dict[str, Any] = {
+    "friction": (0.3, 1.5),
+    "payload_kg": (-1.0, 3.0),
+    "payload_offset_m": 0.1,
+    "center_of_mass_shift_m": 0.05,
+    "link_mass_scale": (0.9, 1.1),
+    "motor_strength": (0.7, 1.1),
+    "joint_friction_nm": (0.1, 0.5),
+    "armature_scale": (0.8, 1.4),
+    "ground_time_constant_s": (0.02, 0.06),
+    "delay_substeps": (1, 8),
 }
 
 
 @pytest.mark.parametrize("name", RANGES)
 def test_physics_fills_its_ranges(contract, name):
-    """Nothing outside, and both ends are nearly met by 2000 robots; without the others' ranges."""
-    drawn, bounds = RANGES[name]
-    randomization = dataclasses.replace(QUIET, payload_kg=(1.0, 1.0))
-    randomization = dataclasses.replace(randomization, **{name: bounds})
-    values = getattr(draw_physics(randomization, contract, 2000, torch.Generator().manual_seed(0)), drawn)
-    low, high = bounds if isinstance(bounds, tuple) else (-bounds, bounds)
+    """Nothing outside, and both ends are nearly met by 2000 robots."""
+    changed: dict[str, Any] = {"payload_kg": (1.0, 1.0), name: RANGES[name]}
+    randomization = dataclasses.replace(QUIET, **changed)
+    values = getattr(draw_physics(randomization, contract, 2000, torch.Generator().manual_seed(0)), name)
+    low, high = RANGES[name] if isinstance(RANGES[name], tuple) else (-RANGES[name], RANGES[name])
     margin = 0.02 * (high - low)
     assert low - 1e-6 <= values.min() <= low + margin
     assert high - margin <= values.max() <= high + 1e-6
