@@ -17,7 +17,7 @@ def add_learning(commands: Commands) -> None:
     improve = commands.command(
         "refine",
         run_refine,
-        "Improve a policy offline, from a data set, by Uni-O4; without --init, from the cloned behaviour.",
+        "Improve a policy offline, from a data set, by Uni-O4; without --init, from the cloned behaviour, kept beside.",
         "go1 refine datasets/monday --init walk.go1policy --out better.go1policy",
     )
     improve.add_argument("dataset", type=existing_folder, metavar="DATASET", help="folder of a data set")

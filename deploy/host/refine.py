@@ -2,7 +2,8 @@
 
     data set -> transitions -> (cloned behaviour) -> V, transition model -> clipped improvement -> gate -> bundle
 
-Beside the bundle go its trainer state, for `finetune` to start warm, and a JSON report with every curve.
+Beside the bundle go its trainer state, for `finetune` to start warm, a JSON report with every curve, and, where no
+policy was given, the cloned behaviour as a bundle of its own: the parent, to compare with.
 """
 
 from __future__ import annotations
@@ -87,6 +88,11 @@ def report_path(bundle: Path) -> Path:
     return bundle.with_suffix(".report.json")
 
 
+def clone_path(bundle: Path) -> Path:
+    """Where the cloned behaviour lies that a bundle was refined from, if no policy was given."""
+    return bundle.with_suffix(".clone.go1policy")
+
+
 def refine(
     dataset: Path,
     init: Optional[Path],
@@ -114,9 +120,10 @@ def refine(
         clones = clone_behavior(transitions, settings.cloning, generator, progress)
         members = clones.members
         graph = PolicyGraph(data.contract, clones.best)
+        parent = _seal_clone(clone_path(out), graph, data, settings, robot, command)
     # Improvement moves away from where it starts, so that is what its budget counts from: the clone, also where the log
     # knows who acted.
-    if parent is None or not transitions.behavior_is_known:
+    if init is None or not transitions.behavior_is_known:
         transitions = with_cloned_behavior(transitions, graph.actor)
     scale = fit_reward_scale(transitions, settings.value.discount)
     dynamics = fit_dynamics(transitions, settings.dynamics, generator, progress)
@@ -188,11 +195,26 @@ def _candidate_record(candidate: Any) -> dict[str, Any]:
     }
 
 
+def _seal_clone(
+    out: Path, graph: PolicyGraph, data: Dataset, settings: RefineSettings, robot: RobotModel, command: str
+) -> Bundle:
+    lineage = Lineage(
+        stage="clone",
+        parents=(),
+        data=(data.sha256,),
+        code_version=code_version(),
+        seed=settings.seed,
+        command=command,
+        notes=(),
+    )
+    return export_bundle(graph, out, lineage, 1, robot)
+
+
 def _seal(
     out: Path,
     graph: PolicyGraph,
     improvement: Improvement,
-    parent: Optional[Bundle],
+    parent: Bundle,
     data: Dataset,
     report: dict[str, Any],
     settings: RefineSettings,
@@ -207,15 +229,14 @@ def _seal(
     )
     lineage = Lineage(
         stage="refine",
-        parents=(parent.sha256,) if parent is not None else (),
+        parents=(parent.sha256,),
         data=(data.sha256,),
         code_version=code_version(),
         seed=settings.seed,
         command=command,
         notes=notes,
     )
-    version = parent.version + 1 if parent is not None else 1
-    bundle = export_bundle(PolicyGraph(graph.contract, best.actor), out, lineage, version, robot)
+    bundle = export_bundle(PolicyGraph(graph.contract, best.actor), out, lineage, parent.version + 1, robot)
     verify_bundle(bundle, robot)
     return bundle
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import deploy.host.refine as refine_module
-from deploy.host.refine import RefineError, Refinement, refine, report_path, trainer_state_path
+from deploy.host.refine import RefineError, Refinement, clone_path, refine, report_path, trainer_state_path
 from offline_data.dataset import Dataset
 from policy.bundle import Lineage, read_bundle, verify_bundle
 from policy.export import export_bundle, load_graph
@@ -129,11 +129,15 @@ def test_a_policy_under_another_contract_is_refused(dataset, shipped, tmp_path):
 
 def test_without_a_start_it_is_the_cloned_behaviour(dataset, tmp_path):
     settings = tiny_refinement(improvement=improvement(learning_rate=0.0))
-    result = refine(dataset, None, tmp_path / "clone.go1policy", settings)
-    assert result.bundle.version == 1
-    assert result.bundle.lineage.parents == ()
-    assert result.bundle.lineage.data == (Dataset.open(dataset).sha256,)
-    clone = load_graph(result.bundle)
+    out = tmp_path / "refined.go1policy"
+    result = refine(dataset, None, out, settings)
+    parent = read_bundle(clone_path(out))
+    verify_bundle(parent, load_robot())
+    assert (parent.lineage.stage, parent.lineage.parents, parent.version) == ("clone", (), 1)
+    assert (result.bundle.lineage.parents, result.bundle.version) == ((parent.sha256,), 2)
+    assert parent.lineage.data == result.bundle.lineage.data == (Dataset.open(dataset).sha256,)
+    clone = load_graph(parent)
+    assert_same_weights(clone, load_graph(result.bundle))
     assert clone.actor.hidden_dims == (32,)
     logged = from_columns(Dataset.open(dataset), clone)
     torch.manual_seed(0)
@@ -183,6 +187,7 @@ def test_the_published_method_improves_the_policy_that_is_given(dataset, shipped
 
 
 def test_without_a_start_the_published_method_improves_every_clone(dataset, tmp_path):
-    result = refine(dataset, None, tmp_path / "published.go1policy", tiny_refinement(method="uni_o4"))
+    out = tmp_path / "published.go1policy"
+    result = refine(dataset, None, out, tiny_refinement(method="uni_o4"))
     assert [candidate["name"] for candidate in result.report["candidates"]] == ["start", "member 1", "member 2"]
-    assert result.bundle.lineage.parents == ()
+    assert result.bundle.lineage.parents == (read_bundle(clone_path(out)).sha256,)
