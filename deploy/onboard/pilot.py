@@ -84,6 +84,7 @@ class Pilot:
     def step(self, state: RobotState, state_time_s: float, time_s: float, halting: bool = False) -> PilotStep:
         """Run the policy once on `state`, received at `state_time_s`; `time_s` is now.
 
+        The target's age is that of the state: what was true when it was read is all that the policy knew.
         A `halting` step asks the policy to stand still, without exploring; the command source is not asked.
         """
         command = self._rest if halting else self._commands.command(self._tick / self._control_hz, state)
@@ -100,7 +101,7 @@ class Pilot:
             noise,
         )
         inference_s = time.perf_counter() - started_s
-        target = JointTarget(output.joint_target, self._stiffness, self._damping, time_s + self._validity_s)
+        target = JointTarget(output.joint_target, self._stiffness, self._damping, state_time_s + self._validity_s)
         step = PilotStep(
             target, state, state_time_s, time_s, command, noise, output, inference_s, self._episode, self._tick
         )

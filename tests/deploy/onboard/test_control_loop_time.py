@@ -92,3 +92,33 @@ def test_a_pilot_that_stalls_in_the_loop_gives_no_fresh_target(
     stalled = [decision for decision, _, time_s in bench.notes.commands if time_s <= bench.notes.steps[5].time_s][-1]
     assert is_damping(stalled.command) is bool(fault)
     assert ends_damped(bench)
+
+
+@pytest.mark.parametrize(("lost", "stall_s", "fault"), [(8, 0.023, ()), (8, 0.025, ("target_stale",)), (0, 0.025, ())])
+def test_a_target_is_as_old_as_the_state_it_was_made_of(
+    bench: Bench,
+    make_state: Any,
+    contract: PolicyContract,
+    robot: RobotModel,
+    lost: int,
+    stall_s: float,
+    fault: tuple[str, ...],
+) -> None:
+    """Eight states lost before a step make the newest 16 ms old: of the target's 40 ms the pilot may take 24."""
+    rehearsal = Bench(type(bench.link)(make_state, robot.stand_position), bench.policy, contract, robot)
+    rehearsal.loop(episode_s=0.4, episodes=1).run()
+    number = round(rehearsal.notes.steps[5].time_s * robot.link_hz) - 1
+    tick = ticking_by(bench.clock)
+    bench.link = type(bench.link)(make_state, robot.stand_position)
+    bench.link.tamper = lambda n, state: None if number - lost < n <= number else tick(n, state)
+    bench.policy.calls.clear()
+
+    def stall(number: int, target: np.ndarray) -> np.ndarray:
+        if number == 5:
+            bench.clock.advance(stall_s)
+        return target
+
+    bench.policy.tamper = stall
+    summary = bench.loop(episode_s=0.4, episodes=1).run()
+    assert bench.notes.steps[5].time_s - bench.notes.steps[5].state_time_s == pytest.approx(0.002 * lost, abs=1e-9)
+    assert summary.faults == fault
