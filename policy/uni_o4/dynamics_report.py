@@ -1,7 +1,8 @@
 """How good a transition model is, on episodes that it never saw, next to two models that cost nothing.
 
 One step ahead: share of the variance of each signal's change that is explained (R^2), against ridge regression.
-Several steps ahead: error of the state after h logged actions, against "nothing changes" and the same ridge regression.
+Several steps ahead: error of the state after h logged actions, against "nothing changes" and the same ridge regression;
+over all signals in units of their spread, and group by group in physical units.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from policy.uni_o4.ridge import fit_ridge
 
 StepModel = Callable[[Tensor, Tensor], Tensor]
 """Features (N, F) and physical state (N, P) -> mean of next physical state and reward (N, P + 1)."""
+
+_REWARD = "reward"  # a group of one signal beside those of the state
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,26 @@ class HorizonError:
 
 
 @dataclass(frozen=True)
+class GroupError:
+    """Root mean squared error of a group's signals in its own unit, after one step and after the whole horizon."""
+
+    ensemble: tuple[float, float]
+    linear: tuple[float, float]
+    unchanged: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class DynamicsReport:
-    """Held-out quality of a transition model; `one_step` by signal group, the reward included."""
+    """Held-out quality of a transition model.
+
+    Attributes:
+        one_step: by signal group, the reward included. horizon_error: over all signals.
+        group_error: by signal group; empty if no held-out stretch is as long as the horizon.
+    """
 
     one_step: dict[str, OneStepScore]
     horizon_error: HorizonError
+    group_error: dict[str, GroupError]
 
 
 @torch.no_grad()
@@ -61,24 +79,31 @@ def report_dynamics(fit: DynamicsFit, transitions: Transitions, observer: Observ
         outcome = line(features)
         return torch.cat([physical + outcome[:, :-1], outcome[:, -1:]], dim=1)
 
-    held = transitions.select(fit.holdout_rows)
+    held, groups = transitions.select(fit.holdout_rows), _group_columns(transitions)
+    models = (ensemble, linear, _nothing_changes)
+    errors = [_open_loop_error(model, held, observer, horizon) for model in models]
     spread = transitions.physical.std(0, unbiased=False).clamp(min=1e-6)
     return DynamicsReport(
         {
             name: OneStepScore(_r_squared(ensemble, held, columns), _r_squared(linear, held, columns))
-            for name, columns in _group_columns(transitions).items()
+            for name, columns in groups.items()
         },
-        HorizonError(
-            _open_loop_error(ensemble, held, observer, horizon, spread),
-            _open_loop_error(linear, held, observer, horizon, spread),
-            _open_loop_error(_nothing_changes, held, observer, horizon, spread),
-        ),
+        HorizonError(*(tuple((error / spread.square()).mean(1).sqrt().tolist()) for error in errors)),
+        {
+            name: GroupError(*((_rms(error[0, columns]), _rms(error[-1, columns])) for error in errors))
+            for name, columns in groups.items()
+            if name != _REWARD and len(errors[0]) > 0
+        },
     )
+
+
+def _rms(squared_error: Tensor) -> float:
+    return float(squared_error.mean().sqrt())
 
 
 def _group_columns(transitions: Transitions) -> dict[str, slice]:
     columns, start = {}, 0
-    for name, width in (*transitions.groups, ("reward", 1)):
+    for name, width in (*transitions.groups, (_REWARD, 1)):
         columns[name] = slice(start, start + width)
         start += width
     return columns
@@ -103,13 +128,14 @@ def _nothing_changes(features: Tensor, physical: Tensor) -> Tensor:
     return torch.cat([physical, torch.zeros(len(physical), 1)], dim=1)
 
 
-def _open_loop_error(
-    model: StepModel, held: Transitions, observer: Observer, horizon: int, spread: Tensor
-) -> tuple[float, ...]:
-    """Follow the logged actions and commands from every held-out step that has `horizon` more behind it."""
+def _open_loop_error(model: StepModel, held: Transitions, observer: Observer, horizon: int) -> Tensor:
+    """Mean squared error of each signal (H, P) along the logged actions and commands.
+
+    From every held-out step that has `horizon` more behind it; (0, P) where every held-out stretch is shorter.
+    """
     starts = _unbroken_starts(held, horizon)
     if len(starts) == 0:
-        return ()  # every held-out stretch is shorter than the horizon
+        return held.physical.new_empty(0, held.physical.shape[1])
     physical, memory, past = held.physical[starts], held.memory[starts], held.past[starts]
     errors = []
     for step in range(horizon):
@@ -120,8 +146,8 @@ def _open_loop_error(
         memory = observer.remember(memory, observation, action, command)
         past = advance_past(past, physical, action)
         physical = reached
-        errors.append(float(((physical - held.next_physical[rows]) / spread).square().mean().sqrt()))
-    return tuple(errors)
+        errors.append((physical - held.next_physical[rows]).square().mean(0))
+    return torch.stack(errors)
 
 
 def _unbroken_starts(held: Transitions, horizon: int) -> Tensor:

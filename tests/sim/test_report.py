@@ -51,6 +51,7 @@ def _summary(offline: tuple[float, ...] = BEFORE, online: tuple[float, ...] = BE
     model = DynamicsReport(
         {"angular_velocity": OneStepScore(0.75, 0.5), "reward": OneStepScore(0.5, 0.25)},
         HorizonError((0.1, 0.2), (0.2, 0.4), (0.3, 0.6)),
+        {},
     )
     summary["refine"] = {
         "candidates": candidates,

@@ -21,10 +21,11 @@ from policy.uni_o4.settings import SettingsError
 from tests.policy.uni_o4.point_mass import DirectObserver, linear_actor, log_episodes
 
 torch.set_num_threads(1)
+STEPS = 30  # of an episode of the pendulum
 SMALL = DynamicsSettings(members=3, elites=2, hidden_dims=(32, 32), batch_size=64, epochs=30, learning_rate=3e-3)
 
 
-def pendulum_log(episodes: int = 60, steps: int = 30, seed: int = 0) -> Transitions:
+def pendulum_log(episodes: int = 60, steps: int = STEPS, seed: int = 0) -> Transitions:
     """Angle [rad] and speed [rad/s] of a pushed pendulum: w' = w - 0.5 sin(angle) + 0.1 a. A sine is no line."""
     generator = torch.Generator().manual_seed(seed)
     transitions = log_episodes(linear_actor(0.0, 0.0, 0.3), episodes, steps, generator)
@@ -79,6 +80,22 @@ def test_the_ensemble_beats_the_linear_model_on_a_nonlinear_world(pendulum_fit):
     assert report.one_step["reward"].ensemble > report.one_step["reward"].linear + 0.3
     error = report.horizon_error
     assert error.ensemble[-1] < 0.5 * error.linear[-1] < 0.5 * error.unchanged[-1]
+
+
+def test_errors_of_a_group_are_in_its_own_unit(pendulum_fit):
+    """ "Nothing changes" errs by the change itself: over one step and, from the first row of an episode, over all."""
+    transitions, fit = pendulum_fit
+    report = report_dynamics(fit, transitions, DirectObserver(), horizon=1)
+    assert list(report.group_error) == ["position", "speed"]
+    held = transitions.select(fit.holdout_rows)
+    change = (held.next_physical - held.physical).square().mean(0).sqrt()
+    for column, name in enumerate(report.group_error):
+        error = report.group_error[name]
+        assert error.unchanged == pytest.approx((float(change[column]),) * 2, rel=1e-5)
+        assert error.ensemble[0] < error.linear[0] < error.unchanged[0]
+    whole = report_dynamics(fit, transitions, DirectObserver(), horizon=STEPS)
+    begin, end = held.physical[::STEPS], held.next_physical[STEPS - 1 :: STEPS]
+    assert whole.group_error["speed"].unchanged[1] == pytest.approx(float((end - begin)[:, 1].square().mean().sqrt()))
 
 
 def test_the_linear_model_is_enough_for_a_linear_world():
@@ -174,3 +191,4 @@ def test_a_horizon_longer_than_every_held_out_stretch_has_no_error(pendulum_fit)
     transitions, fit = pendulum_fit
     report = report_dynamics(fit, transitions, DirectObserver(), horizon=100_000)
     assert report.horizon_error.ensemble == report.horizon_error.unchanged == ()
+    assert report.group_error == {}
