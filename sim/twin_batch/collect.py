@@ -22,7 +22,7 @@ from policy.export import load_graph
 from policy.rewards import REWARD_TERMS, RewardWeights
 from robot_configs.robot import RobotModel
 from robot_configs.twin_conditions import load_condition
-from sim.evaluate import DEFAULT_COMMANDS
+from sim.evaluate import DEFAULT_COMMANDS, seeded
 from sim.twin_batch.coverage import LEFT_OUT
 from sim.twin_batch.errors import TwinBatchError
 from sim.twin_batch.twins import TwinBatch
@@ -89,7 +89,8 @@ def collect_batched(
     }
     header = DatasetHeader(sealed.contract, twins.robot.sha256, REWARD_TERMS, weights.to_dict(), provenance)
     log = _EpisodeLog(DatasetWriter(out, header), sealed, twins.robot, weights)
-    walk = BatchWalk(twins, load_graph(sealed), settings.commands, seeds, settings.exploration)
+    commands = [seeded(settings.commands, own) for own in seeds]
+    walk = BatchWalk(twins, load_graph(sealed), commands, seeds, settings.exploration)
     _walk_and_log(walk, log, settings, steps, progress)
     return log.writer.finish()
 

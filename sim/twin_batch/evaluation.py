@@ -20,7 +20,7 @@ from policy.graph import PolicyGraph, projected_gravity
 from policy.rewards import RewardInputs, RewardWeights, velocity_reward
 from robot_configs.robot import RobotModel
 from robot_configs.twin_conditions import TwinCondition, load_condition
-from sim.evaluate import DEFAULT_COMMANDS, EpisodeResult, Evaluation
+from sim.evaluate import DEFAULT_COMMANDS, EpisodeResult, Evaluation, seeded
 from sim.twin_batch.coverage import LEFT_OUT
 from sim.twin_batch.errors import TwinBatchError
 from sim.twin_batch.twins import TwinBatch
@@ -74,7 +74,7 @@ def evaluate_graph(
 ) -> tuple[EpisodeResult, ...]:
     """Results of a policy that need not be sealed, one episode a seed; see `evaluate_bundle_batched`."""
     twins = TwinBatch(condition, seeds, threads)
-    walk = BatchWalk(twins, graph, commands, seeds, exploration=0.0)
+    walk = BatchWalk(twins, graph, [seeded(commands, seed) for seed in seeds], seeds, exploration=0.0)
     scores = _Scores(twins.robot, len(seeds))
     steps = max(1, round(episode_s * graph.contract.control_hz))
     for index in range(steps):

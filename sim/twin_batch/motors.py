@@ -52,8 +52,7 @@ class BatchMotors:
     def switch_off(self) -> None:
         """Forget every command: all motors brake, as after power-up."""
         self._waiting.clear()
-        zeros = np.zeros(self._shape)
-        self._active = _Drives(zeros, zeros, np.full(self._shape, self._brake), 0)
+        self._active = _Drives(np.zeros(self._shape), np.zeros(self._shape), np.full(self._shape, self._brake), 0)
 
     def accept(self, position: np.ndarray, stiffness: np.ndarray, damping: np.ndarray, step: int) -> None:
         """Take commands that arrive before physics step `step`; they act after the delay.

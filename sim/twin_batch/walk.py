@@ -16,7 +16,6 @@ from deploy.onboard.commands import CommandSource, parse_commands
 from deploy.onboard.wire import RobotState
 from policy.contract import OUTPUTS
 from policy.graph import PolicyGraph
-from sim.evaluate import seeded
 from sim.twin_batch.errors import TwinBatchError
 from sim.twin_batch.twins import BatchTruth, TwinBatch
 
@@ -51,30 +50,39 @@ class BatchWalk:
     """Runs a policy on every robot of a batch.
 
     Args:
-        seeds: one a robot, of its commands and its exploration.
-        commands: a command specification of the runner; random ones get each robot's seed.
+        commands: command specifications of the runner, one a robot; random ones with the robot's seed (`seeded`).
+        seeds: one a robot, of its exploration.
         exploration: factor on the standard normal noise; 0 acts with the mean.
 
     Raises:
-        TwinBatchError: commands from a remote, which a batch has not got, or not one seed a robot.
+        TwinBatchError: commands from a remote, which a batch has not got, or not one specification and seed a robot.
         CommandError: a specification that cannot be read, or leaves the policy's range.
     """
 
     def __init__(
-        self, twins: TwinBatch, graph: PolicyGraph, commands: str, seeds: Sequence[int], exploration: float
+        self,
+        twins: TwinBatch,
+        graph: PolicyGraph,
+        commands: Sequence[str],
+        seeds: Sequence[int],
+        exploration: float,
     ) -> None:
         graph.contract.check_robot(twins.robot)
-        if commands.strip() == "remote":
+        if "remote" in (specification.strip() for specification in commands):
             raise TwinBatchError(
                 "commands as constants, a script or random:...", "remote", "A remote needs a robot, or the wire."
             )
-        if len(seeds) != twins.count:
-            raise TwinBatchError(f"{twins.count} seeds, one a robot", f"{len(seeds)}", "Give the seeds of the batch.")
+        if not len(commands) == len(seeds) == twins.count:
+            raise TwinBatchError(
+                f"{twins.count} command specifications and seeds, one a robot",
+                f"{len(commands)} and {len(seeds)}",
+                "Give those of the batch.",
+            )
         contract = graph.contract
         self.twins, self.graph = twins, graph
         self._exploration, self._seeds = exploration, tuple(seeds)
         self._sources: list[CommandSource] = [
-            parse_commands(seeded(commands, seed), contract.commands) for seed in seeds
+            parse_commands(specification, contract.commands) for specification in commands
         ]
         self._noise = [np.random.default_rng([seed, 0]) for seed in seeds]
         self._gains = np.array(contract.stiffness), np.array(contract.damping)

@@ -1,0 +1,86 @@
+"""The speed that a policy reaches under one steady command, on a batch of twins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from policy.bundle import read_bundle
+from policy.export import load_graph
+from policy.graph import PolicyGraph
+from robot_configs.twin_conditions import TwinCondition, load_condition
+from sim.twin_batch.twins import TwinBatch
+from sim.twin_batch.walk import BatchWalk
+
+STEADY_COMMANDS: tuple[tuple[float, float, float], ...] = (
+    *((speed, 0.0, 0.0) for speed in (-1.0, -0.5, 0.5, 1.0, 1.5)),
+    *((0.0, speed, 0.0) for speed in (-0.4, 0.4)),
+    *((0.0, 0.0, rate) for rate in (-1.0, 1.0)),
+    (0.0, 0.0, 0.0),
+)
+"""Forward and sideways speed [m/s] and yaw rate [rad/s]; the last one stands."""
+
+_SEED = 800_000
+
+
+@dataclass(frozen=True)
+class SteadyResult:
+    """What a command came to: mean velocity (vx, vy, yaw rate) over the robots that walked to the end."""
+
+    command: tuple[float, float, float]
+    reached: tuple[float, float, float]
+    falls: int
+    robots: int
+
+
+def steady_speeds(
+    graph: PolicyGraph,
+    condition: TwinCondition,
+    robots: int = 4,
+    duration_s: float = 8.0,
+    settling_s: float = 3.0,
+    commands: tuple[tuple[float, float, float], ...] = STEADY_COMMANDS,
+    threads: int = 0,
+) -> tuple[SteadyResult, ...]:
+    """Walk every command with some robots for `duration_s` seconds; the first `settling_s` do not count."""
+    seeds = [_SEED + index for index in range(robots * len(commands))]
+    twins = TwinBatch(condition, seeds, threads)
+    given = np.repeat(np.array(commands), robots, axis=0)
+    specifications = [f"vx={vx:g},vy={vy:g},yaw={yaw:g}" for vx, vy, yaw in given]
+    walk = BatchWalk(twins, graph, specifications, seeds, exploration=0.0)
+    control_hz = graph.contract.control_hz
+    first, last = round(settling_s * control_hz), round(duration_s * control_hz)
+    walking, total = np.ones(len(seeds), dtype=bool), np.zeros((len(seeds), 3))
+    for step in range(last):
+        walked = walk.step()
+        walking &= ~walked.fell
+        twins.retire(np.flatnonzero(walked.fell))
+        if step >= first:
+            truth = walked.truth_after
+            total[:, :2] += truth.linear_velocity_trunk_in_trunk[:, :2]
+            total[:, 2] += truth.angular_velocity_trunk_in_trunk[:, 2]
+    velocity = total / (last - first)
+    results = []
+    for index, command in enumerate(commands):
+        rows = np.arange(index * robots, (index + 1) * robots)
+        upright = rows[walking[rows]]
+        mean = velocity[upright].mean(axis=0) if len(upright) else np.full(3, np.nan)
+        results.append(SteadyResult(command, (mean[0], mean[1], mean[2]), robots - len(upright), robots))
+    return tuple(results)
+
+
+def steady_table(bundle: Path, condition: str, threads: int = 0) -> str:
+    """Markdown of a bundle's steady speeds in a condition."""
+    results = steady_speeds(load_graph(read_bundle(bundle)), load_condition(condition), threads=threads)
+    lines = [
+        f"### {bundle.stem} on {condition}",
+        "",
+        "| commanded vx, vy m/s, yaw rad/s | reached | falls |",
+        "|---|---|---|",
+    ]
+    for result in results:
+        asked, reached = (", ".join(f"{value:+.2f}" for value in values) for values in (result.command, result.reached))
+        lines.append(f"| {asked} | {reached} | {result.falls} of {result.robots} |")
+    return "\n".join([*lines, ""])

@@ -1,0 +1,113 @@
+"""The twin's physics as a training engine, and PPO carried on upon it."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from policy.bundle import read_bundle
+from policy.export import load_graph
+from robot_configs.robot import load_robot
+from robot_configs.twin_conditions import TwinCondition, load_condition
+from sim.randomization import draw_physics
+from sim.twin_batch.engine import TwinEngine, condition_randomization
+from sim.twin_batch.errors import TwinBatchError
+from sim.twin_batch.oracle import OracleSettings, train_oracle
+
+ROBOT = load_robot()
+STAND = torch.tensor(ROBOT.stand_position, dtype=torch.float32)
+
+
+def engine(condition: str, shipped, count: int = 2) -> TwinEngine:
+    loaded = load_condition(condition)
+    made = TwinEngine(loaded, ROBOT, count, threads=1)
+    contract = read_bundle(shipped).contract
+    made.set_parameters(draw_physics(condition_randomization(loaded), contract, count, torch.Generator()))
+    rows = torch.arange(count)
+    position, upright = torch.tensor([[0.0, 0.0, 0.3]]), torch.tensor([[1.0, 0.0, 0.0, 0.0]])
+    made.reset(rows, position.repeat(count, 1), upright.repeat(count, 1), STAND.repeat(count, 1))
+    return made
+
+
+def test_robots_stand_under_their_load(shipped):
+    """Half a second on the policy's soft gains: upright, and the loaded robot sinks deeper than the bare one."""
+    heights = []
+    for condition in ("nominal", "payload"):
+        made = engine(condition, shipped)
+        made.step(STAND.repeat(2, 1), 500)
+        state = made.state()
+        assert (state.orientation_trunk_in_world[:, 0] > 0.99).all()
+        # A quarter of the weight on each foot, against gravity: torques are what the motors deliver.
+        assert (state.joint_torque[:, 2::3].abs() > 1.0).all()
+        heights.append(state.position_trunk_in_world[:, 2].mean())
+    assert heights[1] < heights[0] - 0.005
+
+
+def test_a_target_acts_after_the_delay_of_the_condition(shipped):
+    """6 ms on the weak motor: for six steps the robots do as if the target had not been given."""
+    given, held = engine("weak_motor", shipped), engine("weak_motor", shipped)
+    given.step(STAND.repeat(2, 1) + 0.3, 6)
+    held.step(STAND.repeat(2, 1), 6)
+    torch.testing.assert_close(given.state().joint_velocity, held.state().joint_velocity, rtol=0, atol=0)
+    given.step(STAND.repeat(2, 1) + 0.3, 1)
+    held.step(STAND.repeat(2, 1), 1)
+    assert (given.state().joint_torque != held.state().joint_torque).any()
+
+
+def test_one_robot_is_reset_and_one_is_pushed(shipped):
+    made = engine("nominal", shipped)
+    made.step(STAND.repeat(2, 1) + 0.1, 30)
+    before = made.state()
+    made.reset(torch.tensor([1]), torch.tensor([[0.0, 0.0, 0.3]]), torch.tensor([[1.0, 0.0, 0.0, 0.0]]), STAND[None])
+    made.push(torch.tensor([[0.2, -0.1, 0.0], [0.0, 0.0, 0.0]]))
+    after = made.state()
+    torch.testing.assert_close(after.joint_position[1], STAND)
+    torch.testing.assert_close(after.joint_position[0], before.joint_position[0])
+    change = after.linear_velocity_trunk_in_trunk - before.linear_velocity_trunk_in_trunk
+    assert float(change[0].norm()) == pytest.approx(math.hypot(0.2, 0.1), abs=1e-5)
+    assert not after.linear_velocity_trunk_in_trunk[1].any()
+
+
+def sloping() -> TwinCondition:
+    nominal = load_condition("nominal")
+    return dataclasses.replace(nominal, ground=dataclasses.replace(nominal.ground, slope_rad=0.1))
+
+
+def test_what_it_cannot_be_is_refused(shipped):
+    with pytest.raises(TwinBatchError, match="slope_rad"):
+        TwinEngine(sloping(), ROBOT, 1, threads=1)
+    bare = TwinEngine(load_condition("nominal"), ROBOT, 1, threads=1)
+    with pytest.raises(TwinBatchError, match="set_parameters"):
+        bare.step(STAND[None], 1)
+    icy = condition_randomization(load_condition("ice"))
+    parameters = draw_physics(icy, read_bundle(shipped).contract, 1, torch.Generator())
+    with pytest.raises(TwinBatchError, match="friction of 0.8"):
+        bare.set_parameters(parameters)
+
+
+def test_the_task_draws_the_condition_by_hand():
+    """Uniform noise of half width sqrt(3) s has the deviation s; 0.002 and 0.005 rad of attitude add up to 0.0054."""
+    drawn = condition_randomization(load_condition("rough"))
+    assert drawn.friction == (0.7, 0.7) and drawn.delay_substeps == (0, 0)
+    assert drawn.joint_position_noise_rad == pytest.approx(math.sqrt(3.0) * 0.002)
+    assert drawn.gravity_noise == pytest.approx(math.sqrt(3.0) * math.sqrt(0.002**2 + 0.005**2))
+    assert (drawn.push_interval_s, drawn.push_speed_m_s) == (5.0, 0.4)
+    assert condition_randomization(load_condition("nominal")).push_speed_m_s == 0.0
+
+
+def test_training_goes_on_from_the_policy_it_is_given(shipped, tmp_path):
+    """Two iterations of eight robots: another policy, but hardly; its spread is the one that a log explores with."""
+    start = load_graph(read_bundle(shipped))
+    settings = OracleSettings(steps=2 * 24 * 8, robots=8, threads=1)
+    rows: list[dict[str, float]] = []
+    trained = train_oracle(start, load_condition("nominal"), tmp_path, settings, lambda i, n, row: rows.append(row))
+    assert len(rows) == 2 and rows[0]["action_std"] == pytest.approx(0.3, abs=0.01)
+    weights = [dict(graph.actor.named_parameters()) for graph in (start, trained)]
+    change = max(float((weights[0][name] - weights[1][name]).abs().max()) for name in weights[0])
+    assert 1e-5 < change < 0.05
+    torch.testing.assert_close(trained.actor.log_std, start.actor.log_std)
+    assert trained.contract == start.contract
+    assert (tmp_path / "settings.json").is_file() and (tmp_path / "curve.csv").is_file()
+    assert np.isfinite(rows[-1]["reward_per_step"]) and rows[0]["reward_per_step"] > 0.3  # it walks from the start
