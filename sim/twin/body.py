@@ -73,6 +73,9 @@ class TwinBody:
         self.robot = robot if robot is not None else load_robot()
         self.model = build_model(condition, self.robot)
         self.data = mujoco.MjData(self.model)
+        self._option = self.model.opt
+        self._with_sensors = int(self._option.disableflags)
+        self._without_sensors = self._with_sensors | int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
         self._rescue = rescue
         self._steps_per_tick = round(1.0 / (self.robot.link_hz * PHYSICS_STEP_S))
         self._tick_ms = round(1000.0 / self.robot.link_hz)
@@ -129,8 +132,12 @@ class TwinBody:
         """
         if command is not None:
             self.accept(command)
-        for _ in range(self._steps_per_tick):
+        # Sensors act on nothing: only the tick's last physics step has to compute them.
+        self._option.disableflags = self._without_sensors
+        for _ in range(self._steps_per_tick - 1):
             self._physics_step()
+        self._option.disableflags = self._with_sensors
+        self._physics_step()
         self._ticks += 1
         if self._ticks % _LOOK_EVERY_TICKS == 0:
             self._push_when_due()

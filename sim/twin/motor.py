@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from typing import Deque
+from typing import Deque, NamedTuple
 
 import numpy as np
 
 from deploy.onboard.packet_layout import MOTORS, TORQUE_QUANTUM, WireError
+from deploy.onboard.state_checks import all_true
 from deploy.onboard.wire import MOTOR_MODE_DAMPING, MOTOR_MODE_SERVO, POSITION_STOP, VELOCITY_STOP, JointCommand
 from robot_configs.robot import DAMPING_QUANTUM, STIFFNESS_QUANTUM, RobotModel
 from robot_configs.twin_conditions import Motors
 
 _ALL_SERVO = bytes([MOTOR_MODE_SERVO] * MOTORS)
 # Fixed point of feed-forward torque, stiffness and damping.
-_COUNTS_PER_UNIT = np.array([[1.0 / TORQUE_QUANTUM], [1.0 / STIFFNESS_QUANTUM], [1.0 / DAMPING_QUANTUM]])
+_COUNTS_PER_UNIT = np.repeat([1.0 / TORQUE_QUANTUM, 1.0 / STIFFNESS_QUANTUM, 1.0 / DAMPING_QUANTUM], MOTORS)
+_COUNTS_PER_UNIT = _COUNTS_PER_UNIT.reshape(3, MOTORS)
+# From here on a position or a velocity leaves its term out.
+_STOPS = np.repeat([POSITION_STOP, VELOCITY_STOP], MOTORS).reshape(2, MOTORS)
 
 
 class MotorCommandError(WireError):
     """A command with a number that is not finite: it passed the CRC, yet no motor can follow it."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Drive:
+class _Drive(NamedTuple):
     """A command reduced to `bias - stiffness q - damping dq`, and the physics step from which on it acts."""
 
     bias: np.ndarray
@@ -53,16 +55,18 @@ class MotorBank:
     """
 
     def __init__(self, robot: RobotModel, motors: Motors) -> None:
+        self._per_speed = 1.0 / robot.velocity_limit
         # Rows: the largest and the smallest torque the envelope allows, as fractions and in Nm.
-        self._per_speed = np.array([-1.0 / robot.velocity_limit, 1.0 / robot.velocity_limit])
         self._limits = np.array([robot.torque_limit, -robot.torque_limit])
         self._brake = robot.damp.damping
         self._strength = np.array(motors.strength)
         self._delay_steps = motors.command_delay_ms
-        self._demand, self._envelope = np.empty(MOTORS), np.empty((2, MOTORS))
+        self._demand, self._term, self._speed = np.empty(MOTORS), np.empty(MOTORS), np.empty(MOTORS)
+        self._envelope = np.empty((2, MOTORS))
         self._highest, self._lowest = self._envelope
-        # As arrays: a Python number costs NumPy half as much again as the sum itself.
+        # As arrays of the same shape: a number or a row costs NumPy twice as much as the sum itself.
         self._zeros, self._ones = np.zeros((2, MOTORS)), np.ones((2, MOTORS))
+        self._one = self._ones[0]
         self.delivered = np.empty(MOTORS)
         """(12,) torque at the joints in the last step [Nm]; overwritten by the next."""
         self.switch_off()
@@ -88,21 +92,22 @@ class MotorBank:
         """Torque (12,) [Nm] that the motors put on the joints in physics step `step`; valid until the next call."""
         while self._waiting and self._waiting[0].due_step <= step:
             self._active = self._waiting.popleft()
-        drive, demand, envelope = self._active, self._demand, self._envelope
-        # Written with `out`: this runs a thousand times per simulated second. `delivered` holds a term until the end.
-        np.multiply(drive.stiffness, joint_position, out=demand)
-        np.subtract(drive.bias, demand, out=demand)
-        np.multiply(drive.damping, joint_velocity, out=self.delivered)
-        np.subtract(demand, self.delivered, out=demand)
+        drive, demand, term, speed, envelope = self._active, self._demand, self._term, self._speed, self._envelope
+        # The third argument takes the result: this runs a thousand times per simulated second.
+        np.multiply(drive.stiffness, joint_position, demand)
+        np.subtract(drive.bias, demand, demand)
+        np.multiply(drive.damping, joint_velocity, term)
+        np.subtract(demand, term, demand)
 
-        np.multiply(self._per_speed, joint_velocity, out=envelope)
-        np.add(envelope, self._ones, out=envelope)
-        np.minimum(envelope, self._ones, out=envelope)
-        np.maximum(envelope, self._zeros, out=envelope)
-        np.multiply(envelope, self._limits, out=envelope)
-        np.minimum(demand, self._highest, out=demand)
-        np.maximum(demand, self._lowest, out=demand)
-        return np.multiply(demand, self._strength, out=self.delivered)
+        np.multiply(self._per_speed, joint_velocity, speed)
+        np.subtract(self._one, speed, self._highest)
+        np.add(self._one, speed, self._lowest)
+        np.minimum(envelope, self._ones, envelope)
+        np.maximum(envelope, self._zeros, envelope)
+        np.multiply(envelope, self._limits, envelope)
+        np.minimum(demand, self._highest, demand)
+        np.maximum(demand, self._lowest, demand)
+        return np.multiply(demand, self._strength, self.delivered)
 
     @property
     def estimated_torque(self) -> np.ndarray:
@@ -128,7 +133,7 @@ class MotorBank:
         terms = np.array(
             [command.position, command.velocity, command.torque, command.stiffness, command.damping], dtype=np.float64
         )
-        if not np.isfinite(terms).all():
+        if not all_true(np.isfinite(terms)):
             raise MotorCommandError(
                 "finite positions, velocities, torques and gains",
                 f"a term of motor {int(np.argmin(np.isfinite(terms).all(axis=0)))} that is not",
@@ -137,9 +142,8 @@ class MotorBank:
         position, velocity = terms[0], terms[1]
         # Values that came over the wire are already whole counts and stay as they are.
         fixed = np.trunc(terms[2:] * _COUNTS_PER_UNIT) / _COUNTS_PER_UNIT
+        fixed[1:] *= np.abs(terms[:2]) < _STOPS
         feed_forward, stiffness, damping = fixed
-        stiffness *= np.abs(position) < POSITION_STOP
-        damping *= np.abs(velocity) < VELOCITY_STOP
         if command.mode.tobytes() == _ALL_SERVO:
             bias = stiffness * position + damping * velocity + feed_forward
         else:

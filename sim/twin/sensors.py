@@ -29,8 +29,11 @@ class SensorSuite:
         self._noise, self._bias_spread = _deviations(condition)
         self._bias, self._error = np.zeros(_CHANNELS), np.zeros(_CHANNELS)
         # Views of the errors, made once.
-        self._gyro_error, self._force_error, self._attitude_error, self._position_error, self._velocity_error = (
-            self._error[place] for place in (_GYRO, _ACCELEROMETER, _ATTITUDE, _POSITION, _VELOCITY)
+        self._gyro_error, self._force_error, self._attitude_error = (
+            self._error[place] for place in (_GYRO, _ACCELEROMETER, _ATTITUDE)
+        )
+        self._position_error, self._velocity_error, self._count_error = (
+            self._error[place] for place in (_POSITION, _VELOCITY, _FEET)
         )
         self._batteries = _BatteryAndHeat(condition.power, robot.link_hz)
         self.remote = IDLE_REMOTE
@@ -65,9 +68,10 @@ class SensorSuite:
             foot_force_n: true normal forces (4,) [N].
         """
         error = generator.standard_normal(out=self._error)
-        error *= self._noise
-        error += self._bias
-        counts = foot_force_n * self._foot_force.counts_per_newton + error[_FEET]
+        np.multiply(error, self._noise, error)
+        np.add(error, self._bias, error)
+        gain, offsets = self._foot_force.counts_per_newton, self._count_error.tolist()
+        counts = [force * gain + offset for force, offset in zip(foot_force_n.tolist(), offsets, strict=True)]
         power = self._batteries
         power.draw(estimated_torque, joint_velocity)
         quaternion = _disturbed(orientation, self._attitude_error)
@@ -83,7 +87,7 @@ class SensorSuite:
             joint_torque=estimated_torque.copy(),
             joint_temperature=power.motor_temperature_c,
             joint_mode=motor_mode,
-            foot_force=np.array([_converted(count) for count in counts.tolist()], dtype=np.int16),
+            foot_force=np.array([_converted(count) for count in counts], dtype=np.int16),
             battery_soc_percent=power.soc_percent,
             battery_current_ma=power.current_ma,
             battery_cell_mv=power.cell_mv,
@@ -97,7 +101,7 @@ class _BatteryAndHeat:
     def __init__(self, power: Power, link_hz: int) -> None:
         self._power = power
         self._tick_s = 1.0 / link_hz
-        self._temperature_c = np.empty(MOTORS)
+        self._temperature_c, self._squared = np.empty(MOTORS), np.empty(MOTORS)
         self.reset()
 
     def reset(self) -> None:
@@ -111,9 +115,9 @@ class _BatteryAndHeat:
 
     def draw(self, torque: np.ndarray, joint_velocity: np.ndarray) -> None:
         """Account for one tick of the motors' work and heat."""
-        squared = torque * torque
-        self._heat_j += squared
-        self._work_j += float(torque @ joint_velocity)
+        np.multiply(torque, torque, self._squared)
+        np.add(self._heat_j, self._squared, self._heat_j)
+        self._work_j += float(torque.dot(joint_velocity))
         self._ticks += 1
         if self._ticks == _SLOW_TICKS:
             self._update()
@@ -173,15 +177,12 @@ def _converted(counts: float) -> int:
 def _disturbed(orientation: np.ndarray, angle: np.ndarray) -> Tuple[float, float, float, float]:
     """`orientation` turned by a small rotation vector (3,) [rad] of the trunk frame: q (1, angle / 2), normalised."""
     w, x, y, z = orientation.tolist()
-    a, b, c = (0.5 * angle).tolist()
-    product = (
-        w - x * a - y * b - z * c,
-        x + w * a + y * c - z * b,
-        y + w * b + z * a - x * c,
-        z + w * c + x * b - y * a,
-    )
-    scale = 1.0 / math.sqrt(sum(entry * entry for entry in product))
-    return product[0] * scale, product[1] * scale, product[2] * scale, product[3] * scale
+    a, b, c = angle.tolist()
+    a, b, c = 0.5 * a, 0.5 * b, 0.5 * c
+    turned_w, turned_x = w - x * a - y * b - z * c, x + w * a + y * c - z * b
+    turned_y, turned_z = y + w * b + z * a - x * c, z + w * c + x * b - y * a
+    scale = 1.0 / math.sqrt(turned_w * turned_w + turned_x * turned_x + turned_y * turned_y + turned_z * turned_z)
+    return turned_w * scale, turned_x * scale, turned_y * scale, turned_z * scale
 
 
 def _roll_pitch_yaw(quaternion: Tuple[float, float, float, float]) -> Tuple[float, float, float]:
