@@ -20,10 +20,11 @@ import resource
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FrameType, ModuleType
 from typing import NoReturn, Optional
 
 import coverage
@@ -192,12 +193,34 @@ def _try_and_exit(mutant: Mutant, tests: Sequence[str], baseline: Baseline, repo
     tests_s = sum(baseline.seconds.values())
     computing_s = SPARE_S + round(3.0 * tests_s)
     resource.setrlimit(resource.RLIMIT_CPU, (computing_s, computing_s))
-    # Some wait without computing: for the other end of a pipe, say.
-    signal.alarm(SPARE_S + round(10.0 * tests_s))
+    _end_waiting_after(SPARE_S + round(10.0 * tests_s))
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
     _become_child(mutant)
     order = _Order(baseline, mutant.line_number, report)
     os._exit(min(1, pytest.main([*QUIET, *tests, "-m", "not slow"], plugins=[order])))
+
+
+def _end_waiting_after(limit_s: int) -> None:
+    """End this process by SIGALRM when it has waited for so long: for the other end of a pipe, say.
+
+    Time in which it was ready to run and other processes had the cores is not its own, and does not count.
+    """
+    started_s = time.monotonic() - _kept_waiting_s()
+
+    def look(number: int, frame: Optional[FrameType]) -> None:
+        left_s = limit_s - (time.monotonic() - _kept_waiting_s() - started_s)
+        if left_s <= 0.0:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGALRM)
+        signal.alarm(1 + int(left_s))
+
+    signal.signal(signal.SIGALRM, look)
+    signal.alarm(limit_s)
+
+
+def _kept_waiting_s() -> float:
+    """How long this process has been ready to run without a core to run on (proc(5): schedstat) [s]."""
+    return 1e-9 * int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1])
 
 
 def _become_child(mutant: Mutant) -> None:

@@ -1,9 +1,11 @@
 """Kill and stop each process of a session that walks the twin in real time, at random phases: how long until damping?
 
     python -m benchmarks.processes --cases 10 --seed 1
+    python -m benchmarks.processes --cases 10 --only gate+supervisor      # what is left to the guard
 
-For every process and signal: the time from the signal to the first damping command that the twin accepts, commands
-outside the limits, and commands that pull after that. The sessions are `go1 robot run` as anybody would start it.
+For every process, or two at once, and signal: the time from the signal to the first damping command that the twin
+accepts, commands outside the limits, and commands that pull after that. The sessions are `go1 robot run` as anybody
+would start it.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ DISTURBANCES = (
     ("pilot", signal.SIGSTOP),
     ("supervisor", signal.SIGKILL),
     ("supervisor", signal.SIGINT),
+    ("gate+supervisor", signal.SIGKILL),
+    ("gate+supervisor", signal.SIGSTOP),
 )
 PATIENCE_S = 30.0
 WATCHED_S = 1.5
@@ -78,9 +82,7 @@ def run_case(name: str, number: int, phase_s: float, seed: int) -> Optional[Outc
                 print("a session ended before it walked: the twin was held up; once more", file=sys.stderr)
                 return None
             time.sleep(phase_s)
-            pid = session.pid if name == "supervisor" else _child(session.pid, name)
-            signalled_s = time.monotonic()
-            os.kill(pid, number)
+            signalled_s = _disturb(session.pid, name.split("+"), number)
             time.sleep(WATCHED_S)
         finally:
             session.send_signal(signal.SIGCONT)
@@ -89,6 +91,17 @@ def run_case(name: str, number: int, phase_s: float, seed: int) -> Optional[Outc
             server.stop()
             thread.join()
     return _judge(body, signalled_s)
+
+
+def _disturb(supervisor: int, names: list[str], number: int) -> float:
+    """Send the signal to all of them in the same instant; when that was."""
+    pids = [supervisor if name == "supervisor" else _child(supervisor, name) for name in names]
+    signalled_s = time.monotonic()
+    if len(pids) > 1:
+        os.kill(supervisor, signal.SIGSTOP)  # it must not notice what happens to the others before it is its turn
+    for pid in pids:
+        os.kill(pid, number)
+    return signalled_s
 
 
 def _judge(body: NotingBody, signalled_s: float) -> Outcome:
@@ -150,10 +163,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=10, help="of each kind [%(default)s]")
     parser.add_argument("--seed", type=int, default=1, help="of the phases and the twins [%(default)s]")
+    names = sorted({name for name, _ in DISTURBANCES})
+    parser.add_argument("--only", choices=names, help="whom to disturb [each in turn]")
     options = parser.parse_args()
     _go_first()
     generator = np.random.default_rng(options.seed)
     for name, number in DISTURBANCES:
+        if options.only not in (None, name):
+            continue
         outcomes: list[Outcome] = []
         while len(outcomes) < options.cases:
             outcome = run_case(name, number, generator.uniform(0.0, 0.5), options.seed + len(outcomes))

@@ -26,6 +26,7 @@ from robot_configs.errors import Go1Error
 _RUN_LOCK, _FALLBACK = Path("/run/lock"), Path("/tmp")
 _RECORD_BYTES = 64
 _ATTEMPTS = 10
+_FOR_ALL_USERS = 0o666
 
 
 class LeaseError(Go1Error):
@@ -60,14 +61,15 @@ class Lease:
         """
         name = re.sub(r"[^0-9A-Za-z.]", "_", robot_address)
         self.path = (lease_directory() if directory is None else directory) / f"go1_{name}.lease"
-        self._descriptor = self._lock(robot_address)
+        descriptor = self._lock(robot_address)
+        self._descriptor: Optional[int] = descriptor
         self.epoch = time.monotonic_ns()
         """Greater than that of every holder before."""
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".ljust(_RECORD_BYTES).encode(), 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".ljust(_RECORD_BYTES).encode(), 0)
 
     def release(self) -> None:
         """Give the lease back, once every process that inherited it has ended or disowned it; twice is allowed."""
-        if self._descriptor >= 0:
+        if self._descriptor is not None:
             try:
                 self.path.unlink()  # still under the lock: whoever opened it before will see that it is another file
             except (FileNotFoundError, PermissionError):
@@ -76,9 +78,9 @@ class Lease:
 
     def disown(self) -> None:
         """In a process that inherited the lease: do not hold it."""
-        if self._descriptor >= 0:
+        if self._descriptor is not None:
             os.close(self._descriptor)
-            self._descriptor = -1
+            self._descriptor = None
 
     def _lock(self, robot_address: str) -> int:
         for _ in range(_ATTEMPTS):
@@ -117,8 +119,8 @@ def _open(path: Path) -> int:
         try:
             return os.open(path, flags)
         except FileNotFoundError:
-            descriptor = os.open(path, flags | os.O_CREAT, 0o666)
-            os.fchmod(descriptor, 0o666)  # the umask would keep other users from locking it
+            descriptor = os.open(path, flags | os.O_CREAT, _FOR_ALL_USERS)
+            os.fchmod(descriptor, _FOR_ALL_USERS)  # the umask would keep other users from locking it
             return descriptor
     except OSError as error:
         raise LeaseError(f"a lease file at {path}", str(error), "Correct its folder, owner or permissions.") from error

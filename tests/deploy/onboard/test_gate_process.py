@@ -133,6 +133,24 @@ def test_steps_may_be_skipped_but_not_answered_backwards(across: Across) -> None
     assert across.tick(10.044) is newest
 
 
+def test_answers_in_a_row_are_all_taken(across: Across) -> None:
+    assert across.seat.steps == 0
+    for step in range(3):
+        across.tick(10.0 + 0.02 * step, step_due=True)
+        across.answer(step)
+        assert across.tick(10.002 + 0.02 * step).position == pytest.approx(0.01 * step)
+    assert (across.seat.steps, across.seat.refused) == (3, {})
+
+
+def test_before_any_episode_no_step_was_made(robot: RobotModel) -> None:
+    slots = Slots.create()
+    reading, writing = os.pipe()
+    assert PilotElsewhere(slots, writing, EPOCH, robot).steps == 0
+    slots.close()
+    os.close(reading)
+    os.close(writing)
+
+
 def test_a_new_episode_forgets_the_old_ones_target(across: Across) -> None:
     across.tick(10.0, step_due=True)
     across.answer(0)
@@ -255,8 +273,15 @@ def test_a_gate_that_is_told_to_end_says_farewell_and_what_it_did(
         def ready(self) -> None:
             os.kill(os.getpid(), number)
 
-    session = SessionSettings(episode_s=1.0, episodes=1)
-    settings = RunSettings("vx=0,vy=0,yaw=0", session)
+    waits: list[float] = []
+    receive = folded_link.receive
+
+    def receive_and_note(timeout_s: float) -> Any:
+        waits.append(timeout_s)
+        return receive(timeout_s)
+
+    folded_link.receive = receive_and_note
+    settings = RunSettings("vx=0,vy=0,yaw=0", SessionSettings(episode_s=1.0, episodes=1))
     before = {other: signal.getsignal(other) for other in (signal.SIGTERM, PARENT_DIED)}
     try:
         run_gate(robot, contract, folded_link, settings, NoRecorder(), slots, writing, EPOCH, Ear())  # type: ignore[arg-type]
@@ -268,4 +293,5 @@ def test_a_gate_that_is_told_to_end_says_farewell_and_what_it_did(
         os.close(writing)
     assert [type(message) for message in sent] == [Done]
     assert sent[0].result.stop_reason == reason
+    assert waits and not any(waits), "it waits for nobody, the robot included"
     assert len(folded_link.sent) >= 26 and not any(command.stiffness.any() for command in folded_link.sent)

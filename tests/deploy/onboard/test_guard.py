@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import FrozenInstanceError, replace
+from typing import Any, Optional
 
 import pytest
 
 from deploy.onboard import guard
 from deploy.onboard.child_process import PARENT_DIED
 from deploy.onboard.exchange import OrderWriter, PulseWriter, Slots
-from deploy.onboard.guard import GuardPost, dismiss_guard, stand_guard
+from deploy.onboard.guard import GuardPost, damp_robot, dismiss_guard, stand_guard
 from robot_configs.robot import RobotModel
 
 ALWAYS_NEW_S, ALWAYS_OLD_S = 1e12, 0.0
@@ -108,6 +109,81 @@ def test_only_silence_of_both_with_the_motors_pulling_makes_it_act(
     post.stand()
     assert bool(killed) is kills
     assert bool(post.link.sent) is kills
+
+
+class Watch:
+    """A guard's time, in looks of 62.5 ms from 128 s on: exact in binary, so that limits can be met to the bit."""
+
+    LOOK_S = 0.0625
+
+    def __init__(self, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.looks, self.killed_at = 0, 0
+        self._pipe = post.post.pipe
+        self.events: dict[int, Callable[[], None]] = {}
+        self.ends_at = 12
+        monkeypatch.setattr(guard.select, "select", self._select)
+        monkeypatch.setattr(guard.time, "monotonic", lambda: 128.0 + self.LOOK_S * self.looks)
+        monkeypatch.setattr(guard, "_kill_both", self._kill)
+        monkeypatch.setattr(guard.os, "read", lambda pipe, size: guard._DISMISSAL)
+
+    def _select(self, reading: list[int], *rest: Any) -> tuple[list[int], list[int], list[int]]:
+        assert (reading, rest) == ([self._pipe], ([], [], guard.POLL_S))
+        self.looks += 1
+        self.events.get(self.looks, lambda: None)()
+        return ([self._pipe] if self.killed_at or self.looks == self.ends_at else [], [], [])
+
+    def _kill(self, post: GuardPost) -> None:
+        self.killed_at = self.looks
+
+
+@pytest.mark.parametrize(
+    ("beats", "ordered_s", "killed_at"),
+    [
+        ((1,), 0.0, 4),  # the last beat at look 1: 62.5, 125 ms of silence, and then more than the limit
+        ((1, 3, 5), 0.0, 8),
+        ((1, 3, 5, 7, 9, 11), 0.0, 0),  # a gate at work is enough
+        ((1,), 128.0 + 6 * 0.0625, 9),  # so is a supervisor, until its sign is older than 125 ms
+        ((1,), 1e9, 0),
+        ((1,), None, 4),  # one that never said anything is none
+    ],
+)
+def test_it_acts_when_both_have_been_silent_for_longer_than_the_limit(
+    post: Post, monkeypatch: pytest.MonkeyPatch, beats: tuple[int, ...], ordered_s: Optional[float], killed_at: int
+) -> None:
+    post.post = replace(post.post, silence_limit_s=0.125)
+    watch, pulse = Watch(post, monkeypatch), PulseWriter(post.slots.pulse)
+    watch.events = {look: functools.partial(pulse.write, look, False) for look in beats}
+    if ordered_s is not None:
+        OrderWriter(post.slots.order).write(ordered_s)
+    post.stand()
+    assert watch.killed_at == killed_at
+    assert post.link.sent == []
+
+
+def test_it_looks_twenty_times_a_second() -> None:
+    assert guard.POLL_S == 0.05
+
+
+def test_damping_waits_for_no_answer_and_tells_of_every_frame(
+    robot: RobotModel, folded_link: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    sleeps: list[float] = []
+    frames: list[int] = []
+    monkeypatch.setattr(folded_link, "receive", waits.append)
+    monkeypatch.setattr(guard.time, "monotonic", lambda: 128.0)
+    monkeypatch.setattr(guard.time, "sleep", sleeps.append)
+    damp_robot(folded_link, robot, 0.006, lambda: frames.append(len(folded_link.sent)))
+    assert (waits, frames) == ([0.0] * 3, [1, 2, 3])
+    assert sleeps == pytest.approx([0.002, 0.004, 0.006])
+    monkeypatch.setattr(guard.time, "monotonic", iter([128.0, 129.0]).__next__)
+    damp_robot(folded_link, robot, 0.002)
+    assert sleeps[3:] == [0.0], "late already: it does not wait, nor for less than nothing"
+
+
+def test_a_post_stays_what_it_was(post: Post) -> None:
+    with pytest.raises(FrozenInstanceError):
+        post.post.gate_pid = 1  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
