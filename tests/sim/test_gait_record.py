@@ -1,0 +1,45 @@
+"""Recording a walk through the wire: what is recorded is the twin's truth, at the link's rate, while it walks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from policy.bundle import Bundle, read_bundle
+from robot_configs.robot import GRAVITY_M_S2, load_robot
+from sim.gait_quality import gait_quality
+from sim.gait_record import GaitRecordingError, record_gait
+
+BUNDLE = Path(__file__).resolve().parents[2] / "policy/bundles/go1_velocity.go1policy"
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return read_bundle(BUNDLE)
+
+
+def test_a_walk_is_recorded_at_the_links_rate(bundle):
+    robot = load_robot()
+    record = record_gait(bundle, "nominal", "vx=0.6,vy=0,yaw=0", walk_s=2.0, skip_s=1.0)
+    assert record.step_s == pytest.approx(0.002)
+    assert record.duration_s == pytest.approx(1.0, abs=0.04)
+    walked = record.position_trunk_in_world[-1, 0] - record.position_trunk_in_world[0, 0]
+    assert 0.4 < walked < 0.8
+    weight = robot.total_mass_kg * GRAVITY_M_S2
+    assert record.foot_force_n.sum(axis=1).mean() == pytest.approx(weight, rel=0.15)
+    # A loaded foot's centre is its radius above the floor.
+    loaded_height = record.foot_position_in_world[:, :, 2][record.contact]
+    assert np.median(loaded_height) == pytest.approx(robot.geometry.foot_radius, abs=0.003)
+    quality = gait_quality(record)
+    assert all(0.3 < duty < 0.9 for duty in quality.duty_factor)
+    assert quality.step_rate_hz > 4.0
+
+
+def test_a_robot_that_can_not_walk_is_an_error(bundle, tmp_path):
+    """Two dead knees."""
+    condition = tmp_path / "lame.yaml"
+    condition.write_text(
+        "extends: nominal\ndescription: Lame.\nmotors:\n  strength: {FR_calf: 0.0, RL_calf: 0.0, FL_calf: 0.0}\n"
+    )
+    with pytest.raises(GaitRecordingError, match="most of 2 s of walking"):
+        record_gait(bundle, condition, "vx=0,vy=0,yaw=0", walk_s=3.0, skip_s=1.0)
