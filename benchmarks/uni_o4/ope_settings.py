@@ -1,0 +1,37 @@
+"""How much the test of offline policy evaluation does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from benchmarks.uni_o4.fitted_q import FittedQSettings
+from benchmarks.uni_o4.policy_zoo import ZooSettings
+from policy.uni_o4.evaluation import EvaluationSettings
+from policy.uni_o4.settings import require
+
+
+@dataclass(frozen=True)
+class OpeSettings:
+    """How policies are judged, and which.
+
+    Attributes:
+        zoo: the policies. fitted_q: of fitted Q evaluation.
+        logged_starts: starts and 20-step horizon of `am_q` and `model_gain`.
+        initial_starts: branches a model member, spread over the logged initial states.
+        horizon: steps of `model_return`.
+        confidence: of the two-sided intervals. episodes: of the truth.
+    """
+
+    zoo: ZooSettings = field(default_factory=ZooSettings)
+    fitted_q: FittedQSettings = field(default_factory=FittedQSettings)
+    logged_starts: EvaluationSettings = EvaluationSettings(exploration=0.0)
+    initial_starts: int = 256
+    horizon: int = 100
+    confidence: float = 0.9
+    episodes: int = 20
+
+    def __post_init__(self) -> None:
+        require(self, "initial_starts", 2)
+        require(self, "horizon", 1)
+        require(self, "confidence", 0.5, 0.999)
+        require(self, "episodes", 2)

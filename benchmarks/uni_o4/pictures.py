@@ -1,0 +1,106 @@
+"""The results page's pictures, one SVG file each; the same results give the same files."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Told apart by the colour-blind (Okabe and Ito's palette).
+COLOURS = {
+    "bc": "#999999", "iql": "#e69f00", "td3bc": "#cc79a7", "bppo": "#56b4e9", "uni_o4": "#0072b2",
+    "ensemble": "#d55e00", "scratch": "#009e73",
+    "clones": "#0072b2", "perturbed": "#999999", "published": "#e69f00",
+}  # fmt: skip
+Record = Mapping[str, Any]
+
+
+def offline_curves(records: Sequence[Record], folder: Path) -> list[Path]:
+    """Score over the share of the training that is done, a picture a data set, a line a run; `folder` gets them."""
+    paths: list[Path] = []
+    for name, group in _by_set(records).items():
+        with _picture(folder / f"offline_{name}.svg", paths) as axes:
+            for record in group:
+                scores = [point["score"] for point in record["curve"]]
+                share = np.linspace(0.0, 1.0, len(scores)) if len(scores) > 1 else np.ones(len(scores))
+                _line(axes, share, scores, record)
+            axes.set_xlabel("share of the training")
+            axes.set_ylabel("normalised score")
+            axes.set_title(name.replace("_", " "))
+    return paths
+
+
+def online_curves(records: Sequence[Record], folder: Path) -> list[Path]:
+    """Score over online steps, a picture a data set, a line a run."""
+    paths: list[Path] = []
+    for name, group in _by_set(records).items():
+        with _picture(folder / f"online_{name}.svg", paths) as axes:
+            for record in group:
+                steps = [point["steps"] for point in record["curve"]]
+                _line(axes, np.asarray(steps), [point["score"] for point in record["curve"]], record)
+            axes.set_xlabel("online steps")
+            axes.set_ylabel("normalised score")
+            axes.set_title(name.replace("_", " "))
+    return paths
+
+
+def predicted_against_true(records: Sequence[Record], folder: Path) -> list[Path]:
+    """The combined estimate with its interval over the true discounted return, a picture a data set and seed."""
+    paths: list[Path] = []
+    for record in records:
+        name = f"ope_{record['robot']}_{record['set']}_seed_{record['seed']}"
+        with _picture(folder / f"{name}.svg", paths) as axes:
+            for family in dict.fromkeys(policy["family"] for policy in record["policies"]):
+                members = [policy for policy in record["policies"] if policy["family"] == family]
+                truth = np.array([policy["true_discounted_return"] for policy in members])
+                guess = np.array([policy["estimates"]["combined"] for policy in members])
+                low, high = np.array([policy["intervals"]["combined"] for policy in members]).T
+                axes.errorbar(
+                    truth, guess, yerr=[guess - low, high - guess], fmt="o", markersize=4, elinewidth=0.8, capsize=2,
+                    color=COLOURS[family], label=family,
+                )  # fmt: skip
+            _diagonal(axes, [policy["true_discounted_return"] for policy in record["policies"]])
+            axes.set_xlabel("true discounted return")
+            axes.set_ylabel(f"predicted, {100 * record['confidence']:.0f} % interval")
+            axes.set_title(f"{record['robot']} {record['set']}, seed {record['seed']}")
+    return paths
+
+
+def _line(axes: Axes, position: np.ndarray, scores: Sequence[float], record: Record) -> None:
+    method = record["method"]
+    label = method if record["seed"] == 0 else None  # one entry a method in the legend
+    axes.plot(position, scores, "o-", markersize=3, linewidth=1.0, color=COLOURS[method], label=label)
+
+
+def _diagonal(axes: Axes, truth: Sequence[float]) -> None:
+    ends = [min(truth), max(truth)]
+    axes.plot(ends, ends, color="#333333", linewidth=0.8, zorder=0)
+
+
+def _by_set(records: Sequence[Record]) -> dict[str, list[Record]]:
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[f"{record['robot']}_{record['set']}"].append(record)
+    return groups
+
+
+@contextmanager
+def _picture(path: Path, paths: list[Path]) -> Iterator[Axes]:
+    """Axes to draw on; the file is written behind them, and its path is added to the list."""
+    style: dict[Any, Any] = {"svg.fonttype": "none", "font.size": 9.0, "svg.hashsalt": path.name}
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(5.0, 3.2), layout="constrained")
+        axes = figure.add_subplot()
+        axes.spines[["top", "right"]].set_visible(False)
+        yield axes
+        axes.legend(loc="best", frameon=False, fontsize=8)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+    paths.append(path)
