@@ -1,0 +1,77 @@
+"""The figures that offline evaluation is judged by."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.uni_o4.ope import RANKED, WITH_INTERVAL, Estimate, rank_correlation, summarize
+from benchmarks.uni_o4.policy_zoo import perturbed
+from policy.networks import GaussianActor
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "wanted"),
+    [
+        ([1, 2, 3, 4], [10, 20, 30, 1e9], 1.0),  # ranks only
+        ([1, 2, 3, 4], [4, 3, 2, 1], -1.0),
+        ([1, 2, 3], [1, 3, 2], 0.5),  # 1 - 6 * 2 / (3 * 8)
+        ([1, 1, 2], [1, 2, 3], math.sqrt(0.75)),  # ranks 1.5, 1.5, 3
+        ([1, 1, 1], [1, 2, 3], 0.0),
+    ],
+)
+def test_rank_correlation_by_hand(first: list[float], second: list[float], wanted: float):
+    assert rank_correlation(np.array(first), np.array(second)) == pytest.approx(wanted)
+
+
+def test_an_estimate_carries_the_spread_of_members_and_of_starts():
+    """Members' means 2 and 4: variance 2. Starts' means 1 and 5: variance 8, over two starts 4."""
+    found = Estimate.of_members(torch.tensor([[0.0, 4.0], [2.0, 6.0]]))
+    assert found.mean == pytest.approx(3.0)
+    assert found.deviation == pytest.approx(math.sqrt(6.0))
+
+
+def test_the_interval_is_the_normal_one():
+    low, high = Estimate(10.0, 2.0).interval(0.9)
+    assert (low, high) == (pytest.approx(10.0 - 2.0 * 1.644854), pytest.approx(10.0 + 2.0 * 1.644854))
+
+
+def test_estimates_that_disagree_are_wider_together_than_apart():
+    mixed = Estimate(0.0, 1.0).mixed_with(Estimate(6.0, 1.0))
+    assert (mixed.mean, mixed.deviation) == (3.0, pytest.approx(math.sqrt(10.0)))
+    agreed = Estimate(2.0, 3.0).mixed_with(Estimate(2.0, 3.0))
+    assert (agreed.mean, agreed.deviation) == (2.0, pytest.approx(3.0))
+
+
+def policy(score: float, guess: float, held: bool) -> dict[str, Any]:
+    interval = [score - 1.0, score + 1.0] if held else [score + 1.0, score + 2.0]
+    return {
+        "true_score": score,
+        "true_discounted_return": score,
+        "estimates": dict.fromkeys(RANKED, guess),
+        "intervals": dict.fromkeys(WITH_INTERVAL, interval),
+    }
+
+
+def test_correlation_and_coverage_over_policies():
+    found = summarize(
+        [policy(1.0, 5.0, True), policy(2.0, 6.0, True), policy(3.0, 7.0, True), policy(4.0, 1.0, False)], 0.9
+    )
+    assert found["coverage"] == dict.fromkeys(WITH_INTERVAL, 0.75)
+    # Ranks 2, 3, 4, 1 against 1, 2, 3, 4: one less six times twelve over sixty.
+    assert found["rank_correlation"]["am_q"] == pytest.approx(1.0 - 6.0 * 12.0 / 60.0)
+
+
+def test_a_perturbed_policy_is_another_one_and_leaves_the_first_alone():
+    actor = GaussianActor(3, 2, (8,), 0.2)
+    before = {name: value.clone() for name, value in actor.state_dict().items()}
+    changed = perturbed(actor, 0.1, torch.Generator().manual_seed(0))
+    assert all(torch.equal(value, actor.state_dict()[name]) for name, value in before.items())
+    assert not torch.equal(changed.mean_network[0].weight, actor.mean_network[0].weight)
+    assert torch.equal(changed.log_std, actor.log_std)
+    same = perturbed(actor, 0.0, torch.Generator().manual_seed(0))
+    assert torch.equal(same.mean_network[0].weight, actor.mean_network[0].weight)
