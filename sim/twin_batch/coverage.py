@@ -16,7 +16,7 @@ LEFT_OUT = (
     "the gate: its limits on targets and every fault but the tilt, free fall included; a fall is a true tilt",
     "latency and loss of the link, and time that the policy's inference takes; the motors' own delay is kept",
     "sensor noise between policy steps: it is drawn at 50 Hz, where a policy looks, with the twin's own deviations",
-    "battery and heat: neither runs down nor warms up",
+    "battery and heat: they are not followed, and nothing measured of them means anything",
 )
 """What a figure measured on a batch says nothing about, a line each."""
 

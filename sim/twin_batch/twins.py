@@ -151,15 +151,15 @@ class TwinBatch:
             torque += self._motors.estimated_torque
         return BatchStep(fell, torque / self.robot.ticks_per_policy_step)
 
-    def measure(self) -> list[RobotState]:
-        """What each robot measures now, N states; noise is drawn anew at each call."""
+    def measure(self, rows: Optional[Sequence[int]] = None) -> list[RobotState]:
+        """What robots `rows`, by default all, measure now; their noise is drawn anew at each call."""
         qpos, qvel = self._simulations.qpos, self._simulations.qvel
         specific_force = self._simulations.sensor("accelerometer", 3)
         foot_force_n = self._simulations.sensor(f"{self.robot.foot_names[0]}_touch", len(self.robot.foot_names))
         tick_ms = round(1000.0 * self._ticks / self.robot.link_hz)
         return [
-            sensors.measure(
-                generator,
+            self._sensors[row].measure(
+                self._generators[row],
                 tick_ms=tick_ms,
                 orientation=qpos[row, 3:7],
                 angular_velocity=qvel[row, 3:6],
@@ -170,7 +170,7 @@ class TwinBatch:
                 motor_mode=self._servo,
                 foot_force_n=foot_force_n[row],
             )
-            for row, (sensors, generator) in enumerate(zip(self._sensors, self._generators, strict=True))
+            for row in (range(self.count) if rows is None else rows)
         ]
 
     @property

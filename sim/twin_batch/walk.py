@@ -87,7 +87,7 @@ class BatchWalk:
         self._noise = [np.random.default_rng([seed, 0]) for seed in seeds]
         self._gains = np.array(contract.stiffness), np.array(contract.damping)
         self._memory = torch.zeros(twins.count, contract.memory_dim)
-        self._states: list[RobotState] = []
+        self._states: dict[int, RobotState] = {}
         self.episode_step = np.zeros(twins.count, dtype=np.int64)
         """(N,) steps of its episode that each robot has made."""
         self._begin(np.arange(twins.count), 0)
@@ -103,15 +103,15 @@ class BatchWalk:
         for row in rows.tolist():
             self._noise[row] = np.random.default_rng([self._seeds[row], episode])
             self._sources[row].begin_episode(episode)
-        states = self.twins.measure()
-        fresh = set(rows.tolist())
         # The others keep what they measured at the end of their last step.
-        self._states = [state if row in fresh else self._states[row] for row, state in enumerate(states)]
+        for row, state in zip(rows.tolist(), self.twins.measure(rows.tolist()), strict=True):
+            self._states[row] = state
 
     def signals(self) -> dict[str, np.ndarray]:
         """What the policy will see in its next step: (N, ...) float32 by `SIGNAL_NAMES`."""
         return {
-            name: np.array([getattr(state, name) for state in self._states], dtype=np.float32) for name in SIGNAL_NAMES
+            name: np.array([getattr(self._states[row], name) for row in range(self.twins.count)], dtype=np.float32)
+            for name in SIGNAL_NAMES
         }
 
     def step(self) -> WalkStep:
@@ -121,8 +121,8 @@ class BatchWalk:
         times_s = self.episode_step / contract.control_hz
         command = np.array(
             [
-                source.command(time_s, state)
-                for source, time_s, state in zip(self._sources, times_s.tolist(), self._states, strict=True)
+                source.command(time_s, self._states[row])
+                for row, (source, time_s) in enumerate(zip(self._sources, times_s.tolist(), strict=True))
             ],
             dtype=np.float32,
         )
@@ -135,7 +135,7 @@ class BatchWalk:
         truth_before = twins.truth
         moved = twins.step(outputs["joint_target"].astype(np.float64), *self._gains)
         self.episode_step += 1
-        self._states = twins.measure()
+        self._states = dict(enumerate(twins.measure()))
         return WalkStep(signals, command, noise, outputs, truth_before, twins.truth, moved.mean_torque, moved.fell)
 
     def _draw_noise(self) -> np.ndarray:

@@ -36,7 +36,7 @@ def test_each_robot_is_commanded_and_explores_as_by_its_own_pilot(twins, shipped
         pilot.begin_episode(0)
         pilots.append(pilot)
     for index in range(STEPS):
-        states = walk._states
+        states = dict(walk._states)
         walked = walk.step()
         for row, pilot in enumerate(pilots):
             step = pilot.step(states[row], 0.0, index / 50.0)
