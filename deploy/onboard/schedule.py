@@ -86,17 +86,13 @@ class Schedule(Protocol):
     @property
     def done(self) -> bool:
         """Whether the session is over."""
-        ...
 
     @property
     def stop_reason(self) -> str:
         """Why it ended before its plan was done; empty if it did not."""
-        ...
 
     def decide(self, view: TickView) -> Optional[Change]:
         """The mode to change to now, if any."""
-        ...
 
     def on_fault(self, reasons: int, view: TickView) -> None:
         """The gate has latched in the tick that `view` shows."""
-        ...

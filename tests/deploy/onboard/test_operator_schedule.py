@@ -220,3 +220,13 @@ def test_what_a_lost_operator_leads_to(view: Any, mode: Mode, lost_s: float, exp
 def test_who_is_there_is_the_reason(view: Any) -> None:
     change = schedule_of(Person({0.0: Wish.STAND})).decide(view(Mode.DAMP))
     assert change is not None and change.reason == "operator"
+
+
+@pytest.mark.parametrize("wish", [Wish.WALK, Wish.SIT])
+def test_a_fault_makes_it_forget_what_was_wished_for(view: Any, wish: Wish) -> None:
+    """A walk that waits for the stand, and a seat on the way to which the robot already is."""
+    schedule = schedule_of(Person({0.0: wish}))
+    schedule.decide(view(Mode.STAND if wish is Wish.WALK else Mode.WALK))
+    schedule.on_fault(Reason.TILT, view(Mode.STAND))
+    assert schedule.notice == "fault: tilt; let go (0) re-arms"
+    assert schedule.decide(view(Mode.STAND, time_s=9.0, finished=True)) is None
