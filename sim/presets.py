@@ -40,6 +40,7 @@ def _quick() -> PretrainSettings:
         steps_per_iteration=24,
         entropy_weight=0.005,
         initial_std=0.6,
+        mirror=True,
         task=VelocityTaskSettings(num_envs=512, randomization=randomization),
     )
 
@@ -71,6 +72,7 @@ def _robust() -> PretrainSettings:
         steps=49_152_000,
         actor_hidden=(256, 128, 128),
         critic_hidden=(256, 128, 128),
+        mirror=True,
         task=VelocityTaskSettings(num_envs=2048, randomization=randomization, terrain=TerrainSettings()),
     )
 

@@ -23,6 +23,7 @@ from policy.networks import GaussianActor
 from policy.velocity_contract import velocity_contract
 from robot_configs.robot import load_robot
 from sim.engines.choice import make_engine
+from sim.mirror import Mirror
 from sim.pretrain_settings import PretrainSettings
 from sim.terrain.grid import build_grid
 from sim.velocity_task import VelocityTask
@@ -78,7 +79,14 @@ class _Runner(OnPolicyRunner):
     """rsl_rl's runner with our curve file in place of its console log, and safetensors in place of pickles."""
 
     def __init__(self, task: VelocityTask, settings: PretrainSettings, out: Path, progress: Optional[Progress]) -> None:
-        super().__init__(task, _runner_configuration(settings), log_dir=None, device="cpu")
+        configuration = _runner_configuration(settings)
+        if settings.mirror:
+            mirror = Mirror(task.contract, load_robot())
+            configuration["algorithm"]["symmetry_cfg"] = {
+                "data_augmentation_func": mirror.augment,
+                "use_data_augmentation": True,
+            }
+        super().__init__(task, configuration, log_dir=None, device="cpu")
         self.logger = _CurveLog(out, settings, progress, self.save)
 
     def save(self, path: str, infos: Optional[dict[str, Any]] = None) -> None:

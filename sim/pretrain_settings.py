@@ -21,6 +21,7 @@ class PretrainSettings:
             with. The mean action, which is what walks, does not depend on it.
         threads: torch threads; the engine uses every core on its own.
         engine: what simulates.
+        mirror: whether every update learns from each sample twice, as it is and with left and right exchanged.
     """
 
     steps: int = 17_203_200
@@ -39,6 +40,7 @@ class PretrainSettings:
     gae_lambda: float = 0.95
     save_every: int = 50
     threads: int = 2
+    mirror: bool = False
     engine: EngineChoice = field(default_factory=EngineChoice)
     task: VelocityTaskSettings = field(default_factory=VelocityTaskSettings)
 

@@ -262,7 +262,7 @@ class VelocityTask(VecEnv):
             "/falls_per_minute": fallen.float().mean() / self.step_s * 60.0,
         }
         if done.any():
-            ended = self.episode_terms[done].sum(0) / self.episode_length_buf[done].sum()
+            ended = self.episode_terms[done].sum(0) / self.steps_walked[done].sum()
             names = (*REWARD_TERMS, *SHAPING_TERMS)
             log.update({f"/reward/{name}": ended[i] for i, name in enumerate(names)})
         log.update(self.ground.log())

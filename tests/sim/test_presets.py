@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from cli.main import main
+from cli.main import build_parser, main
 from robot_configs.twin_conditions import load_condition
 from sim.engines.choice import EngineChoice
 from sim.engines.protocol import FIRM_GROUND_TIME_CONSTANT_S
@@ -75,6 +75,12 @@ def test_every_preset_trains(name, tmp_path):
     rows = (tmp_path / "curve.csv").read_text().splitlines()
     assert len(rows) == 3
     assert ("level/gaps" in rows[0]) == (name == "robust")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_command_line_knows_every_preset(name):
+    options = build_parser().parse_args(["sim", "train", "--preset", name, "--out", "runs/x"])
+    assert (options.preset, options.steps) == (name, None)
 
 
 def test_the_command_line_trains_a_preset(tmp_path):
