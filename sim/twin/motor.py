@@ -93,7 +93,7 @@ class MotorBank:
         while self._waiting and self._waiting[0].due_step <= step:
             self._active = self._waiting.popleft()
         drive, demand, term, speed, envelope = self._active, self._demand, self._term, self._speed, self._envelope
-        # The third argument takes the result: this runs a thousand times per simulated second.
+        # The third argument, `out`, takes the result: this runs a thousand times per simulated second.
         np.multiply(drive.stiffness, joint_position, demand)
         np.subtract(drive.bias, demand, demand)
         np.multiply(drive.damping, joint_velocity, term)
@@ -102,11 +102,11 @@ class MotorBank:
         np.multiply(self._per_speed, joint_velocity, speed)
         np.subtract(self._one, speed, self._highest)
         np.add(self._one, speed, self._lowest)
-        np.minimum(envelope, self._ones, envelope)
-        np.maximum(envelope, self._zeros, envelope)
+        np.minimum(envelope, self._ones, out=envelope)
+        np.maximum(envelope, self._zeros, out=envelope)
         np.multiply(envelope, self._limits, envelope)
-        np.minimum(demand, self._highest, demand)
-        np.maximum(demand, self._lowest, demand)
+        np.minimum(demand, self._highest, out=demand)
+        np.maximum(demand, self._lowest, out=demand)
         return np.multiply(demand, self._strength, self.delivered)
 
     @property
