@@ -35,11 +35,11 @@ def test_a_walk_is_recorded_at_the_links_rate(bundle):
     assert quality.step_rate_hz > 4.0
 
 
-def test_a_robot_that_can_not_walk_is_an_error(bundle, tmp_path):
-    """Two dead knees."""
-    condition = tmp_path / "lame.yaml"
-    condition.write_text(
-        "extends: nominal\ndescription: Lame.\nmotors:\n  strength: {FR_calf: 0.0, RL_calf: 0.0, FL_calf: 0.0}\n"
-    )
-    with pytest.raises(GaitRecordingError, match="most of 2 s of walking"):
-        record_gait(bundle, condition, "vx=0,vy=0,yaw=0", walk_s=3.0, skip_s=1.0)
+def test_a_session_that_ends_before_it_walks_is_an_error(bundle, monkeypatch: pytest.MonkeyPatch):
+    class Summary:
+        faults = ("tilt",)
+
+    monkeypatch.setattr("sim.gait_record.run_session", lambda *args, **settings: Summary())
+    with pytest.raises(GaitRecordingError, match="most of 2 s of walking") as caught:
+        record_gait(bundle, "nominal", "vx=0,vy=0,yaw=0", walk_s=3.0, skip_s=1.0)
+    assert "tilt" in caught.value.found
