@@ -6,6 +6,7 @@ As a program it is the other side: it reads the number of steps of a round, line
 from __future__ import annotations
 
 import argparse
+import importlib
 import subprocess
 import time
 from pathlib import Path
@@ -50,8 +51,9 @@ class EnvPool:
 
 def serve(robots: int, threads: int) -> None:
     """Step the environments until no further round is asked for."""
-    import envpool
     import numpy as np
+
+    envpool = importlib.import_module("envpool")  # in this program's own Python only
 
     def resident_bytes() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

@@ -97,7 +97,7 @@ class BarePhysics:
         self._environment = environment
         self._batch = Batch(self.model, environment.engine.num_envs, threads)
         self._qpos, self._qvel, self._ctrl = (self._batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
-        self._targets = np.zeros(0)
+        self._targets: np.ndarray = np.zeros(0)
 
     def prepare(self) -> None:
         """The environment's robots as they are now, and the targets that its actions will be."""

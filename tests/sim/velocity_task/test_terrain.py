@@ -9,6 +9,7 @@ import torch
 from policy.rewards import REWARD_TERMS
 from sim.engines.mujoco import MujocoEngine
 from sim.terrain.grid import TerrainGrid, build_grid
+from sim.terrain.ground import TerrainGround
 from sim.terrain.settings import TerrainSettings
 from sim.velocity_task import START_HEIGHT_M, VelocityTask, VelocityTaskSettings
 from tests.sim.velocity_task.bench import NO_ACTION, QUIET, ROBOTS
@@ -68,6 +69,7 @@ def test_the_edge_of_the_ground_ends_an_episode_as_a_time_out(robot, graph, engi
 def test_good_episodes_climb_and_falls_descend(robot, graph, engine, grid):
     """A perfect step tracks with 1; rsl_rl's random episode lengths at the start do not dilute it."""
     task = make(robot, graph, engine, grid, episode_s=0.2)
+    assert isinstance(task.ground, TerrainGround)
     task.ground.level[:] = torch.tensor([0, 0, 1, 1])
     task.command[:] = 0.0
     column = REWARD_TERMS.index("track_linear_velocity")
