@@ -14,7 +14,9 @@ from policy.uni_o4.value import RewardScale
 from tests.benchmarks.uni_o4.toy_robot import toy_steps
 
 TOY = BenchmarkRobot("toy", "Toy-v0", 2, 1, 0.0, 1.0)
-SETTINGS = FittedQSettings(members=2, hidden_dims=(16,), updates=600, batch_size=64, discount=0.8, target_rate=0.05)
+SETTINGS = FittedQSettings(
+    members=2, hidden_dims=(16,), updates=800, batch_size=64, learning_rate=1e-2, discount=0.8, target_rate=0.1
+)
 
 
 def constant_actor(action: float) -> GaussianActor:

@@ -23,13 +23,13 @@ TOY = BenchmarkRobot("toy", "Toy-v0", 2, 2, 0.0, 1.0)
 
 @pytest.fixture(scope="module")
 def world() -> ModelWorld:
-    """Fitted to sixty episodes of random pushes, some of which leave over the edge."""
+    """Fitted to a hundred and twenty episodes of random pushes, a good part of which leave over the edge."""
     torch.set_num_threads(1)
-    steps = toy_steps(TOY, 60)
+    steps = toy_steps(TOY, 120)
     standardization = Standardization.of(steps)
     transitions = transitions_of(steps, standardization)
-    assert 5 <= int(transitions.terminated.sum()) < 60
-    settings = DynamicsSettings(members=3, elites=2, hidden_dims=(32, 32), batch_size=64, epochs=40, learning_rate=3e-3)
+    assert 25 <= int(transitions.terminated.sum()) < 100
+    settings = DynamicsSettings(members=3, elites=2, hidden_dims=(32, 32), batch_size=64, epochs=25, learning_rate=5e-3)
     fit = fit_dynamics(transitions, settings, torch.Generator().manual_seed(0))
     return gymnasium_world(fit.model, transitions, standardization)
 
@@ -43,12 +43,12 @@ def ask(world: ModelWorld, state: list[list[float]], action: list[list[float]]):
 
 def test_the_heads_learn_motion_reward_and_the_end_of_an_episode(world: ModelWorld):
     answer = ask(
-        world, [[0.2, -0.1], [-0.5, 0.3], [0.99, 0.0], [0.5, 0.0]], [[1.0, -1.0], [0.0, 0.5], [1.0, 0.0], [-1.0, 0.0]]
+        world, [[0.2, -0.1], [-0.5, 0.3], [0.58, 0.0], [0.4, 0.0]], [[1.0, -1.0], [0.0, 0.5], [1.0, 0.0], [-1.0, 0.0]]
     )
     outcome = answer.outcome.mean(0)
     torch.testing.assert_close(outcome[:2], torch.tensor([[0.3, -0.2, 1.3], [-0.5, 0.35, 0.5]]), atol=0.05, rtol=0.0)
     falls = answer.fall_probability.mean(0)
-    assert falls[2] > 0.5  # 0.99 + 0.1 lies beyond the edge
+    assert falls[2] > 0.5  # 0.58 + 0.1 lies beyond the edge
     assert falls[3] < 0.1 and falls[1] < 0.05
 
 
@@ -85,7 +85,7 @@ def test_no_branch_leaves_what_was_logged_and_falls_come_from_the_head_alone(wor
     rollout = roll_out(world, actor, starts, noise)
     assert rollout.terminated.any(0).float().mean() > 0.9
     first = torch.where(rollout.terminated.any(0), rollout.terminated.float().argmax(0), horizon)
-    assert 7 <= float(first.float().median()) <= 13  # ten steps of 0.1 m to the edge
+    assert 4 <= float(first.float().median()) <= 9  # seven steps of 0.1 m to beyond the edge
     assert float(rollout.physical[..., 0].max()) <= EDGE_M + 0.1 + 1e-5
 
 

@@ -1,6 +1,6 @@
 """A robot that needs no simulator: a point in the plane that is pushed about, behind the seams of a Gymnasium one.
 
-state (p [m], the rest zero), p' = p + 0.1 clip(a), reward = 1 + p_x after the step, the end where p_x > 1 or after 40
+state (p [m], the rest zero), p' = p + 0.1 clip(a), reward = 1 + p_x after the step, the end where p_x > 0.6 or after 40
 steps. The first two columns of the observation are p.
 """
 
@@ -14,7 +14,7 @@ from benchmarks.uni_o4.logged_steps import LoggedSteps
 from benchmarks.uni_o4.robots import BenchmarkRobot
 
 STEPS = 40
-EDGE_M = 1.0
+EDGE_M = 0.6
 
 
 class ToyEnvironment:
@@ -46,13 +46,14 @@ class ToyEnvironment:
 
 
 def toy_steps(robot: BenchmarkRobot, episodes: int, seed: int = 0) -> LoggedSteps:
-    """Episodes of random actions."""
+    """Episodes of random actions about a drift of their own, so that a good part of them ends at the edge."""
     random, environment = np.random.default_rng(seed), ToyEnvironment(robot)
     rows: list[tuple[Any, ...]] = []
     for episode in range(episodes):
         observation, ended = environment.reset(seed=1000 + episode)[0], False
+        drift = random.uniform(-0.4, 0.4, robot.action_dim)
         while not ended:
-            action = random.uniform(-1.0, 1.0, robot.action_dim).astype(np.float32)
+            action = (drift + random.uniform(-0.6, 0.6, robot.action_dim)).astype(np.float32)
             following, reward, terminated, truncated, _ = environment.step(action)
             rows.append((observation, following, action, reward, terminated, truncated, 0.0))
             observation, ended = following, terminated or truncated
