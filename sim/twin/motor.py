@@ -15,10 +15,11 @@ from robot_configs.twin_conditions import Motors
 
 _ALL_SERVO = bytes([MOTOR_MODE_SERVO] * MOTORS)
 # Fixed point of feed-forward torque, stiffness and damping.
-_COUNTS_PER_UNIT = np.repeat([1.0 / TORQUE_QUANTUM, 1.0 / STIFFNESS_QUANTUM, 1.0 / DAMPING_QUANTUM], MOTORS)
-_COUNTS_PER_UNIT = _COUNTS_PER_UNIT.reshape(3, MOTORS)
+_COUNTS_PER_UNIT = np.repeat(
+    [[1.0 / TORQUE_QUANTUM], [1.0 / STIFFNESS_QUANTUM], [1.0 / DAMPING_QUANTUM]], MOTORS, axis=1
+)
 # From here on a position or a velocity leaves its term out.
-_STOPS = np.repeat([POSITION_STOP, VELOCITY_STOP], MOTORS).reshape(2, MOTORS)
+_STOPS = np.repeat([[POSITION_STOP], [VELOCITY_STOP]], MOTORS, axis=1)
 
 
 class MotorCommandError(WireError):
