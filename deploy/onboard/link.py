@@ -9,7 +9,6 @@ Link            send(JointCommand), receive(timeout_s) -> RobotState or None
 from __future__ import annotations
 
 import errno
-import os
 import select
 import socket
 import time
@@ -162,12 +161,6 @@ _PASSING_ERRORS = frozenset(
 )
 
 
-AWAKE_S = 1e-3
-"""How long a wait for a packet looks again and again before it goes to sleep [s]: twice what a twin in lockstep needs
-for a tick. Waking a sleeping process costs 50 to 120 us (docs/timing.md), a third of such a tick, and empties the
-processor's caches. Between two looks the processor is offered to whoever else has something to do on it."""
-
-
 class UdpTransport:
     """Packets over UDP to one peer; IPv4, as the robot's network is.
 
@@ -219,16 +212,12 @@ class UdpTransport:
 
     def receive(self, timeout_s: float) -> Optional[bytes]:
         """The newest packet that has arrived, or None (see `PacketTransport.receive`)."""
-        started_s = time.monotonic()
+        deadline_s = time.monotonic() + timeout_s
         packet = self._drain()
         while packet is None:
-            waited_s = time.monotonic() - started_s
-            if waited_s >= timeout_s:
-                return None
-            if waited_s < AWAKE_S:
-                os.sched_yield()
+            remaining_s = deadline_s - time.monotonic()
             # select, because a socket's own timeout is rounded up to whole milliseconds: half a control period.
-            elif not select.select([self._socket], [], [], timeout_s - waited_s)[0]:
+            if remaining_s <= 0.0 or not select.select([self._socket], [], [], remaining_s)[0]:
                 return None
             packet = self._drain()  # still None where what arrived was only the report of a refused packet
         return packet

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 import threading
@@ -12,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Deque, Optional, Tuple, Type, Union
 
-from deploy.onboard.link import AWAKE_S
 from robot_configs.errors import Go1Error
 from robot_configs.twin_conditions import load_condition
 from sim.twin.body import TwinBody
@@ -127,7 +125,8 @@ class TwinServer:
         waiting: Deque[Datagram] = deque()
         while not self._finished(duration_s):
             if not waiting:
-                waiting.extend(self._awaited())
+                select.select([self._socket], [], [], _STOP_POLL_S)
+                waiting.extend(self._arrived())
                 continue
             packet, client = waiting.popleft()
             if not self._wire.accept(packet):
@@ -138,18 +137,6 @@ class TwinServer:
             self.repeated += len(waiting) - len(fresh)
             waiting = deque(fresh)
             self._answer(state, client)
-
-    def _awaited(self) -> Tuple[Datagram, ...]:
-        """The packets that arrive within `_STOP_POLL_S`, waited for awake at first: the next command comes soon."""
-        awake_until_s = time.monotonic() + AWAKE_S
-        packets = self._arrived()
-        while not packets and time.monotonic() < awake_until_s:
-            os.sched_yield()
-            packets = self._arrived()
-        if not packets:
-            select.select([self._socket], [], [], _STOP_POLL_S)
-            packets = self._arrived()
-        return packets
 
     def _arrived(self) -> Tuple[Datagram, ...]:
         """The packets in the socket's queue, oldest first, at most `_DRAIN_LIMIT`."""
