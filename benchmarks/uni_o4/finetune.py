@@ -91,7 +91,7 @@ class _OnPolicyRun:
         self, trial: Trial, data: DataSet, start: SavedPolicy, budget: Budget, state: Path, progress: Progress
     ) -> None:
         self.trial, self.robot, self.budget, self.progress = trial, data.robot, budget, progress
-        self.settings, self.state, self.curve_path = budget.online, state, state.with_suffix(".curve.json")
+        self.settings, self.state, self.curve_path = budget.online, state, state.with_suffix(".curve")
         self.standardization = start.standardization
         cold = trial.method == "scratch"
         settings = self.settings.cold if cold else self.settings.carried

@@ -110,7 +110,7 @@ def plain_dynamics(transitions: Transitions, settings: DynamicsSettings, steps: 
         layers: list[nn.Module] = []
         for before, after in zip(widths[:-2], widths[1:-1], strict=True):
             layers += [nn.Linear(before, after), nn.SiLU()]
-        members.append(nn.Sequential(*layers, nn.Linear(*widths[-2:])))
+        members.append(nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1])))
     optimizers = [
         torch.optim.AdamW(member.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         for member in members

@@ -2,6 +2,7 @@
 
 <out>/<part>/<robot>_<set>/seed_<n>/<method>.json     figures with code version, data hash, settings, seed
                                     <method>.safetensors     the learned networks, where there are any
+    <out>/<part>/<robot>_<set>/seed_<n>/<method>.state.*    of an online run, to go on from
 """
 
 from __future__ import annotations

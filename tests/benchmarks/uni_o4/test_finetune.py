@@ -91,6 +91,7 @@ def test_a_killed_run_gives_the_curve_of_one_that_was_not(
     before = Breaking.steps
     resumed = run_online(trial, DATA, BUDGET, offline, state, no_progress)
     assert resumed["curve"] == whole["curve"]
+    assert not list(tmp_path.rglob("*.json"))  # such a file beside the results would be taken for one
     assert Breaking.steps - before == 160  # the interrupted iteration, and none of those before
 
 

@@ -85,7 +85,7 @@ def test_the_hash_is_of_every_value():
 )
 def test_damaged_and_foreign_files_are_refused(tmp_path: Path, fault: dict[str, np.ndarray], message: str):
     path = tmp_path / "steps.hdf5"
-    write_hdf5(path, replace(five_steps(), **fault), {})  # type: ignore[arg-type]
+    write_hdf5(path, replace(five_steps(), **fault), {})
     with pytest.raises(BenchmarkError, match=message):
         read_hdf5(path, HOPPER)
 

@@ -37,14 +37,17 @@ def test_an_estimate_carries_the_spread_of_members_and_of_starts():
 
 def test_the_interval_is_the_normal_one():
     low, high = Estimate(10.0, 2.0).interval(0.9)
-    assert (low, high) == (pytest.approx(10.0 - 2.0 * 1.644854), pytest.approx(10.0 + 2.0 * 1.644854))
+    assert low == pytest.approx(10.0 - 2.0 * 1.644854)
+    assert high == pytest.approx(10.0 + 2.0 * 1.644854)
 
 
 def test_estimates_that_disagree_are_wider_together_than_apart():
     mixed = Estimate(0.0, 1.0).mixed_with(Estimate(6.0, 1.0))
-    assert (mixed.mean, mixed.deviation) == (3.0, pytest.approx(math.sqrt(10.0)))
+    assert mixed.mean == 3.0
+    assert mixed.deviation == pytest.approx(math.sqrt(10.0))
     agreed = Estimate(2.0, 3.0).mixed_with(Estimate(2.0, 3.0))
-    assert (agreed.mean, agreed.deviation) == (2.0, pytest.approx(3.0))
+    assert agreed.mean == 2.0
+    assert agreed.deviation == pytest.approx(3.0)
 
 
 def policy(score: float, guess: float, held: bool) -> dict[str, Any]:
@@ -71,7 +74,8 @@ def test_a_perturbed_policy_is_another_one_and_leaves_the_first_alone():
     before = {name: value.clone() for name, value in actor.state_dict().items()}
     changed = perturbed(actor, 0.1, torch.Generator().manual_seed(0))
     assert all(torch.equal(value, actor.state_dict()[name]) for name, value in before.items())
-    assert not torch.equal(changed.mean_network[0].weight, actor.mean_network[0].weight)
+    weight = "mean_network.0.weight"
+    assert not torch.equal(changed.state_dict()[weight], before[weight])
     assert torch.equal(changed.log_std, actor.log_std)
     same = perturbed(actor, 0.0, torch.Generator().manual_seed(0))
-    assert torch.equal(same.mean_network[0].weight, actor.mean_network[0].weight)
+    assert torch.equal(same.state_dict()[weight], before[weight])
