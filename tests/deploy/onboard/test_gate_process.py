@@ -86,6 +86,7 @@ def test_the_pilot_is_woken_for_steps_and_told_everything_at_every_tick(across: 
     report = read_report(across.reports)
     assert report is not None
     assert (report.step, report.mode, report.episode, across.woken()) == (NO_STEP, Mode.WALK, 2, 0)
+    assert report.step_deadline_s == 0.0, "of no step"
     across.tick(10.002, step_due=True)
     report = read_report(across.reports)
     assert report is not None
