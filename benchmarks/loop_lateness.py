@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks.figures import Figure, hogs, quantiles_us
 from deploy.onboard.realtime import RealTimeWish, request_real_time
-from deploy.onboard.supervisor import GATE_PRIORITY
+from deploy.onboard.supervision import GATE_PRIORITY
 from offline_data.log_reader import log_paths, read_log
 from policy.bundle import BUNDLES
 from robot_configs.robot import load_robot
