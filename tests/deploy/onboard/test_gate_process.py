@@ -118,10 +118,13 @@ def test_an_answer_that_does_not_count_changes_nothing(across: Across) -> None:
         (10.006, {"step": 1, "episode": 1}),
         (10.008, {"step": 0}),
         (10.010, {"step": 1}),
+        (10.012, {"step": 7}),
+        (10.014, {"step": 1, "epoch": EPOCH + 1}),
+        (10.016, {"step": 1, "episode": 3}),
     ):
         across.answer(**wrong)
         assert across.tick(time_s) is first
-    assert across.seat.refused == {"of another epoch": 1, "of another episode": 1, "out of sequence": 2}
+    assert across.seat.refused == {"of another epoch": 2, "of another episode": 2, "out of sequence": 3}
     assert across.seat.steps == 1
 
 
@@ -130,6 +133,7 @@ def test_steps_may_be_skipped_but_not_answered_backwards(across: Across) -> None
         across.tick(time_s, step_due=True)
     across.answer(2)
     newest = across.tick(10.042)
+    assert newest.position == pytest.approx(0.02)
     across.answer(1)
     assert across.tick(10.044) is newest
 
@@ -143,10 +147,15 @@ def test_answers_in_a_row_are_all_taken(across: Across) -> None:
     assert (across.seat.steps, across.seat.refused) == (3, {})
 
 
-def test_before_any_episode_no_step_was_made(robot: RobotModel) -> None:
+def test_before_any_episode_no_step_was_made(robot: RobotModel, make_state: Any) -> None:
     slots = Slots.create()
     reading, writing = os.pipe()
-    assert PilotElsewhere(slots, writing, EPOCH, robot).steps == 0
+    seat = PilotElsewhere(slots, writing, EPOCH, robot)
+    assert seat.steps == 0
+    seat.attend(Moment(10.0, 0.0, 1, Mode.DAMP, 0, False, make_state(), 10.0))
+    report = read_report(SlotReader(slots.report, REPORT))
+    assert report is not None
+    assert (report.episode, report.step) == (0, NO_STEP)
     slots.close()
     os.close(reading)
     os.close(writing)
@@ -212,6 +221,7 @@ def test_an_order_ends_the_session(across: Across) -> None:
 
 
 def test_a_silent_supervisor_ends_the_session(across: Across) -> None:
+    assert SUPERVISOR_SILENCE_LIMIT_S == 1.0
     across.tick(10.0 + SUPERVISOR_SILENCE_LIMIT_S)
     assert across.seat.stop_reason == ""
     across.tick(10.0 + SUPERVISOR_SILENCE_LIMIT_S + 0.002)

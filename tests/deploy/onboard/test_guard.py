@@ -124,7 +124,7 @@ class Watch:
         monkeypatch.setattr(guard.select, "select", self._select)
         monkeypatch.setattr(guard.time, "monotonic", lambda: 128.0 + self.LOOK_S * self.looks)
         monkeypatch.setattr(guard, "_kill_both", self._kill)
-        monkeypatch.setattr(guard.os, "read", lambda pipe, size: guard._DISMISSAL)
+        monkeypatch.setattr(guard.os, "read", lambda pipe, size: guard._DISMISSAL if size == 1 else b"")
 
     def _select(self, reading: list[int], *rest: Any) -> tuple[list[int], list[int], list[int]]:
         assert (reading, rest) == ([self._pipe], ([], [], guard.POLL_S))
