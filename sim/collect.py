@@ -44,10 +44,16 @@ def collect_on_twin(
     seed: int,
     settings: CollectSettings = CollectSettings(),
 ) -> tuple[RunSummary, ...]:
-    """Log at least `steps` policy steps, in one session a twin; a virtual person sets a fallen robot upright again."""
+    """Log at least `steps` policy steps, in one session a twin; a virtual person sets a fallen robot upright again.
+
+    Each twin logs into a folder of its own: a log's name is made of the time and of chance, and the order of the logs
+    decides the order of the data set's episodes, so of everything that is drawn from it.
+    """
     share = -(-steps // settings.workers)
-    seeds = range(seed * 1000, seed * 1000 + settings.workers)
-    jobs = [(str(bundle), str(condition), share, str(log_dir), own, settings) for own in seeds]
+    jobs = [
+        (str(bundle), str(condition), share, str(Path(log_dir) / f"twin_{index}"), seed * 1000 + index, settings)
+        for index in range(settings.workers)
+    ]
     if settings.workers == 1:
         return (_collect(jobs[0]),)
     with ProcessPoolExecutor(settings.workers, mp_context=multiprocessing.get_context("spawn")) as pool:

@@ -102,3 +102,13 @@ def test_twins_side_by_side_share_the_steps_and_differ(shipped, tmp_path):
     assert len(one) == len(two) == 11
     assert np.abs(one["noise"] - two["noise"]).max() > 0.1
     assert np.abs(one["command"] - two["command"]).max() > 0.1
+
+
+def test_twins_are_read_back_in_the_order_of_their_seeds(shipped, tmp_path):
+    """Whatever chance put into the names of their logs: equal commands give equal data sets."""
+    collect_on_twin(shipped, "nominal", 6, tmp_path / "both", 7, CollectSettings(workers=2))
+    both = [log.policy_tick["noise"] for log in read_logs(tmp_path / "both")[0]]
+    alone = CollectSettings(workers=1)
+    collect_on_twin(shipped, "nominal", 3, tmp_path / "first", 7, alone)
+    np.testing.assert_array_equal(both[0], read_log(log_paths(tmp_path / "first")[0]).policy_tick["noise"])
+    assert [path.parent.name for path in log_paths(tmp_path / "both")] == ["twin_0", "twin_1"]
