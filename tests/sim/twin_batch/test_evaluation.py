@@ -1,17 +1,21 @@
 """Measuring without the wire: what it scores, what it says of itself, and that it agrees with the wire."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 
 from cli.main import main
 from policy.bundle import read_bundle
+from robot_configs.robot import load_robot
 from robot_configs.twin_conditions import TwinConditionError
 from sim.evaluate import evaluate_bundle, paired_difference
 from sim.twin_batch.coverage import LEFT_OUT
 from sim.twin_batch.errors import TwinBatchError
-from sim.twin_batch.evaluation import evaluate_bundle_batched
+from sim.twin_batch.evaluation import _Scores, evaluate_bundle_batched
+from sim.twin_batch.twins import BatchTruth
+from sim.twin_batch.walk import WalkStep
 
 STANDING = "vx=0,vy=0,yaw=0"
 
@@ -36,6 +40,42 @@ def test_a_fall_ends_an_episode(falling):
     assert evaluation.summary()["falls"] == 2
     best = max(1.5 * episode.steps - 10.0 for episode in evaluation.episodes)
     assert max(evaluation.returns) < best
+
+
+def walked(speed: float, fell: list[bool]) -> WalkStep:
+    """Two level robots that go forward at this speed, are told to stand, and brake nothing."""
+    zeros = np.zeros((2, 3))
+    truth = BatchTruth(
+        position_trunk_in_world=zeros,
+        orientation_trunk_in_world=np.array([[1.0, 0.0, 0.0, 0.0]] * 2),
+        linear_velocity_trunk_in_trunk=np.array([[speed, 0.0, 0.0]] * 2),
+        angular_velocity_trunk_in_trunk=zeros,
+        joint_position=np.zeros((2, 12)),
+        joint_velocity=np.zeros((2, 12)),
+        joint_torque=np.zeros((2, 12)),
+        mechanical_power_w=np.array([20.0, 40.0]),
+    )
+    outputs = {"action": np.zeros((2, 12), np.float32)}
+    return WalkStep(
+        {}, zeros.astype(np.float32), np.zeros((2, 12)), outputs, truth, truth, np.zeros((2, 12)), np.array(fell)
+    )
+
+
+def test_the_scores_of_two_robots_by_hand():
+    """A standing robot's reward is 1.5; at 0.5 m/s, one width, 1 / e + 0.5. The first falls in its second step."""
+    scores = _Scores(load_robot(), 2)
+    for speed, fell in ((0.0, [False, False]), (0.5, [True, False]), (0.5, [False, False])):
+        scores.add(walked(speed, fell))
+    first, second = scores.results((8, 9))
+    slow = math.exp(-1.0) + 0.5
+    assert (first.seed, first.steps, first.fell, first.ending) == (8, 2, True, "terminated")
+    assert (second.seed, second.steps, second.fell, second.ending) == (9, 3, False, "truncated")
+    assert first.episode_return == pytest.approx(1.5 + slow - 10.0, abs=1e-5)
+    assert second.episode_return == pytest.approx(1.5 + 2.0 * slow, abs=1e-5)
+    assert first.linear_error_m_s == first.forward_speed_m_s == pytest.approx(0.25)
+    assert second.linear_error_m_s == pytest.approx(1.0 / 3.0)
+    assert (first.power_w, second.power_w) == (20.0, 40.0)
+    assert second.distance_m == pytest.approx(1.0 / 50.0)
 
 
 def test_an_episode_does_not_depend_on_its_neighbours_or_on_threads(shipped):
