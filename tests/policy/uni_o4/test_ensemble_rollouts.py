@@ -51,7 +51,7 @@ def starts_at(positions: list[float]) -> BranchStarts:
 
 
 def drift_world(limit: float, members: int = 1) -> ModelWorld:
-    return ModelWorld(Drift(members), DirectObserver(), lambda state: state[:, 0] > limit)  # type: ignore[arg-type]
+    return ModelWorld(Drift(members), DirectObserver(), lambda state: state[:, 0] > limit)
 
 
 def pushing_actor(push: float) -> GaussianActor:
@@ -144,7 +144,7 @@ def test_inside_the_model_the_policy_sees_what_its_graph_would_show_it():
         torch.zeros(1, dtype=torch.long),
     )
     noise = RolloutNoise.draw(3, 1, 12, 30, torch.Generator().manual_seed(0))
-    world = ModelWorld(Still(), GraphObserver(graph), tilt_rule(1.0))  # type: ignore[arg-type]
+    world = ModelWorld(Still(), GraphObserver(graph), tilt_rule(1.0))
     rollout = roll_out(world, graph.actor, starts, noise)
     memory = torch.zeros(1, contract.memory_dim)
     for step in range(3):

@@ -41,7 +41,7 @@ def fixed_set(positions: list[float], horizon: int, **settings: float) -> Evalua
 
 
 def drift(limit: float) -> ModelWorld:
-    return ModelWorld(Drift(), DirectObserver(), lambda state: state[:, 0] > limit)  # type: ignore[arg-type]
+    return ModelWorld(Drift(), DirectObserver(), lambda state: state[:, 0] > limit)
 
 
 def test_mistake_06_am_q_sums_over_the_horizon_and_clamps_no_action():

@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ ROBOT = load_robot()
 GAINS = np.full(12, 20.0), np.full(12, 0.5)
 
 
-def changed(condition: TwinCondition, **sections: dict[str, object]) -> TwinCondition:
+def changed(condition: TwinCondition, **sections: Mapping[str, Any]) -> TwinCondition:
     """The condition with some values of some sections replaced."""
     return dataclasses.replace(
         condition,
