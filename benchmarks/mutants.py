@@ -43,7 +43,7 @@ def _policy(*names: str) -> tuple[str, ...]:
     return tuple(f"tests/policy/{name}.py" for name in names)
 
 
-_GATE = _onboard("gate/test_gate", "gate/test_state_limits", "gate/test_state_age")
+_GATE = _onboard("gate/test_gate", "gate/test_state_limits", "gate/test_state_age", "gate/test_state_history")
 _WIRE = _onboard("test_wire", "test_wire_damage", "test_wire_fixed_point")
 _FILE = _policy("test_sealed_file")
 _CONTRACT = _policy("test_contract_fields")

@@ -14,7 +14,6 @@ The limits' values and their sources are in robot_configs/go1.yaml. Nothing here
 
 from __future__ import annotations
 
-import math
 from typing import FrozenSet, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -65,8 +64,8 @@ class Gate:
         self._damping_command = JointCommand.damp(robot)
         self._servo, self._zeros = np.full(MOTORS, MOTOR_MODE_SERVO, dtype=np.uint8), np.zeros(MOTORS)
         self._values: Optional[np.ndarray] = None
-        self._state_time_s = -math.inf
-        self._measured_faults = 0
+        self._state_time_s: float
+        self._measured_faults: int
         self._state_faults = int(Reason.STATE_MISSING)
         self.keys: FrozenSet[Key] = frozenset()
         """Keys held down in the newest state."""
