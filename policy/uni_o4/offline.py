@@ -37,7 +37,8 @@ class EnsembleSettings:
         kl_budget: mean KL from the logged behaviour at which everything stops [nat]; docs/lab_notes.md says what lies
             beyond.
         budget_states: logged states over which the KL is averaged.
-        ppo: the update. evaluation: how candidates are compared.
+        ppo: the update, in large minibatches: with small ones half of the budget goes into a random walk
+            (docs/lab_notes.md). evaluation: how candidates are compared.
     """
 
     iterations: int = 32
@@ -45,7 +46,7 @@ class EnsembleSettings:
     horizon: int = 20
     kl_budget: float = 1.5
     budget_states: int = 2048
-    ppo: PpoSettings = PpoSettings()
+    ppo: PpoSettings = PpoSettings(minibatch_size=8192, actor_learning_rate=6e-4)
     evaluation: EvaluationSettings = EvaluationSettings()
 
     def __post_init__(self) -> None:
