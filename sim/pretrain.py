@@ -46,9 +46,9 @@ def pretrain(settings: PretrainSettings, out: Path, progress: Optional[Progress]
     grid = build_grid(terrain, settings.task.seed) if terrain is not None else None
     engine = make_engine(settings.engine, robot, settings.task.num_envs, grid.field if grid is not None else None)
     task = VelocityTask(settings.task, robot, graph, engine, grid)
-    runner = _Runner(task, settings, out, progress)
+    runner = PpoRunner(task, settings, out, progress)
     runner.learn(settings.iterations, init_at_random_ep_len=True)
-    _copy_weights(runner.alg.actor.state_dict(), graph.actor)
+    copy_actor(runner.alg.actor.state_dict(), graph.actor)
     return with_deployed_std(PolicyGraph(contract, actor), settings.deployed_std)
 
 
@@ -59,7 +59,8 @@ def with_deployed_std(graph: PolicyGraph, deployed_std: float) -> PolicyGraph:
     return graph
 
 
-def _copy_weights(source: Mapping[str, torch.Tensor], target: GaussianActor) -> None:
+def copy_actor(source: Mapping[str, torch.Tensor], target: GaussianActor) -> None:
+    """Into `target`, from the state of rsl_rl's actor under its own names."""
     names = [name for name in target.state_dict() if name.startswith("mean_network.")]
     state = {name: source[name.replace("mean_network.", "mlp.")] for name in names}
     target.load_state_dict({**state, "log_std": source["distribution.log_std_param"]})
@@ -71,11 +72,11 @@ def policy_from_checkpoint(path: Path, settings: PretrainSettings) -> PolicyGrap
     weights = {name[len("actor.") :]: value for name, value in tensors.items() if name.startswith("actor.")}
     contract = velocity_contract(load_robot())
     actor = GaussianActor(contract.observation_dim, contract.action_dim, settings.actor_hidden, settings.initial_std)
-    _copy_weights(weights, actor)
+    copy_actor(weights, actor)
     return with_deployed_std(PolicyGraph(contract, actor), settings.deployed_std)
 
 
-class _Runner(OnPolicyRunner):
+class PpoRunner(OnPolicyRunner):
     """rsl_rl's runner with our curve file in place of its console log, and safetensors in place of pickles."""
 
     def __init__(self, task: VelocityTask, settings: PretrainSettings, out: Path, progress: Optional[Progress]) -> None:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.uni_o4 --out runs/uni_o4                                    everything of the standard budget
     python -m benchmarks.uni_o4 --robots hopper --sets medium --seeds 0 --methods iql ensemble --out runs/uni_o4
-    python -m benchmarks.uni_o4 --budget smoke --robots hopper --sets medium --out /tmp/smoke     every part in minutes
+    python -m benchmarks.uni_o4 --budget smoke --robots hopper --sets medium --out runs/smoke     every part in minutes
     python -m benchmarks.uni_o4 --d4rl ~/.d4rl/datasets --out runs/uni_o4_d4rl        on D4RL's own files
     python -m benchmarks.uni_o4 --report docs/uni_o4_results.md --out runs/uni_o4    table and pictures, no computing
 

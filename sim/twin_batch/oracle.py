@@ -14,7 +14,7 @@ from policy.graph import PolicyGraph
 from policy.networks import GaussianActor
 from robot_configs.robot import load_robot
 from robot_configs.twin_conditions import TwinCondition
-from sim.pretrain import Progress, _copy_weights, _Runner
+from sim.pretrain import PpoRunner, Progress, copy_actor
 from sim.pretrain_settings import PretrainSettings
 from sim.twin_batch.engine import TwinEngine, condition_randomization
 from sim.velocity_task import VelocityTask, VelocityTaskSettings
@@ -81,16 +81,16 @@ def train_oracle(
     actor = GaussianActor(contract.observation_dim, contract.action_dim, start.actor.hidden_dims, settings.initial_std)
     graph = PolicyGraph(contract.without_slew(), actor).requires_grad_(False)
     engine = TwinEngine(condition, robot, settings.robots, settings.seed, settings.threads)
-    runner = _Runner(VelocityTask(trainer.task, robot, graph, engine), trainer, out, progress)
+    runner = PpoRunner(VelocityTask(trainer.task, robot, graph, engine), trainer, out, progress)
     _load_start(runner, start, settings.initial_std)
     runner.learn(trainer.iterations, init_at_random_ep_len=True)
-    _copy_weights(runner.alg.actor.state_dict(), actor)
+    copy_actor(runner.alg.actor.state_dict(), actor)
     with torch.no_grad():
         actor.log_std.copy_(start.actor.log_std)
     return PolicyGraph(contract, actor)
 
 
-def _load_start(runner: _Runner, start: PolicyGraph, std: float) -> None:
+def _load_start(runner: PpoRunner, start: PolicyGraph, std: float) -> None:
     """The trainer's actor becomes `start`'s mean with this standard deviation."""
     state = runner.alg.actor.state_dict()
     for name, value in start.actor.state_dict().items():

@@ -5,24 +5,13 @@ import dataclasses
 import pytest
 import torch
 
-from robot_configs.robot import RobotModel, load_robot
 from sim.engines.isaacgym import IsaacGymEngine, IsaacGymError
 from sim.engines.mujoco import MujocoEngine, MujocoEngineError
 from sim.engines.protocol import MAX_DELAY_SUBSTEPS, Engine
 from sim.engines.target_delay import TargetDelay
-from tests.sim.test_engine import ROBOTS, ROWS, parameters, place
+from tests.sim.engines.bench import ROBOTS, ROWS, parameters, place
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def robot() -> RobotModel:
-    return load_robot()
-
-
-@pytest.fixture(scope="module")
-def stand(robot) -> torch.Tensor:
-    return torch.tensor(robot.stand_position, dtype=torch.float32).repeat(ROBOTS, 1)
 
 
 @pytest.fixture(params=["mujoco", "isaacgym"])

@@ -11,23 +11,13 @@ import math
 import pytest
 import torch
 
-from robot_configs.robot import GRAVITY_M_S2, RobotModel, load_robot
+from robot_configs.robot import GRAVITY_M_S2, load_robot
 from sim.engines.isaacgym import IsaacGymEngine
 from sim.engines.mujoco import MujocoEngine
-from tests.sim.test_engine import LEVEL, ROBOTS, ROWS, assert_reset_touches_only_its_rows, parameters, place
+from tests.sim.engines.bench import LEVEL, ROBOTS, ROWS, assert_reset_touches_only_its_rows, parameters, place
 
 torch.set_num_threads(1)
 TIGHT = 1e-4
-
-
-@pytest.fixture(scope="module")
-def robot() -> RobotModel:
-    return load_robot()
-
-
-@pytest.fixture(scope="module")
-def stand(robot) -> torch.Tensor:
-    return torch.tensor(robot.stand_position, dtype=torch.float32).repeat(ROBOTS, 1)
 
 
 @pytest.fixture

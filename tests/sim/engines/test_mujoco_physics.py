@@ -6,23 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from robot_configs.robot import GRAVITY_M_S2, RobotModel, load_robot
+from robot_configs.robot import GRAVITY_M_S2
 from sim.engines.choice import EngineChoice, EngineChoiceError, make_engine
 from sim.engines.mujoco import MujocoEngine
 from sim.terrain.height_field import HeightField
-from tests.sim.test_engine import LEVEL, ROBOTS, ROWS, parameters, place
+from tests.sim.engines.bench import LEVEL, ROBOTS, ROWS, parameters, place
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def robot() -> RobotModel:
-    return load_robot()
-
-
-@pytest.fixture(scope="module")
-def stand(robot) -> torch.Tensor:
-    return torch.tensor(robot.stand_position, dtype=torch.float32).repeat(ROBOTS, 1)
 
 
 @pytest.fixture

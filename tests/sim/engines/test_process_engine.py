@@ -12,7 +12,7 @@ from robot_configs.robot import load_robot
 from sim.engines.array_messages import Message, receive, send
 from sim.engines.isaacgym import IsaacGymEngine
 from sim.engines.process_engine import EngineProcessError, ProcessEngine
-from tests.sim.test_engine import ROBOTS, parameters, place
+from tests.sim.engines.bench import ROBOTS, parameters, place
 
 
 def test_messages_carry_arrays_bit_by_bit():
