@@ -9,6 +9,7 @@ goes on from the start. The figures in the summary come from other episodes than
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from dataclasses import asdict, dataclass, field, replace
@@ -88,7 +89,7 @@ class Demo:
         self._measure("pretrained", SHIPPED_BUNDLE, 0, time.monotonic())
         promoted = self._offline(SHIPPED_BUNDLE)
         promoted = self._online(promoted)
-        self.summary["promoted_bundle"] = str(promoted)
+        self.summary["promoted_bundle"] = os.path.relpath(promoted)
         self.summary["differences"] = {
             f"{after}_minus_{before}": paired_difference(self._evaluations[before], self._evaluations[after])
             for before, after in (("pretrained", "offline"), ("offline", "online"), ("pretrained", "online"))
@@ -170,7 +171,7 @@ class Demo:
         self._evaluations[stage] = evaluation
         self.summary[stage] = {
             **evaluation.to_dict(),
-            "bundle": str(bundle),
+            "bundle": os.path.relpath(bundle),
             "steps_used": steps_used,
             "wall_s": time.monotonic() - began,
         }
