@@ -179,7 +179,9 @@ class TargetLimits:
         elif self._widened:
             self._wide_lower = np.maximum(self._wide_lower, np.minimum(self._lower, measured))
             self._wide_upper = np.minimum(self._wide_upper, np.maximum(self._upper, measured))
-            self._widened = bool(np.any(self._wide_lower < self._lower) or np.any(self._wide_upper > self._upper))
+            self._widened = not (
+                np.array_equal(self._wide_lower, self._lower) and np.array_equal(self._wide_upper, self._upper)
+            )
         return self._wide_lower, self._wide_upper
 
 

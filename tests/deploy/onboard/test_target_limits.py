@@ -135,14 +135,15 @@ class TestRate:
         assert position[1] - robot.stand_position[1] == pytest.approx(allowed_rad, abs=1e-9)
         assert clamped == (0, 1, 0)
 
+    @pytest.mark.parametrize("direction", [1.0, -1.0])
     def test_it_counts_from_the_last_command_not_from_the_measured_pose(
-        self, robot: RobotModel, limits: TargetLimits
+        self, robot: RobotModel, limits: TargetLimits, direction: float
     ) -> None:
         target = make_target(robot, **SOFT)
         limits.apply(target, robot.stand_position, STILL, NOW_S)
-        moved = robot.stand_position + 0.5
+        moved = robot.stand_position + direction * 0.5
         position, clamped = limits.apply(make_target(robot, position=moved, **SOFT), moved, STILL, NOW_S + TICK_S)
-        assert position[:2] == pytest.approx(robot.stand_position[:2] + 0.08)
+        assert position[:2] == pytest.approx(robot.stand_position[:2] + direction * 0.08)
         assert clamped.rate == 12
 
     def test_moves_below_rounding_are_not_counted(self, robot: RobotModel, limits: TargetLimits) -> None:
@@ -152,6 +153,39 @@ class TestRate:
         wanted = robot.joint_upper + 2e-6
         target = make_target(robot, position=wanted, **SOFT)
         assert limits.apply(target, robot.joint_upper, STILL, NOW_S + TICK_S)[1] == (12, 0, 0)
+
+    def test_a_move_of_exactly_the_rounding_is_not_counted(self, robot: RobotModel) -> None:
+        """Hips limited to 0: one is asked for a microradian, or the next number after it, another for 0.5 rad."""
+        to_zero = robot.joint_upper.copy()
+        to_zero[[0, 3]] = 0.0
+        wanted = robot.stand_position.copy()
+        wanted[3] = 0.5
+        for hip, counted in ((1e-6, 1), (math.nextafter(1e-6, 1.0), 2)):
+            wanted[0] = hip
+            target = make_target(robot, position=wanted, **SOFT)
+            limits = TargetLimits(robot, joint_upper=to_zero)
+            assert limits.apply(target, robot.stand_position, STILL, NOW_S)[1] == (counted, 0, 0)
+
+    @pytest.mark.parametrize("side", [1.0, -1.0])
+    def test_what_one_limit_moves_and_another_one_moves_back_counts_by_the_sum(
+        self, robot: RobotModel, side: float
+    ) -> None:
+        """A hip lies 0.08 rad beyond zero, then 0.6 before it, inside a limit of 0.5 before zero: that limit moves a
+        target near zero to itself, and the rate, 0.08 rad a tick, back to zero exactly."""
+        step = 40.0 * 0.002
+        name = "joint_upper" if side > 0.0 else "joint_lower"
+        narrow = getattr(robot, name).copy()
+        narrow[0] = side * -0.5
+        outside, inside = robot.stand_position.copy(), robot.stand_position.copy()
+        outside[0], inside[0] = side * step, side * -0.6
+        for distance, counts in ((1e-6, (0, 0, 0)), (math.nextafter(1e-6, 1.0), (1, 1, 0))):
+            limits = TargetLimits(robot, **{name: narrow})
+            limits.apply(make_target(robot, position=outside, **SOFT), outside, STILL, NOW_S)
+            wanted = robot.stand_position.copy()
+            wanted[0] = side * distance
+            target = make_target(robot, position=wanted, **SOFT)
+            position, clamped = limits.apply(target, inside, STILL, NOW_S)
+            assert (position[0], clamped) == (0.0, counts)
 
 
 class TestRoom:

@@ -50,6 +50,7 @@ class TestRefused:
             ({"position": np.zeros(11)}, Reason.TARGET_MALFORMED),
             ({"stiffness": np.full(1, 30.0)}, Reason.TARGET_MALFORMED),
             ({"damping": np.full((12, 1), 0.5)}, Reason.TARGET_MALFORMED),
+            (dict.fromkeys(("position", "stiffness", "damping"), np.ones(11)), Reason.TARGET_MALFORMED),
         ],
     )
     def test_each_fault_by_name(
@@ -81,5 +82,8 @@ class TestRefused:
     ) -> None:
         target = make_target(robot)
         assert limits.faults(target, NOW_S) == 0
+        allowed = getattr(target, field)[3]
         getattr(target, field)[3] = 1000.0
         assert limits.faults(target, NOW_S) == Reason.GAINS_OUT_OF_RANGE
+        getattr(target, field)[3] = allowed
+        assert limits.faults(target, NOW_S) == 0

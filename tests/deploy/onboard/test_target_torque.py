@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -121,6 +123,36 @@ class TestTorque:
         # One count of Kp, 1/32 Nm/rad: 0.3 rad pull with next to nothing.
         target = make_target(robot, position=robot.stand_position + 0.05, stiffness=np.full(12, 1 / 32))
         assert limits.apply(target, robot.stand_position, STILL, NOW_S + TICK_S)[1] == (0, 0, 0)
+
+    def test_the_softest_spring_may_be_far_from_its_joint(self, robot: RobotModel, limits: TargetLimits) -> None:
+        """One count of Kp, 1/32 Nm/rad: 0.4 rad are 0.0125 Nm, of the 0.2 Nm that Kd 2.5 leaves at -9.4 rad/s."""
+        wanted, velocity = robot.stand_position.copy(), STILL.copy()
+        wanted[0], velocity[0] = 0.4, -9.4
+        target = make_target(robot, position=wanted, stiffness=np.full(12, 1 / 32), damping=np.full(12, 2.5))
+        position, counts = approach(limits, target, robot.stand_position, velocity, ticks=6)
+        assert position[0] == pytest.approx(0.4)
+        assert counts == (0, 0, 0)
+
+    def test_the_spring_pulls_by_the_way_to_the_target(self, robot: RobotModel, limits: TargetLimits) -> None:
+        """A hip at 0.65 with its target at -0.65, 20 Nm/rad: 26 Nm of 23.7; no other joint has any stiffness."""
+        measured, wanted, stiffness = robot.stand_position.copy(), robot.stand_position.copy(), np.zeros(12)
+        measured[0], wanted[0], stiffness[0] = 0.65, -0.65, 20.0
+        target = make_target(robot, position=wanted, stiffness=stiffness, damping=np.zeros(12))
+        position, counts = approach(limits, target, measured, STILL, ticks=20)
+        assert position[0] == pytest.approx(0.65 - 23.7 / 20.0)
+        assert counts.torque == 1
+
+    def test_a_target_at_the_limit_is_within_it_to_the_bit(self, robot: RobotModel) -> None:
+        """Half of 49 Nm is left at half of 32 rad/s, and 0.5 rad at 49 Nm/rad are just that.
+
+        49 is a number whose reciprocal float64 rounds down: whoever moves the target there after all misses it.
+        """
+        exact = replace(robot, torque_limit=np.full(12, 49.0), velocity_limit=np.full(12, 32.0))
+        wanted, velocity = robot.stand_position.copy(), STILL.copy()
+        wanted[0], velocity[0] = 0.5, 16.0
+        target = make_target(robot, position=wanted, stiffness=np.full(12, 49.0), damping=np.zeros(12))
+        position, _ = approach(TargetLimits(exact), target, robot.stand_position, velocity, ticks=8)
+        assert position.tolist() == wanted.tolist()
 
     def test_each_joint_has_its_own_gains(self, robot: RobotModel, limits: TargetLimits) -> None:
         gains = {"stiffness": np.array([10.0] * 6 + [60.0] * 6), "damping": np.zeros(12)}
