@@ -8,7 +8,6 @@ from deploy.onboard.reasons import Reason
 from robot_configs.robot import RobotModel
 
 TICK_MODULUS = 2**32
-HALF_WAY_ROUND = 2**31
 
 ROUNDING_S = 1e-6
 """Slack for sums of clock times in float64 [s]: what is as old as it may be is not older."""
@@ -67,14 +66,14 @@ class TickClock:
         """
         if self._tick_ms is None:
             return self._begin(tick_ms, time_s, Reason.NONE)
-        # The shorter way round the counter tells a late packet from a wrapped counter.
-        advance_ms = (tick_ms - self._tick_ms + HALF_WAY_ROUND) % TICK_MODULUS - HALF_WAY_ROUND
-        if abs(advance_ms) > self._jump_limit_ms:
+        # Both ways round the counter: a late packet is a little behind, whether or not the counter has wrapped between.
+        if (self._tick_ms - tick_ms) % TICK_MODULUS <= self._jump_limit_ms:
+            return None
+        advance_ms = (tick_ms - self._tick_ms) % TICK_MODULUS
+        if advance_ms > self._jump_limit_ms:
             # Whoever relies on these states calls the newest one stale by now.
             is_alone = time_s - self._time_s > self._age_limit_s + ROUNDING_S
             return self._begin(tick_ms, time_s, Reason.TICK_JUMP) if is_alone else None
-        if advance_ms <= 0:
-            return None
         self._tick_ms, self._time_s = tick_ms, time_s
         self._robot_time_s += 1e-3 * advance_ms
         difference_s = time_s - self._robot_time_s
