@@ -52,7 +52,7 @@ class SensorJumps:
         worst_rad = max(max(error.joint_rad), -min(error.joint_rad))
         if worst_rad > noise + advance_s * self._limits.joint_velocity_error_rad_s:
             return True
-        if worst_rad <= noise:
+        if 0.0 not in now.position:
             return False
         return any(new == 0.0 and abs(missed) > noise for new, missed in zip(now.position, error.joint_rad))
 
@@ -60,8 +60,9 @@ class SensorJumps:
         (old_x, old_y, old_z), (x, y, z) = before.gyroscope, now.gyroscope
         if max(abs(x - old_x), abs(y - old_y), abs(z - old_z)) > advance_s * self._limits.angular_acceleration_rad_s2:
             return True
-        fastest = max(abs(old_x), abs(old_y), abs(old_z))
-        return x == y == z == 0.0 and fastest > self._limits.cut_out_angular_speed_rad_s
+        if any(now.gyroscope):
+            return False
+        return max(abs(old_x), abs(old_y), abs(old_z)) > self._limits.cut_out_angular_speed_rad_s
 
     def _quaternion_jumped(self, error: MotionError, advance_s: float) -> bool:
         worst_rad = max(max(error.rotation_rad), -min(error.rotation_rad))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import List
 
 import pytest
@@ -109,6 +112,32 @@ def test_the_quaternion(jumps: SensorJumps, sign: float, axis: int, advance_s: f
         assert jumps.faults(*rotation_step(axis, sign * error), advance_s) == faults
 
 
+@pytest.mark.parametrize(
+    ("step", "start", "most"),
+    [
+        (partial(velocity_step, 0), 0.5, 1.0 + 500 / 512),
+        (partial(velocity_step, 11), 0.5, 1.0 + 250 / 512),
+        (partial(gyroscope_step, 1), 0.25, 2500 / 512),
+    ],
+)
+def test_a_change_of_exactly_the_limit_is_allowed(
+    jumps: SensorJumps, step: Callable[[float, float], Case], start: float, most: float
+) -> None:
+    """In binary fractions, over 1/512 s: the next number above is a jump."""
+    assert jumps.faults(*step(start, start + most), 1 / 512) == 0
+    assert jumps.faults(*step(start, math.nextafter(start + most, 99.0)), 1 / 512) == Reason.SENSOR_JUMP
+
+
+@pytest.mark.parametrize(
+    ("step", "most"), [(partial(position_step, 3), 0.02 + 15 / 512), (partial(rotation_step, 2), 0.03 + 5 / 512)]
+)
+def test_an_error_of_exactly_the_limit_is_allowed(
+    jumps: SensorJumps, step: Callable[[float], Case], most: float
+) -> None:
+    assert jumps.faults(*step(most), 1 / 512) == 0
+    assert jumps.faults(*step(math.nextafter(most, 1.0)), 1 / 512) == Reason.SENSOR_JUMP
+
+
 class TestCutOut:
     @pytest.mark.parametrize("joint", [0, 11])
     @pytest.mark.parametrize(
@@ -116,13 +145,21 @@ class TestCutOut:
         [
             (0.51, 0.0, Reason.SENSOR_JUMP),
             (-0.51, 0.0, Reason.SENSOR_JUMP),
-            (0.49, 0.0, 0),  # slow enough to come to rest
+            (0.5, 0.0, 0),  # slow enough to come to rest
             (0.51, 1e-9, 0),  # a live zero
             (0.0, 0.51, 0),
         ],
     )
     def test_of_a_velocity(self, jumps: SensorJumps, joint: int, before: float, now: float, faults: int) -> None:
         assert jumps.faults(*velocity_step(joint, before, now), TICK_S) == faults
+
+    @pytest.mark.parametrize("moving", [0.6, -0.6])
+    def test_a_joint_that_comes_to_rest_does_not_accuse_another_one_that_moves(
+        self, jumps: SensorJumps, moving: float
+    ) -> None:
+        first, second, error = velocity_step(3, moving, moving)
+        second.velocity[4] = 0.0
+        assert jumps.faults(first, second, error, TICK_S) == 0
 
     @pytest.mark.parametrize("joint", [0, 11])
     @pytest.mark.parametrize(
@@ -137,9 +174,11 @@ class TestCutOut:
     def test_of_a_position(self, jumps: SensorJumps, joint: int, error: float, now: float, faults: int) -> None:
         assert jumps.faults(*position_step(joint, error, now), TICK_S) == faults
 
-    def test_a_position_at_zero_does_not_accuse_another_joint(self, jumps: SensorJumps) -> None:
-        first, second, error = position_step(3, 0.021)
-        second.position[4] = 0.0
+    @pytest.mark.parametrize("elsewhere", [0.1, -0.1])
+    def test_a_position_at_zero_does_not_accuse_another_joint(self, jumps: SensorJumps, elsewhere: float) -> None:
+        """Joint 4 came through zero, with an error of what is allowed exactly."""
+        first, second, error = position_step(3, 0.021, elsewhere)
+        second.position[4], error.joint_rad[4] = 0.0, 0.02
         assert jumps.faults(first, second, error, TICK_S) == 0
 
     @pytest.mark.parametrize(
@@ -148,10 +187,10 @@ class TestCutOut:
             ([0.0, 0.31, 0.0], [0.0, 0.0, 0.0], Reason.SENSOR_JUMP),
             ([-0.31, 0.0, 0.0], [0.0, 0.0, 0.0], Reason.SENSOR_JUMP),
             ([0.0, 0.0, 0.31], [0.0, 0.0, 0.0], Reason.SENSOR_JUMP),
-            ([0.29, 0.29, 0.29], [0.0, 0.0, 0.0], 0),
+            ([0.3, -0.3, 0.3], [0.0, 0.0, 0.0], 0),
             ([0.31, 0.31, 0.31], [0.0, 0.0, 1e-9], 0),
             ([0.31, 0.31, 0.31], [1e-9, 0.0, 0.0], 0),
-            ([0.31, 0.31, 0.31], [0.0, 1e-9, 0.0], 0),
+            ([0.31, 0.31, 0.31], [0.0, -1e-9, 0.0], 0),
         ],
     )
     def test_of_the_gyroscope(self, jumps: SensorJumps, before: List[float], now: List[float], faults: int) -> None:
