@@ -18,9 +18,9 @@ from deploy.onboard.wire import MOTOR_MODE_OVERHEATED, RobotState
 from robot_configs.robot import RobotModel
 
 # Places of the signals in a state's vector.
-QUATERNION, GYROSCOPE, ACCELEROMETER = slice(0, 4), slice(4, 7), slice(7, 10)
-POSITION, VELOCITY, TORQUE = slice(10, 22), slice(22, 34), slice(34, 46)
 SIGNALS = 46
+QUATERNION, GYROSCOPE, ACCELEROMETER = slice(0, 4), slice(4, 7), slice(7, 10)
+POSITION, VELOCITY, TORQUE = slice(10, 22), slice(22, 34), slice(34, SIGNALS)
 
 FULL_CHARGE_PERCENT = 100
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from deploy.onboard.reasons import Reason
-from deploy.onboard.state_checks import SIGNALS, ConditionChecks, SignalRanges, signals
+from deploy.onboard.state_checks import ConditionChecks, SignalRanges, signals
 from deploy.onboard.wire import MOTOR_MODE_OVERHEATED, MOTOR_MODE_SERVO, RobotState
 from robot_configs.robot import RobotModel, load_robot
 from tests.deploy.onboard.motions import turned
@@ -54,7 +54,7 @@ class TestSignals:
             joint_velocity=np.arange(22.0, 34.0),
             joint_torque=np.arange(34.0, 46.0),
         )
-        assert np.array_equal(signals(state), np.arange(SIGNALS))
+        assert np.array_equal(signals(state), np.arange(46.0))
 
     def test_they_are_doubles_of_their_own(self, make_state: StateMaker) -> None:
         state = make_state()
@@ -93,7 +93,14 @@ class TestRanges:
         healthy[place] = bound + math.copysign(1e-9, outer)
         assert ranges.faults(healthy) == reason
 
-    @pytest.mark.parametrize("place", range(SIGNALS))
+    @pytest.mark.parametrize(("place", "bound"), [(4, 35.0), (5, -35.0), (8, 400.0), (9, -400.0)])
+    def test_a_bound_itself_is_inside(self, robot: RobotModel, healthy: np.ndarray, place: int, bound: float) -> None:
+        healthy[place] = bound
+        assert SignalRanges(robot).faults(healthy) == 0
+        healthy[place] = math.nextafter(bound, 2 * bound)
+        assert SignalRanges(robot).faults(healthy) == Reason.IMU_RANGE
+
+    @pytest.mark.parametrize("place", range(46))
     @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
     def test_what_is_not_finite_is_named_so_wherever_it_is(
         self, robot: RobotModel, healthy: np.ndarray, place: int, value: float
@@ -158,3 +165,22 @@ class TestCondition:
     )
     def test_each_limit(self, robot: RobotModel, make_state: StateMaker, changes: dict[str, Any], faults: int) -> None:
         assert ConditionChecks(robot).faults(make_state(**changes)) == faults
+
+    @pytest.mark.parametrize(
+        ("quaternion", "faults"),
+        [
+            ((1.25, 0, 0, 0), 0),
+            ((math.nextafter(1.25, 2.0), 0, 0, 0), Reason.QUATERNION_NORM),
+            ((0.75, 0, 0, 0), 0),
+            ((math.nextafter(0.75, 0.0), 0, 0, 0), Reason.QUATERNION_NORM),
+            ((1, 0, 0, 1e-9), 0),
+            ((1, 1e-6, 0, 0), Reason.TILT),
+        ],
+    )
+    def test_the_limits_of_the_attitude_themselves_are_allowed(
+        self, robot: RobotModel, make_state: StateMaker, quaternion: tuple[float, ...], faults: int
+    ) -> None:
+        """Where nothing is rounded: a norm that may be wrong by a quarter, and level where no tilt is allowed."""
+        strict = replace(robot, safety=replace(robot.safety, quaternion_norm_tolerance=0.25, tilt_limit_rad=0.0))
+        state = make_state(orientation_trunk_in_world=np.array(quaternion, dtype=np.float64))
+        assert ConditionChecks(strict).faults(state) == faults
