@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import List, NamedTuple
 
 from deploy.onboard.state_checks import ACCELEROMETER, GYROSCOPE, POSITION, QUATERNION, VELOCITY
@@ -65,7 +66,7 @@ def _rotation(before: List[float], now: List[float]) -> List[float]:
     """
     pw, px, py, pz = before
     w, x, y, z = now
-    twice = 2.0 if pw * w + px * x + py * y + pz * z >= 0.0 else -2.0
+    twice = math.copysign(2.0, pw * w + px * x + py * y + pz * z)
     return [
         twice * (pw * x - px * w - py * z + pz * y),
         twice * (pw * y - py * w - pz * x + px * z),

@@ -57,13 +57,20 @@ def test_a_rotation_about_each_axis(axis: int, sign: float) -> None:
     assert error.rotation_rad == pytest.approx(expected, abs=1e-12)
 
 
-def test_a_rotation_is_told_in_the_trunk() -> None:
-    """From any attitude p, p times a small rotation is that rotation; it matters only which side it stands on."""
-    p = np.array([0.5, -0.5, 0.5, 0.5])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("attitude", [(0.5, -0.5, 0.5, 0.5), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)])
+def test_a_rotation_is_told_in_the_trunk(attitude: tuple[float, ...], sign: float) -> None:
+    """From any attitude p, p times a small rotation q is that rotation, and so is p times -q.
+
+    It matters only which side it stands on.
+    """
+    p = np.array(attitude, dtype=np.float64)
     small = np.array([math.cos(0.05), 0.0, math.sin(0.05), 0.0])
     w = p[0] * small[0] - p[1:] @ small[1:]
     product = [float(w), *(p[0] * small[1:] + small[0] * p[1:] + np.cross(p[1:], small[1:])).tolist()]
     error = motion_error(
-        taken_apart(at(p.tolist(), [0.0] * 3, 0, 0.0, 0.0)), taken_apart(at(product, [0.0] * 3, 0, 0.0, 0.0)), 0.002
+        taken_apart(at(p.tolist(), [0.0] * 3, 0, 0.0, 0.0)),
+        taken_apart(at([sign * entry for entry in product], [0.0] * 3, 0, 0.0, 0.0)),
+        0.002,
     )
     assert error.rotation_rad == pytest.approx([0.0, -2.0 * math.sin(0.05), 0.0], abs=1e-12)
