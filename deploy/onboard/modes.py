@@ -122,12 +122,10 @@ class PoseRamp:
     def target(self, elapsed_s: float, time_s: float) -> JointTarget:
         """The set points `elapsed_s` after the ramp began, for the clock time `time_s`."""
         moved = smooth_step((elapsed_s - self._move_from_s) / self._move_s)
-        position = self._goal if moved == 1.0 else self._start + moved * (self._goal - self._start)
-        stiffness, damping = self._stiffness, self._damping
-        if elapsed_s < self._gain_ramp_s:
-            risen = smooth_step(elapsed_s / self._gain_ramp_s)
-            stiffness = self._first_stiffness + risen * (self._stiffness - self._first_stiffness)
-            damping = self._first_damping + risen * (self._damping - self._first_damping)
+        position = self._start + moved * (self._goal - self._start)
+        risen = smooth_step(elapsed_s / self._gain_ramp_s)
+        stiffness = self._first_stiffness + risen * (self._stiffness - self._first_stiffness)
+        damping = self._first_damping + risen * (self._damping - self._first_damping)
         return JointTarget(position, stiffness, damping, time_s + self._validity_s)
 
 

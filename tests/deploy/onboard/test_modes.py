@@ -15,7 +15,7 @@ from deploy.onboard.remote import Key
 from deploy.onboard.target import JointTarget, Mode
 from robot_configs.robot import RobotModel
 
-SETTINGS = ModeSettings(gain_ramp_s=0.5, move_s=1.0, settle_s=0.25)
+SETTINGS = ModeSettings(gain_ramp_s=0.5, move_s=2.0, settle_s=0.25)
 
 PATHS = {
     Mode.DAMP: (),
@@ -83,11 +83,11 @@ def test_modes_without_a_ramp_have_no_target_and_never_finish(robot: RobotModel,
 
 
 def test_standing_up_by_hand(robot: RobotModel, make_state: Any) -> None:
-    """0.5 s of rising gains in the measured pose, 1 s of motion (half way at its middle), 0.25 s of holding."""
+    """0.5 s of rising gains in the measured pose, 2 s of motion (half way at its middle), 0.25 s of holding."""
     start = robot.sit_position.astype(np.float32)
     machine = ModeMachine(robot, SETTINGS)
     machine.enter(Mode.STAND, make_state(joint_position=start), 10.0)
-    first, rising, risen, half, there = (machine.ramp_target(10.0 + t) for t in (0.0, 0.25, 0.5, 1.0, 1.5))
+    first, rising, risen, half, there = (machine.ramp_target(10.0 + t) for t in (0.0, 0.25, 0.5, 1.5, 2.5))
     assert first and rising and risen and half and there
     assert np.all(first.stiffness == 0.0)
     assert first.damping == pytest.approx(np.full(12, robot.stand.damping))
@@ -98,27 +98,27 @@ def test_standing_up_by_hand(robot: RobotModel, make_state: Any) -> None:
     assert half.position == pytest.approx((start + robot.stand_position) / 2)
     assert there.position == pytest.approx(robot.stand_position)
     assert first.valid_until_s == pytest.approx(10.0 + robot.safety.target_age_limit_s)
-    assert not machine.ramp_finished(11.749)
-    assert machine.ramp_finished(11.751)
+    assert not machine.ramp_finished(12.749)
+    assert machine.ramp_finished(12.75)
 
 
 def test_out_of_a_motion_gains_and_pose_move_at_once(robot: RobotModel, make_state: Any) -> None:
-    """0.5 s from the walk's gains to the stand's (half way at 0.25 s), 1 s of motion from the measured pose."""
+    """0.5 s from the walk's gains to the stand's (half way at 0.25 s), 2 s of motion from the measured pose."""
     machine = machine_in(Mode.HALT, robot, make_state)
     start = (robot.stand_position + 0.2).astype(np.float32)
     walking = JointTarget(robot.stand_position, np.full(12, 30.0), np.full(12, 0.75), 5.0)
     machine.enter(Mode.STAND, make_state(joint_position=start), 5.0, walking)
-    first, between, risen, there = (machine.ramp_target(5.0 + t) for t in (0.0, 0.25, 0.5, 1.0))
-    assert first and between and risen and there
+    first, between, risen, half, there = (machine.ramp_target(5.0 + t) for t in (0.0, 0.25, 0.5, 1.0, 2.0))
+    assert first and between and risen and half and there
     assert np.array_equal(first.stiffness, walking.stiffness) and np.array_equal(first.damping, walking.damping)
     assert first.position == pytest.approx(start)
     assert between.stiffness == pytest.approx(np.full(12, (30.0 + robot.stand.stiffness) / 2))
     assert between.damping == pytest.approx(np.full(12, (0.75 + robot.stand.damping) / 2))
     assert np.all(risen.stiffness == robot.stand.stiffness) and np.all(risen.damping == robot.stand.damping)
-    assert risen.position == pytest.approx((start + robot.stand_position) / 2)
+    assert half.position == pytest.approx((start + robot.stand_position) / 2)
     assert there.position == pytest.approx(robot.stand_position)
-    assert not machine.ramp_finished(5.0 + 1.249)
-    assert machine.ramp_finished(5.0 + 1.251)
+    assert not machine.ramp_finished(5.0 + 2.249)
+    assert machine.ramp_finished(5.0 + 2.25)
 
 
 def test_a_ramp_is_not_over_before_its_gains_have_risen(robot: RobotModel) -> None:
@@ -155,7 +155,16 @@ def test_the_blend_starts_and_ends_at_rest() -> None:
 
 
 def test_a_ramp_takes_the_sum_of_its_parts() -> None:
-    assert SETTINGS.total_s == 0.5 + 1.0 + 0.25
+    assert SETTINGS.total_s == 0.5 + 2.0 + 0.25
+
+
+def test_standing_up_takes_two_seconds_unless_told_otherwise() -> None:
+    """0.4 s for the gains, 1.2 s for the joints, 0.4 s to settle: a quicker ramp must be somebody's decision."""
+    assert ModeSettings() == ModeSettings(gain_ramp_s=0.4, move_s=1.2, settle_s=0.4)
+
+
+def test_a_ramp_need_not_settle() -> None:
+    assert ModeSettings(gain_ramp_s=0.5, move_s=1.0, settle_s=0.0).total_s == 1.5
 
 
 @pytest.mark.parametrize("changes", [{"gain_ramp_s": 0.0}, {"move_s": -1.0}, {"settle_s": -0.1}])
