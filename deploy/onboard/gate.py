@@ -63,9 +63,7 @@ class Gate:
         self._limits = TargetLimits(robot, joint_lower, joint_upper)
         self._damping_command = JointCommand.damp(robot)
         self._servo, self._zeros = np.full(MOTORS, MOTOR_MODE_SERVO, dtype=np.uint8), np.zeros(MOTORS)
-        self._values: Optional[np.ndarray] = None
-        self._state_time_s: float
-        self._measured_faults: int
+        self._newest: Optional[_Inspected] = None
         self._state_faults = int(Reason.STATE_MISSING)
         self.keys: FrozenSet[Key] = frozenset()
         """Keys held down in the newest state."""
@@ -112,10 +110,11 @@ class Gate:
             faults &= int(Reason.STOP_KEY)
         if faults and not self._latched:
             self._latched = faults
-        if self._latched or not moving or target is None or self._values is None:
+        if self._latched or not moving or target is None or self._newest is None:
             self._limits.release()
             return GateDecision(self._damping_command, self._latched, NO_CLAMPS)
-        position, clamped = self._limits.apply(target, self._values[POSITION], self._values[VELOCITY], time_s)
+        values = self._newest.values
+        position, clamped = self._limits.apply(target, values[POSITION], values[VELOCITY], time_s)
         command = JointCommand(self._servo, position, self._zeros, self._zeros, target.stiffness, target.damping)
         return GateDecision(command, _clamp_reasons(clamped), clamped)
 
@@ -137,17 +136,25 @@ class Gate:
             implausible = self._monitor.observe(values.tolist(), 1e-3 * advance.advance_ms)
             # What a state says for itself is named alone: the rest may well follow from it.
             faults = faults or implausible
-        self._values, self._state_time_s, self._measured_faults = values, time_s, faults
+        self._newest = _Inspected(values, time_s, faults)
         self.keys = pressed_keys(state.remote)
 
     def _faults_at(self, time_s: float) -> int:
-        if self._values is None:
+        if self._newest is None:
             return int(Reason.STATE_MISSING)
         stop = int(Reason.STOP_KEY) if STOP_KEY in self.keys else 0
         # Written so that a time of NaN is stale.
-        if not time_s - self._state_time_s <= self._state_age_limit_s + ROUNDING_S:
+        if not time_s - self._newest.time_s <= self._state_age_limit_s + ROUNDING_S:
             return int(Reason.STATE_STALE) | stop
-        return self._measured_faults | stop
+        return self._newest.faults | stop
+
+
+class _Inspected(NamedTuple):
+    """The newest state: its signals, when it came [s], and the bit set of what was wrong with it."""
+
+    values: np.ndarray
+    time_s: float
+    faults: int
 
 
 _UNUSABLE = int(
