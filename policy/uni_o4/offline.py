@@ -3,9 +3,9 @@
     logs -> V by TD(lambda), transition model -> repeat: branch from logged states, GAE, clipped update
          -> stop at the budget -> score every candidate on one evaluation set -> best, or the start if none is better
 
-Why not the published improvement step (`policy.uni_o4.published`): the log of one nearly deterministic policy says
-almost nothing about other actions to a critic fitted on it, while the same clipped objective in the model finds what to
-change.
+Why not the published improvement step (`policy.uni_o4.published`): a critic can rank only actions that were tried, and
+one policy with little noise tries next to none but its own. The transition model asks less of the log, for motion
+obeys the same mechanics whatever the policy.
 """
 
 from __future__ import annotations
