@@ -7,8 +7,10 @@ from typing import List
 
 import pytest
 
+from deploy.onboard.gravity_checks import GravityChecks
 from deploy.onboard.plausibility import PlausibilityMonitor
 from deploy.onboard.reasons import Reason
+from deploy.onboard.signal_lists import SignalLists, taken_apart
 from robot_configs.robot import GRAVITY_M_S2
 from tests.deploy.onboard.motions import TICK_S, changed, first_alarm, robot_with, standing
 
@@ -83,6 +85,7 @@ class TestGravity:
             ((0.5**0.5, 0.0, 0.5**0.5, 0.0), (-1.0, 0.0, 0.0)),
             ((0.5**0.5, 0.0, -(0.5**0.5), 0.0), (1.0, 0.0, 0.0)),
             ((0.0, 1.0, 0.0, 0.0), (0.0, 0.0, -1.0)),
+            ((0.0, 0.0, 1.0, 0.0), (0.0, 0.0, -1.0)),
             ((0.5**0.5, 0.0, 0.0, 0.5**0.5), (0.0, 0.0, 1.0)),
             # A third of a turn about (1, 1, 1) takes x to y, y to z, z to x.
             ((0.5, 0.5, 0.5, 0.5), (0.0, 1.0, 0.0)),
@@ -167,3 +170,45 @@ class TestFreeFall:
         found = [monitor.observe(changed(tick, {9: 2.9 + 1e-6 * tick}), 0.01) for tick in range(1, 40)]
         first = next(index for index, faults in enumerate(found) if faults & Reason.FREE_FALL)
         assert first in (24, 25)
+
+
+def feeling(x: float, y: float, z: float) -> SignalLists:
+    """Level and still, with this specific force."""
+    return taken_apart(changed(0, {7: x, 8: y, 9: z}))
+
+
+class TestLimitsThemselves:
+    """Limits met to the last bit, in numbers that are not rounded."""
+
+    FALL, WEIGHT = feeling(0.0, 0.0, 2.0), feeling(0.0, 0.0, GRAVITY_M_S2)
+
+    @pytest.fixture
+    def checks(self) -> GravityChecks:
+        return GravityChecks(
+            robot_with(
+                gravity_memory_s=0.5, gravity_mismatch_limit_m_s2=6.0, free_fall_below_m_s2=3.0, free_fall_after_s=0.25
+            )
+        )
+
+    def test_a_mismatch_of_the_limit_is_allowed(self, checks: GravityChecks) -> None:
+        assert checks.faults(feeling(6.0, 0.0, GRAVITY_M_S2), 0.5, 0.125) == 0
+        beyond = feeling(math.nextafter(6.0, 7.0), 0.0, GRAVITY_M_S2)
+        assert checks.faults(beyond, 0.5, 0.125) == Reason.GRAVITY_MISMATCH
+
+    def test_the_limits_force_is_weight(self, checks: GravityChecks) -> None:
+        """1 + 4 + 4 = 3 x 3."""
+        for _ in range(4):
+            assert checks.faults(feeling(1.0, 2.0, 2.0), 0.001, 0.125) == 0
+
+    @pytest.mark.parametrize(
+        ("states", "told"),
+        [
+            ([FALL, FALL], [0, Reason.FREE_FALL]),
+            ([FALL, WEIGHT, FALL, FALL], [0, 0, 0, Reason.FREE_FALL]),
+        ],
+    )
+    def test_a_fall_is_told_when_it_has_lasted_long_enough_since_the_last_weight(
+        self, checks: GravityChecks, states: List[SignalLists], told: List[int]
+    ) -> None:
+        """An eighth of a second each, a quarter is too long."""
+        assert [checks.faults(state, 0.001, 0.125) for state in states] == told
