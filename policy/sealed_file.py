@@ -102,8 +102,9 @@ def _section_sizes(table: Any, names: Tuple[str, ...]) -> List[int]:
     """Sizes from the header's list [[name, size], ...]."""
     if not isinstance(table, list) or any(not isinstance(entry, list) or len(entry) != 2 for entry in table):
         raise untrusted("a list of sections with their sizes", f"{table!r:.80}")
-    if [entry[0] for entry in table] != list(names):
-        raise untrusted(f"the sections {list(names)}", f"{[entry[0] for entry in table]!r:.80}")
+    listed = [entry[0] for entry in table]
+    if listed != list(names):
+        raise untrusted(f"the sections {list(names)}", f"{listed!r:.80}")
     sizes = [entry[1] for entry in table]
     # bool is an int to Python; a negative size would let sections overlap.
     if any(type(size) is not int or size < 0 for size in sizes):

@@ -28,6 +28,7 @@ from deploy.onboard.recorder import NO_EPISODE, Recorder
 from deploy.onboard.schedule import Change, Schedule, TickView
 from deploy.onboard.summary import EpisodeSummary, RunSummary
 from deploy.onboard.target import POLICY_MODES, JointTarget, Mode
+from deploy.onboard.target_limits import NO_CLAMPS
 from deploy.onboard.wire import RobotState
 from offline_data.log_schema import Ending, EventKind
 from policy.contract import PolicyContract
@@ -75,15 +76,15 @@ class ControlLoop:
         self._modes = ModeMachine(robot, settings.modes)
         self._link_hz, self._ticks_per_step = robot.link_hz, robot.ticks_per_policy_step
         self._lateness = LatenessHistogram()
-        self._late_s = 0.0
+        self._late_s: float
         self._tick_index = self._mode_since_index = self._next_step_index = 0
         self._ticks_missed = 0
         self._start_s = self._time_s = self._state_time_s = clock.now_s()
         self._state: Optional[RobotState] = None
-        self._heard_s = 0.0
+        self._heard_s: float
         self._target: Optional[JointTarget] = None
         self._episode = NO_EPISODE
-        self._episode_clamps = ClampCounts(0, 0, 0)
+        self._episode_clamps = NO_CLAMPS
         self._episodes: List[EpisodeSummary] = []
         self._faults: List[str] = []
         self._stop_reason = ""
@@ -108,7 +109,8 @@ class ControlLoop:
                 self._tick()
             outcome = self._stop_reason or self._pilot.stop_reason or self._schedule.stop_reason
         finally:
-            self._say_farewell()
+            failed = self._say_farewell()
+            outcome = outcome or failed
             try:
                 self._close_episode(Ending.STOPPED, outcome)
                 self._note(EventKind.STOP, outcome or "plan complete")
@@ -142,10 +144,9 @@ class ControlLoop:
     def _wait_for_deadline(self) -> None:
         """Deadlines are absolute: waiting does not drift. Those that have passed altogether are skipped."""
         self._tick_index += 1
-        overdue = int((self._clock.now_s() - self._start_s) * self._link_hz) - self._tick_index
-        if overdue > 0:
-            self._tick_index += overdue
-            self._ticks_missed += overdue
+        overdue = max(0, int((self._clock.now_s() - self._start_s) * self._link_hz) - self._tick_index)
+        self._tick_index += overdue
+        self._ticks_missed += overdue
         deadline_s = self._start_s + self._tick_index / self._link_hz
         self._clock.sleep_until(deadline_s)
         self._time_s = self._clock.now_s()
@@ -199,7 +200,7 @@ class ControlLoop:
 
     def _begin_episode(self) -> None:
         self._episode = len(self._episodes)
-        self._episode_clamps, self._next_step_index = ClampCounts(0, 0, 0), self._tick_index
+        self._episode_clamps, self._next_step_index = NO_CLAMPS, self._tick_index
         self._pilot.begin_episode(self._episode, self._target)
         self._note(EventKind.EPISODE_START, "")
 
@@ -242,7 +243,8 @@ class ControlLoop:
         return True
 
     def _take_stock(self, decision: GateDecision) -> None:
-        if any(decision.clamped) and self._modes.mode is Mode.WALK:
+        # Outside of an episode as well: the next one begins with none.
+        if any(decision.clamped):
             self._episode_clamps = ClampCounts(*(a + b for a, b in zip(self._episode_clamps, decision.clamped)))
         if self._gate.latched and self._modes.mode is not Mode.FAULT:
             self._enter_fault(self._gate.latched)
@@ -259,14 +261,16 @@ class ControlLoop:
     def _note(self, kind: EventKind, text: str, ending: Ending = Ending.NONE) -> None:
         self._recorder.event(kind, self._modes.mode, self._time_s, text, self._episode, ending)
 
-    def _say_farewell(self) -> None:
-        """Damp, frame by frame; a frame that fails does not keep the next from being tried."""
+    def _say_farewell(self) -> str:
+        """Damp, frame by frame; one that fails does not keep the next from being tried. Returns what failed first."""
+        failed = ""
         for _ in range(self._settings.farewell_frames):
             for act in (self._send_damping, self._wait_for_deadline, self._take_answer):
                 try:
                     act()
                 except Exception as error:  # noqa: BLE001 - nothing may stand between the robot and damping
-                    self._stop_reason = self._stop_reason or f"while damping: {error}"
+                    failed = failed or f"while damping: {error}"
+        return failed
 
     def _send_damping(self) -> None:
         self._link.send(self._gate.damping_command)

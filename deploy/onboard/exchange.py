@@ -164,7 +164,7 @@ class ReportWriter:
         for name in STATE.names or ():
             value = getattr(state, name)
             self._state[name] = np.frombuffer(value, np.uint8) if name == "remote" else value
-        self._state_seen, self._record["state_known"] = state, 1
+        self._state_seen, self._record["state_known"] = state, True
 
 
 def read_report(slot: SlotReader) -> Optional[Report]:
@@ -253,7 +253,7 @@ class OrderWriter:
         """Say that the supervisor is there at `time_s`; a reason is an order to end the session, and stays one."""
         self._record["time_s"] = time_s
         if stop_reason:
-            self._record["stop"], self._record["reason"] = 1, encode_text(stop_reason)
+            self._record["stop"], self._record["reason"] = True, encode_text(stop_reason)
         self._slot.write(self._record)
 
 

@@ -35,7 +35,7 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 # into a joint.
 _LOWER = np.array([[-_FLOAT32_MAX], [-_FLOAT32_MAX], [-(2**15) * TORQUE_QUANTUM], [0.0], [0.0]])
 _FIXED_END = np.array([2**15 * TORQUE_QUANTUM, 2**16 * STIFFNESS_QUANTUM, 2**16 * DAMPING_QUANTUM], dtype=np.float32)
-_UPPER = np.array([_FLOAT32_MAX, _FLOAT32_MAX, *np.nextafter(_FIXED_END, np.float32(0))]).reshape(5, 1)
+_UPPER = np.array([_FLOAT32_MAX, _FLOAT32_MAX, *np.nextafter(_FIXED_END, np.float32(-np.inf))]).reshape(5, 1)
 _COUNTS_PER_UNIT = np.array([[1.0], [1.0], [1 / TORQUE_QUANTUM], [1 / STIFFNESS_QUANTUM], [1 / DAMPING_QUANTUM]])
 _COUNTS_PER_UNIT = _COUNTS_PER_UNIT.astype(np.float32)
 _UNITS_PER_COUNT = tuple(np.float32(quantum) for quantum in (TORQUE_QUANTUM, STIFFNESS_QUANTUM, DAMPING_QUANTUM))
@@ -150,16 +150,18 @@ def _fields(command: JointCommand) -> np.ndarray:
 
 def _require_fit(values: np.ndarray) -> None:
     # Written so that NaN, which compares false with everything, is refused as well.
-    if not ((values >= _LOWER) & (values <= _UPPER)).all():
-        _refuse(values)
+    fits = (values >= _LOWER) & (values <= _UPPER)
+    if not fits.all():
+        _refuse(values, fits)
 
 
-def _refuse(values: np.ndarray) -> NoReturn:
-    """Raise for the first entry of `values` (5, 12) outside its field's range."""
-    row, motor = np.argwhere(~((values >= _LOWER) & (values <= _UPPER)))[0]
+def _refuse(values: np.ndarray, fits: np.ndarray) -> NoReturn:
+    """Raise for the first entry of `values` (5, 12) where `fits` (5, 12) is False."""
+    row, motor = divmod(int(fits.argmin()), MOTORS)
+    (lower,), (upper,) = _LOWER[row], _UPPER[row]
     field, joint = COMMAND_FIELDS[row], load_robot().joint_names[motor]
     raise FixedPointRangeError(
-        f"{field} of {joint} within [{_LOWER[row, 0]:.9g}, {_UPPER[row, 0]:.9g}]",
+        f"{field} of {joint} within [{lower:.9g}, {upper:.9g}]",
         repr(float(values[row, motor])),
         "Limit the command before it is encoded: on the wire the value would wrap around.",
     )

@@ -44,7 +44,7 @@ def _offset(*path: str) -> int:
     """Where a field, given by its names from the outside in, begins in the packet."""
     offset, layout = 0, LOW_STATE
     for name in path:
-        layout, begins = layout.fields[name][:2]  # type: ignore[index]
+        layout, begins = layout.fields[name]  # type: ignore[index]
         offset += begins
     return offset
 
@@ -59,20 +59,20 @@ class _Views:
 
     def __init__(self) -> None:
         self.buffer = bytearray(LOW_STATE.itemsize)
-        record = np.frombuffer(self.buffer, dtype=LOW_STATE)
+        record = np.ndarray((), LOW_STATE, self.buffer)
         motors = np.frombuffer(self.buffer, dtype=MOTOR_STATE, count=MOTORS, offset=STATE_MOTORS_AT)
         imu, battery = record["imu"], record["battery"]
-        self.quaternion = imu["quaternion"][0]
-        self.gyroscope = imu["gyroscope"][0]
-        self.accelerometer = imu["accelerometer"][0]
-        self.roll_pitch_yaw = imu["roll_pitch_yaw"][0]
+        self.quaternion = imu["quaternion"]
+        self.gyroscope = imu["gyroscope"]
+        self.accelerometer = imu["accelerometer"]
+        self.roll_pitch_yaw = imu["roll_pitch_yaw"]
         self.mode = motors["mode"]
         self.position = motors["position"]
         self.velocity = motors["velocity"]
         self.torque = motors["torque"]
         self.temperature = motors["temperature"]
-        self.cells = battery["cells"][0]
-        self.foot_force = record["foot_force"][0]
+        self.cells = battery["cells"]
+        self.foot_force = record["foot_force"]
 
 
 class LowStateEncoder:
@@ -119,8 +119,8 @@ class LowStateEncoder:
         if says == self._said_cells:
             return
         cells = cell_mv.tolist()
-        _fitting("the smallest battery_cell_mv", min(cells), 0, _CELL_END_MV)
-        _fitting("the largest battery_cell_mv", max(cells), 0, _CELL_END_MV)
+        for millivolts in (min(cells), max(cells)):
+            _fitting("battery_cell_mv", millivolts, 0, _CELL_END_MV)
         self._views.cells[:] = cell_mv // _CELL_UNIT
         self._said_cells = says
 
@@ -160,6 +160,7 @@ class LowStateDecoder:
             )
         views = self._views
         views.buffer[:] = packet
+        (imu_temperature,) = _IMU_TEMPERATURE.unpack_from(packet, _IMU_TEMPERATURE_AT)
         charge, current = _CHARGE_AND_CURRENT.unpack_from(packet, _CHARGE_AT)
         tick, remote = _TICK_AND_REMOTE.unpack_from(packet, _TICK_AT)
         return RobotState.unchecked(
@@ -168,7 +169,7 @@ class LowStateDecoder:
             angular_velocity_trunk_in_trunk=views.gyroscope.copy(),
             accelerometer_trunk_in_trunk=views.accelerometer.copy(),
             roll_pitch_yaw=views.roll_pitch_yaw.copy(),
-            imu_temperature=_IMU_TEMPERATURE.unpack_from(packet, _IMU_TEMPERATURE_AT)[0],
+            imu_temperature=imu_temperature,
             joint_position=views.position.copy(),
             joint_velocity=views.velocity.copy(),
             joint_torque=views.torque * _TORQUE_UNIT,

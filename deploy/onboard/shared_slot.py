@@ -122,12 +122,12 @@ class SlotReader:
         """The newest intact record, or None if there is none with a number above `newer_than`."""
         for _ in range(_ATTEMPTS):
             candidates = [number for number in _numbers(self._memory, self._stride) if number > newer_than]
+            if not candidates:
+                return None
             for number in sorted(candidates, reverse=True):
                 record = self._take(number)
                 if record is not None:
                     return Numbered(number, record)
-            if not candidates:
-                break
         return None
 
     def _take(self, number: int) -> Optional[np.void]:
@@ -137,7 +137,8 @@ class SlotReader:
         content = cell[_SEAL.size :]
         if found != number or seal != zlib.crc32(content, zlib.crc32(_NUMBER.pack(number))):
             return None
-        record: np.void = np.frombuffer(content, self._layout)[0]
+        record: np.void
+        (record,) = np.frombuffer(content, self._layout)
         return record
 
 

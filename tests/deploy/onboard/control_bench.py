@@ -71,12 +71,13 @@ class Bench:
     def loop(self, **session: Any) -> ControlLoop:
         robot, contract = self.robot, self.contract
         pilot = Pilot(self.policy, contract, robot, self.commands, exploration=0.0, seed=0)
+        self.seat = PilotAtHand(pilot, self.notes, self.observers)
         return ControlLoop(
             robot,
             contract,
             self.link,
             self.clock,
-            PilotAtHand(pilot, self.notes, self.observers),
+            self.seat,
             EpisodeSchedule(SessionSettings(**session), robot.link_hz, robot.ticks_per_policy_step),
             self.notes,
             LoopSettings(receive_timeout_s=0.0, silence_limit_s=self.silence_limit_s, modes=MODES),

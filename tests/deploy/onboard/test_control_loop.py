@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import numpy as np
 import pytest
 
+from deploy.onboard.control_loop import LoopSettings
 from deploy.onboard.pilot import PilotStep
 from deploy.onboard.summary import EpisodeSummary
 from deploy.onboard.target import Mode
+from offline_data.log_schema import Ending, EventKind
 from policy.contract import PolicyContract
 from robot_configs.robot import RobotModel
 from tests.deploy.onboard.control_bench import FAREWELL, Bench, ends_damped
@@ -27,6 +30,7 @@ def test_a_session_from_the_ground_to_the_ground(bench: Bench) -> None:
     walk = [Mode.STAND, Mode.WALK, Mode.HALT]
     assert order == [*walk, *walk, Mode.STAND, Mode.SIT, Mode.DAMP]
     assert bench.notes.closed == 1
+    assert bench.notes.events[-1] == (EventKind.STOP, Mode.DAMP, "plan complete", Ending.NONE)
 
 
 def test_a_folded_robot_stands_up_smoothly(bench: Bench, robot: RobotModel) -> None:
@@ -77,6 +81,7 @@ def test_every_tick_receives_and_sends_once(bench: Bench) -> None:
     summary = bench.loop(episode_s=0.4, episodes=1).run()
     ticks = len(bench.notes.commands)
     assert bench.notes.states == ticks
+    assert bench.notes.commands[0][2] == pytest.approx(0.002), "the first deadline is one tick after the beginning"
     assert len(bench.link.sent) == 1 + ticks + FAREWELL
     assert summary.ticks == ticks + FAREWELL
     assert np.diff([time_s for _, _, time_s in bench.notes.commands]) == pytest.approx(0.002)
@@ -128,3 +133,11 @@ def test_the_summary_is_plain_data(bench: Bench) -> None:
     assert content["steps"] == 3
     assert content["episodes"][0]["ending"] == "truncated"
     assert content["link"]["packets_sent"] == len(bench.link.sent)
+
+
+def test_what_holds_where_nothing_else_is_said() -> None:
+    """A robot may be silent for 5 s; the farewell of 25 frames takes 50 ms at 500 Hz."""
+    settings = LoopSettings(receive_timeout_s=0.0)
+    assert (settings.silence_limit_s, settings.farewell_frames) == (5.0, 25)
+    with pytest.raises(FrozenInstanceError):
+        settings.farewell_frames = 0  # type: ignore[misc]

@@ -13,6 +13,8 @@ from deploy.onboard.pilot import PilotStep
 from deploy.onboard.summary import EpisodeSummary
 from deploy.onboard.wire import JointCommand, RobotState
 from offline_data.log_schema import Ending, EventKind
+from policy.contract import PolicyContract
+from robot_configs.robot import RobotModel
 from tests.deploy.onboard.control_bench import IN_WALK, Bench, ends_damped
 
 
@@ -120,3 +122,39 @@ def test_a_keyboard_interrupt_damps_too(bench: Bench) -> None:
     with pytest.raises(KeyboardInterrupt):
         bench.loop(episode_s=1.0, episodes=1).run()
     assert ends_damped(bench)
+
+
+def break_sends(bench: Bench, breaks: dict[int, str]) -> None:
+    """Let the sends with these numbers fail, each for its reason."""
+    plain, numbers = bench.link.send, iter(range(10**6))
+
+    def send(command: JointCommand) -> None:
+        number = next(numbers)
+        if number in breaks:
+            raise Broken(breaks[number])
+        plain(command)
+
+    bench.link.send = send
+
+
+def test_what_fails_while_damping_is_told(
+    bench: Bench, make_state: Any, contract: PolicyContract, robot: RobotModel
+) -> None:
+    """The plan was complete, but two of the last 25 frames do not leave; the others do."""
+    links = [type(bench.link)(make_state, robot.stand_position) for _ in range(2)]
+    rehearsal = Bench(links[0], bench.policy, contract, robot)
+    rehearsal.loop(episode_s=0.1, episodes=1).run()
+    frames, bench.link = len(links[0].sent), links[1]
+    break_sends(bench, {frames - 20: "the cable", frames - 10: "the plug"})
+    summary = bench.loop(episode_s=0.1, episodes=1).run()
+    assert (summary.stop_reason, len(links[1].sent)) == ("while damping: the cable", frames - 2)
+    assert [episode.ending for episode in summary.episodes] == ["truncated"]
+    kind, _, text, _ = bench.notes.events[-1]
+    assert (kind, text) == (EventKind.STOP, "while damping: the cable")
+
+
+def test_what_fails_while_damping_hides_no_other_reason(bench: Bench) -> None:
+    break_sends(bench, {5: "the cable"})
+    loop = bench.loop(episode_s=0.1, episodes=1)
+    loop.request_stop("SIGTERM")
+    assert loop.run().stop_reason == "SIGTERM"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deploy.onboard import control_loop
 from deploy.onboard.control_loop import SilentRobotError
 from deploy.onboard.reasons import Reason
 from deploy.onboard.remote import Key, encode_remote
@@ -102,6 +103,30 @@ def test_a_requested_stop_ends_the_session_in_order(bench: Bench) -> None:
     assert summary.stop_reason == "SIGTERM"
     assert bench.link.received - FAREWELL == IN_WALK + 1
     assert ends_damped(bench)
+    assert bench.notes.events[-1] == (EventKind.STOP, Mode.WALK, "SIGTERM", Ending.NONE)
+
+
+def test_the_first_reason_to_stop_is_the_one_that_counts(bench: Bench) -> None:
+    loop = bench.loop(episode_s=1.0, episodes=1)
+    loop.request_stop("SIGTERM")
+    loop.request_stop("SIGINT")
+    bench.seat.stop_reason = "the pilot has died"
+    assert loop.run().stop_reason == "SIGTERM"
+    assert len(bench.link.sent) == 1 + FAREWELL
+
+
+def test_a_pilot_that_cannot_go_on_ends_the_session_in_order(bench: Bench) -> None:
+    def tamper(number: int, state: RobotState) -> RobotState:
+        if number == IN_WALK:
+            bench.seat.stop_reason = "the pilot has died"
+        return state
+
+    bench.link.tamper = tamper
+    summary = bench.loop(episode_s=1.0, episodes=3).run()
+    assert [(episode.ending, episode.reason) for episode in summary.episodes] == [("stopped", "the pilot has died")]
+    assert summary.stop_reason == "the pilot has died"
+    assert bench.link.received - FAREWELL == IN_WALK + 1
+    assert ends_damped(bench)
 
 
 def test_after_a_fall_it_stands_up_again_when_it_may(bench: Bench) -> None:
@@ -137,3 +162,27 @@ def test_a_robot_that_falls_silent_ends_the_session(bench: Bench) -> None:
     summary = bench.loop(episode_s=1.0, episodes=2, auto_rearm=True, rearm_timeout_s=1e6).run()
     assert summary.stop_reason.startswith("link lost")
     assert summary.episodes[0].ending == "stopped"
+
+
+@pytest.fixture
+def slow_states(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """A sixteenth of a second of real time for every state that may come; a robot may be silent for two of them."""
+    monkeypatch.setattr(control_loop.time, "perf_counter", lambda: 128.0 + 0.0625 * bench.link.received)
+    bench.silence_limit_s = 0.125
+    return bench
+
+
+@pytest.mark.parametrize(("comes", "waited_for"), [((), IN_WALK + 3), ((IN_WALK + 2,), IN_WALK + 6)])
+def test_silence_for_as_long_as_the_limit_is_borne_and_counted_from_the_last_state(
+    slow_states: Bench, comes: tuple[int, ...], waited_for: int
+) -> None:
+    slow_states.link.tamper = lambda number, state: state if number < IN_WALK or number in comes else None
+    assert slow_states.loop(episode_s=1.0, episodes=1).run().stop_reason == "link lost: no state for 0.125 s"
+    assert slow_states.link.received - FAREWELL == waited_for
+
+
+def test_the_first_state_is_waited_for_as_long(slow_states: Bench) -> None:
+    slow_states.link.tamper = lambda number, state: None
+    with pytest.raises(SilentRobotError, match="within 0.125 s"):
+        slow_states.loop(episode_s=1.0, episodes=1).run()
+    assert slow_states.link.received - FAREWELL == 3

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deploy.onboard import control_loop
 from deploy.onboard.clock import VirtualClock
 from deploy.onboard.wire import RobotState
 from policy.contract import PolicyContract
@@ -50,6 +51,31 @@ def test_missed_deadlines_are_skipped_and_counted(bench: Bench) -> None:
     assert summary.episodes[0].duration_s == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize(("stall_s", "missed"), [(0.001, 0), (0.003, 0), (0.005, 1), (0.007, 2)])
+def test_a_deadline_is_missed_when_the_next_one_has_passed_too(bench: Bench, stall_s: float, missed: int) -> None:
+    """Late by 3 ms, the next deadline has passed by 1 ms and is still met; late by 5 ms, the one after that is."""
+    bench.clock = StallingClock(at_s=IN_WALK / 500, stall_s=stall_s)
+    assert bench.loop(episode_s=0.4, episodes=1).run().ticks_missed == missed
+
+
+def test_it_does_not_matter_when_the_clock_began(bench: Bench) -> None:
+    bench.clock = VirtualClock(start_s=4096.0)
+    summary = bench.loop(episode_s=0.4, episodes=1).run()
+    times = np.array([time_s for _, _, time_s in bench.notes.commands])
+    assert np.abs(times - 4096.0 - 0.002 * np.arange(1, len(times) + 1)).max() < 1e-9
+    assert summary.clock_s == pytest.approx(0.002 * summary.ticks)
+    assert (summary.ticks_missed, summary.lateness["maximum_s"]) == (0, pytest.approx(0.0, abs=1e-9))
+    assert [episode.ending for episode in summary.episodes] == ["truncated"]
+
+
+def test_real_time_is_counted_from_the_beginning(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sixteenth of a second for each of the 25 answers to the farewell."""
+    monkeypatch.setattr(control_loop.time, "perf_counter", lambda: 128.0 + 0.0625 * bench.link.received)
+    loop = bench.loop(episode_s=0.4, episodes=1)
+    loop.request_stop("SIGTERM")
+    assert loop.run().wall_s == 1.5625
+
+
 def test_a_stall_between_two_policy_steps_makes_the_target_stale(bench: Bench) -> None:
     """The state that is found afterwards is fresh; what the policy wanted before it is not to be acted upon."""
     bench.clock = StallingClock(at_s=IN_WALK / 500, stall_s=0.045)
@@ -72,6 +98,9 @@ def test_policy_steps_that_were_missed_are_not_made_up_for(
     assert summary.steps == 19  # of twenty, 5 came late, 6 and 7 were made together
     intervals = np.diff([step.time_s for step in bench.notes.steps])
     assert np.sum(intervals < 0.01) == 1
+    # 5 was due at 0 ms of the stall; the robot is back at 45 ms, the grid goes on at 60.
+    assert intervals[5:7] == pytest.approx([0.0, 0.015], abs=1e-9)
+    assert intervals[7:] == pytest.approx(0.02)
 
 
 @pytest.mark.parametrize(("stall_s", "fault"), [(0.039, ()), (0.041, ("target_stale",))])

@@ -12,46 +12,25 @@ from deploy.onboard.low_state_codec import LowStateDecoder, LowStateEncoder
 from deploy.onboard.packet_layout import FixedPointRangeError, PacketCrcError
 from deploy.onboard.robot_state import RobotState
 from deploy.onboard.wire import encode_low_state
-
-
-def some_state(seed: int) -> RobotState:
-    generator = np.random.default_rng(seed)
-    return RobotState(
-        tick_ms=int(generator.integers(2**32)),
-        orientation_trunk_in_world=generator.normal(size=4),
-        angular_velocity_trunk_in_trunk=generator.normal(size=3),
-        accelerometer_trunk_in_trunk=generator.normal(size=3),
-        roll_pitch_yaw=generator.normal(size=3),
-        imu_temperature=int(generator.integers(-128, 128)),
-        joint_position=generator.normal(size=12),
-        joint_velocity=generator.normal(size=12),
-        joint_torque=generator.uniform(-127.0, 127.0, 12),
-        joint_temperature=generator.integers(-128, 128, 12).astype(np.int8),
-        joint_mode=generator.integers(0, 256, 12).astype(np.uint8),
-        foot_force=generator.integers(-(2**15), 2**15, 4).astype(np.int16),
-        battery_soc_percent=int(generator.integers(256)),
-        battery_current_ma=int(generator.integers(-(2**31), 2**31)),
-        battery_cell_mv=generator.integers(0, 256 * 32, 10).astype(np.int16),
-        remote=generator.bytes(40),
-    )
+from tests.deploy.onboard.wire_packets import random_state
 
 
 def test_nothing_of_one_packet_remains_in_the_next() -> None:
     encoder = LowStateEncoder()
     for seed in (1, 2, 1):
-        assert encoder.encode(some_state(seed)) == encode_low_state(some_state(seed))
+        assert encoder.encode(random_state(seed)) == encode_low_state(random_state(seed))
 
 
 def test_a_refused_state_spoils_nothing() -> None:
     encoder = LowStateEncoder()
     with pytest.raises(FixedPointRangeError, match="tick_ms"):
-        encoder.encode(dataclasses.replace(some_state(1), tick_ms=2**32))
-    assert encoder.encode(some_state(2)) == encode_low_state(some_state(2))
+        encoder.encode(dataclasses.replace(random_state(1), tick_ms=2**32))
+    assert encoder.encode(random_state(2)) == encode_low_state(random_state(2))
 
 
 def test_a_decoded_state_keeps_its_values_when_the_next_packet_comes() -> None:
     decoder = LowStateDecoder()
-    first, second = (encode_low_state(some_state(seed)) for seed in (1, 2))
+    first, second = (encode_low_state(random_state(seed)) for seed in (1, 2))
     state = decoder.decode(first)
     decoder.decode(second)
     with pytest.raises(PacketCrcError):
@@ -61,7 +40,7 @@ def test_a_decoded_state_keeps_its_values_when_the_next_packet_comes() -> None:
 
 
 def test_a_decoded_state_would_pass_the_checks_that_it_was_spared() -> None:
-    state = LowStateDecoder().decode(encode_low_state(some_state(1)))
+    state = LowStateDecoder().decode(encode_low_state(random_state(1)))
     assert set(vars(state)) == {field.name for field in dataclasses.fields(RobotState)}
     dataclasses.replace(state)
 
@@ -79,7 +58,7 @@ def test_ends_of_whole_numbers(field: str, fits: tuple[int, int], too_low: int, 
     encoder, decoder = LowStateEncoder(), LowStateDecoder()
     for value in fits:
         assert getattr(decoder.decode(encoder.encode(replaced(field, value))), field) == value
-    for value in (too_low, too_high):
+    for value in (too_low, too_high, too_high + 1):
         with pytest.raises(FixedPointRangeError, match=field):
             encoder.encode(replaced(field, value))
 
@@ -97,7 +76,7 @@ def test_ends_of_the_cells(place: int) -> None:
 
 
 def test_cells_are_looked_at_and_not_remembered_by_name() -> None:
-    encoder, state = LowStateEncoder(), some_state(1)
+    encoder, state = LowStateEncoder(), random_state(1)
     encoder.encode(state)
     state.battery_cell_mv[3] += 32 if state.battery_cell_mv[3] < 4096 else -32
     assert encoder.encode(state) == encode_low_state(state)
@@ -109,13 +88,13 @@ def test_ends_of_the_torque(place: int) -> None:
     # What truncates to a count that there is, fits: float32 next to 128 Nm, and to one count below -128 Nm.
     for sent, arrives in ((127.99999, 127.99609375), (-128.0, -128.0), (-128.003, -128.0)):
         assert decoder.decode(encoder.encode(replaced("joint_torque", sent, place))).joint_torque[place] == arrives
-    for refused in (128.0, -128.00390625, np.inf, -np.inf, np.nan):
+    for refused in (128.0, 200.0, -128.00390625, -200.0, np.inf, -np.inf, np.nan):
         with pytest.raises(FixedPointRangeError, match="joint_torque"):
             encoder.encode(replaced("joint_torque", refused, place))
 
 
 def replaced(field: str, value: float, place: int = 0) -> RobotState:
-    state = some_state(1)
+    state = random_state(1)
     changed: Any = getattr(state, field)
     if isinstance(changed, np.ndarray):
         changed = changed.copy()

@@ -101,6 +101,7 @@ def test_a_checksum_divided_out_by_hand() -> None:
         ("u1", "i8", "type uint8; found shape \\(3,\\), type int64"),
         ("i2", "f4", "type int16"),
         ("?", "u1", "type bool"),
+        ("u1", "i1", "type uint8; found shape \\(3,\\), type int8"),  # as wide, but -1 would leave as 255
     ],
 )
 def test_integers_must_have_their_own_type(wanted: str, found: str, said: str) -> None:
@@ -117,6 +118,7 @@ def test_a_float_may_be_of_any_type_but_of_one_shape_only() -> None:
             require_array("angles", np.zeros(shape, "f4"), (3,), np.dtype("f4"))
 
 
-def test_a_stranger_is_shown_by_its_first_two_bytes() -> None:
-    with pytest.raises(PacketHeaderError, match="feef at the start of a LowCmd; found 0102[.]"):
-        require_intact("LowCmd", b"\x01\x02\x03" + bytes(611), 614)
+@pytest.mark.parametrize("first", [b"\x01\x02", b"\xfe\xf0", b"\xff\xef"])
+def test_a_stranger_is_shown_by_its_first_two_bytes(first: bytes) -> None:
+    with pytest.raises(PacketHeaderError, match=f"feef at the start of a LowCmd; found {first.hex()}[.]"):
+        require_intact("LowCmd", first + b"\x03" + bytes(611), 614)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import mmap
 import os
 import signal
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from deploy.onboard import shared_slot
 from deploy.onboard.shared_slot import CELLS, SHARED_MEMORY, SharedSlotError, SlotReader, SlotWriter, create_slot
 
 LAYOUT = np.dtype([("count", "<u8"), ("values", "<f8", (50,))])
@@ -42,6 +45,58 @@ def test_what_was_written_last_is_read(descriptor: int) -> None:
         assert (found.number, found.record["count"], set(found.record["values"])) == (count, count, {float(count)})
         assert reader.read(newer_than=count) is None
     assert reader.newest_number() == 3 * CELLS - 1
+
+
+def test_where_everything_is(descriptor: int) -> None:
+    """A header of 64 bytes, then four cells of whole cache lines: 16 bytes and a record of 408 take seven of 64."""
+    writer = SlotWriter(descriptor, LAYOUT)
+    for count in range(1, 8):
+        writer.write(record(count))
+    content = os.pread(descriptor, 1_000_000, 0)
+    assert len(content) == 64 + 4 * 448
+    assert content[:12] == b"GO1SLOT\0\x01\0\0\0"
+    assert struct.unpack_from("<Q", content, 16) == (408,)
+    for cell, count in enumerate((4, 5, 6, 7)):
+        start = 64 + 448 * cell
+        assert struct.unpack_from("<Q", content, start) == (count,)
+        assert content[start + 16 : start + 448] == record(count).tobytes() + bytes(24)
+
+
+@pytest.mark.parametrize(("record_bytes", "lines"), [(1, 1), (48, 1), (49, 2), (112, 2), (113, 3)])
+def test_a_cell_takes_as_many_lines_as_it_needs(record_bytes: int, lines: int) -> None:
+    slot = create_slot(np.dtype([("bytes", "u1", (record_bytes,))]))
+    assert os.fstat(slot).st_size == 64 + 4 * 64 * lines
+    os.close(slot)
+
+
+def test_a_reader_that_is_overtaken_looks_three_times(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that it saw numbered is overwritten before it looks: it begins anew twice, and then has waited enough."""
+    writer, reader = SlotWriter(descriptor, LAYOUT), SlotReader(descriptor, LAYOUT)
+    writer.write(record(1))
+    look, overtakes = shared_slot._numbers, [0]
+
+    def look_and_be_overtaken(*place: Any) -> list[int]:
+        found = look(*place)
+        if overtakes[0]:
+            overtakes[0] -= 1
+            for _ in range(4):
+                writer.write(record(1))
+        return found
+
+    monkeypatch.setattr(shared_slot, "_numbers", look_and_be_overtaken)
+    for overtakes[0], expected in ((1, 5), (2, 13), (3, None)):
+        found = reader.read()
+        assert (None if found is None else found.number) == expected
+
+
+def test_what_is_newer_than_another_is_above_it(descriptor: int) -> None:
+    writer, reader = SlotWriter(descriptor, LAYOUT), SlotReader(descriptor, LAYOUT)
+    for count in range(1, 4):
+        writer.write(record(count))
+    found = reader.read(newer_than=2)
+    assert found is not None and found.number == 3
+    assert reader.read(newer_than=3) is None
+    assert reader.read(newer_than=100) is None
 
 
 def test_a_new_writer_goes_on_where_the_old_one_stopped(descriptor: int) -> None:
@@ -89,12 +144,33 @@ def test_another_layout_is_refused(descriptor: int) -> None:
             side(descriptor, other)
 
 
-def test_something_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(bytes(4096))
+@pytest.mark.parametrize("first", [b"\0", b"\xff"])
+def test_something_else_is_refused(tmp_path: Path, first: bytes) -> None:
+    (tmp_path / "file").write_bytes(first + bytes(64 + 4 * 448 - 1))
     descriptor = os.open(tmp_path / "file", os.O_RDWR)
-    with pytest.raises(SharedSlotError, match="begin with"):
-        SlotReader(descriptor, LAYOUT)
+    for side in (SlotReader, SlotWriter):
+        with pytest.raises(SharedSlotError, match="begin with"):
+            side(descriptor, LAYOUT)
     os.close(descriptor)
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_slot_of_another_size_is_refused(descriptor: int, more: int) -> None:
+    os.truncate(descriptor, 64 + 4 * 448 + more)
+    with pytest.raises(SharedSlotError, match=f"found {64 + 4 * 448 + more} bytes"):
+        SlotReader(descriptor, LAYOUT)
+
+
+def test_a_slot_of_another_version_is_shown_with_it(descriptor: int) -> None:
+    os.pwrite(descriptor, b"\x02", 8)
+    with pytest.raises(SharedSlotError, match=r"version 1 .* begin with b'GO1SLOT\\x00\\x02\\x00\\x00\\x00'[.]"):
+        SlotWriter(descriptor, LAYOUT)
+
+
+def test_without_shared_memory_there_is_no_slot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shared_slot, "SHARED_MEMORY", str(tmp_path / "absent"))
+    with pytest.raises(SharedSlotError, match="1856 bytes below .*absent"):
+        create_slot(LAYOUT)
 
 
 def write_for_ever(descriptor: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ from deploy.onboard.packet_layout import (
     crc32_mpeg2,
 )
 from deploy.onboard.wire import (
+    MOTOR_MODE_DAMPING,
+    MOTOR_MODE_OVERHEATED,
+    MOTOR_MODE_SERVO,
     POSITION_STOP,
     VELOCITY_STOP,
     JointCommand,
@@ -84,6 +88,7 @@ class TestLayout:
 
     def test_a_state_written_by_hand(self) -> None:
         packet = encode_low_state(state(joint_position=one_joint(-1.25), joint_torque=one_joint(2.5), tick_ms=70_000))
+        assert packet[:22] == b"\xfe\xef\xff" + bytes(19)
         assert struct.unpack_from("<4f", packet, 22) == (1.0, 0.0, 0.0, 0.0)
         fourth = 75 + 4 * 32
         assert packet[fourth : fourth + 32] == struct.pack("<Bffhh10xb8x", 0x0A, -1.25, 0.0, 0, 640, 30)
@@ -143,6 +148,7 @@ class TestState:
             ("joint_temperature", np.zeros(12)),
             ("foot_force", np.full(4, 40_000)),
             ("remote", bytes(39)),
+            ("remote", bytes(41)),
         ],
     )
     def test_arrays_of_another_shape_or_kind(self, field: str, value: Any) -> None:
@@ -155,6 +161,7 @@ class TestCommand:
         ("field", "value"),
         [
             ("mode", np.full(12, 300)),
+            ("mode", np.full(12, -1, dtype=np.int8)),
             ("mode", np.zeros(11, dtype=np.uint8)),
             *[(name, np.zeros(shape)) for name in FIELDS for shape in (11, 13, (12, 1))],
         ],
@@ -162,6 +169,13 @@ class TestCommand:
     def test_arrays_of_another_shape_or_kind(self, field: str, value: np.ndarray) -> None:
         with pytest.raises(WireError, match=field):
             command(**{field: value})
+
+    def test_a_value_for_each_slot_of_the_packet_is_not_one_for_each_motor(self) -> None:
+        with pytest.raises(WireError, match="mode of shape .12,. .* found shape .20,."):
+            command(mode=np.zeros(20, dtype=np.uint8), **{name: np.zeros(20) for name in FIELDS})
+
+    def test_the_modes_as_the_vendor_numbers_them(self) -> None:
+        assert (MOTOR_MODE_DAMPING, MOTOR_MODE_OVERHEATED, MOTOR_MODE_SERVO) == (0x00, 0x08, 0x0A)
 
     def test_damping_has_no_position_term_and_no_feed_forward(self) -> None:
         robot = load_robot()
@@ -176,3 +190,13 @@ class TestCommand:
             encode_low_cmd(command(position=np.full(12, POSITION_STOP), velocity=np.full(12, VELOCITY_STOP)))
         )
         assert received.position.tolist() == [2.146e9] * 12 and received.velocity.tolist() == [16000.0] * 12
+
+
+@pytest.mark.parametrize(("make", "field"), [(command, "stiffness"), (state, "tick_ms")])
+def test_records_stay_what_they_were_and_are_told_apart_by_identity(make: Callable[[], Any], field: str) -> None:
+    """Comparing their arrays would give neither True nor False."""
+    first, second = make(), make()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(first, field, getattr(second, field))
+    assert first != second
+    assert len({first, second}) == 2

@@ -75,8 +75,14 @@ class TestDamagedPackets:
     def test_a_sport_mode_state(self) -> None:
         packet = bytearray(encode_low_state(state()))
         packet[2] = 0xEE
-        with pytest.raises(PacketHeaderError, match="sport mode"):
+        with pytest.raises(PacketHeaderError, match="a level other than 0xee; found 0xee.*sport mode"):
             decode_low_state(reseal(packet))
+
+    @pytest.mark.parametrize("level", [0x00, 0xED, 0xEF, 0xFF])
+    def test_a_state_of_any_other_level_is_taken_as_the_vendor_takes_it(self, level: int) -> None:
+        packet = bytearray(encode_low_state(state(tick_ms=4711)))
+        packet[2] = level
+        assert decode_low_state(reseal(packet)).tick_ms == 4711
 
     @given(st.binary(max_size=900))
     @settings(max_examples=30, deadline=None)

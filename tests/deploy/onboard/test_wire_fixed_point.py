@@ -57,14 +57,17 @@ class TestFixedPoint:
     @pytest.mark.parametrize(
         ("field", "last_in", "first_out"),
         [
-            ("torque", 127.99999, 128.0),
+            ("torque", 128.0 - 2**-17, 128.0),  # the last single-precision number below, here and in the next
             ("torque", -128.0, -128.00001),
-            ("stiffness", 2047.9998, 2048.0),
+            ("stiffness", 2048.0 - 2**-13, 2048.0),
             ("stiffness", 0.0, -1e-9),
-            ("damping", 4095.9997, 4096.0),
+            ("damping", 4096.0 - 2**-12, 4096.0),
             ("damping", 0.0, -1e-9),
-            ("position", 3.4028234e38, 3.5e38),
-            ("velocity", -3.4028234e38, -3.5e38),
+            *[
+                (name, sign * (2.0**128 - 2.0**104), sign * 3.4028235e38)
+                for name in ("position", "velocity")
+                for sign in (1.0, -1.0)
+            ],
         ],
     )
     def test_ends_of_each_range(self, field: str, last_in: float, first_out: float) -> None:

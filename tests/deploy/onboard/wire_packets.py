@@ -43,6 +43,29 @@ def state(**replaced: Any) -> RobotState:
     return RobotState(**{**values, **replaced})
 
 
+def random_state(seed: int) -> RobotState:
+    """Every number another one, over the whole range of those that are whole."""
+    generator = np.random.default_rng(seed)
+    return RobotState(
+        tick_ms=int(generator.integers(2**32)),
+        orientation_trunk_in_world=generator.normal(size=4),
+        angular_velocity_trunk_in_trunk=generator.normal(size=3),
+        accelerometer_trunk_in_trunk=generator.normal(size=3),
+        roll_pitch_yaw=generator.normal(size=3),
+        imu_temperature=int(generator.integers(-128, 128)),
+        joint_position=generator.normal(size=12),
+        joint_velocity=generator.normal(size=12),
+        joint_torque=generator.uniform(-127.0, 127.0, 12),
+        joint_temperature=generator.integers(-128, 128, 12).astype(np.int8),
+        joint_mode=generator.integers(0, 256, 12).astype(np.uint8),
+        foot_force=generator.integers(-(2**15), 2**15, 4).astype(np.int16),
+        battery_soc_percent=int(generator.integers(256)),
+        battery_current_ma=int(generator.integers(-(2**31), 2**31)),
+        battery_cell_mv=generator.integers(0, 256 * 32, 10).astype(np.int16),
+        remote=generator.bytes(40),
+    )
+
+
 def one_joint(value: float, joint: int = 4) -> np.ndarray:
     values = np.zeros(12)
     values[joint] = value
