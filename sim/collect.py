@@ -14,10 +14,15 @@ from deploy.onboard.runner import RunSettings, run_session
 from deploy.onboard.schedule import SessionSettings
 from deploy.onboard.summary import RunSummary
 from policy.bundle import read_bundle
+from robot_configs.errors import Go1Error
 from robot_configs.robot import load_robot
 from robot_configs.twin_conditions import load_condition
 from sim.twin.body import TwinBody
 from sim.twin.transport import TwinTransport
+
+
+class CollectError(Go1Error):
+    """A twin whose session broke off."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +53,29 @@ def collect_on_twin(
 
     Each twin logs into a folder of its own: a log's name is made of the time and of chance, and the order of the logs
     decides the order of the data set's episodes, so of everything that is drawn from it.
+
+    Raises:
+        CollectError: a session ended before its plan was done.
     """
     share = -(-steps // settings.workers)
     jobs = [
         (str(bundle), str(condition), share, str(Path(log_dir) / f"twin_{index}"), seed * 1000 + index, settings)
         for index in range(settings.workers)
     ]
+    sessions: tuple[RunSummary, ...]
     if settings.workers == 1:
-        return (_collect(jobs[0]),)
-    with ProcessPoolExecutor(settings.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return tuple(pool.map(_collect, jobs))
+        sessions = (_collect(jobs[0]),)
+    else:
+        with ProcessPoolExecutor(settings.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            sessions = tuple(pool.map(_collect, jobs))
+    for session in sessions:
+        if session.stop_reason:
+            raise CollectError(
+                f"{share} policy steps of each twin",
+                f"{session.steps}, then: {session.stop_reason}",
+                "Look at the session's log, or log with a policy that can stand up again in this condition.",
+            )
+    return sessions
 
 
 def _collect(job: tuple[str, str, int, str, int, CollectSettings]) -> RunSummary:

@@ -25,6 +25,7 @@ from deploy.host.finetune import FinetuneSettings, finetune
 from deploy.host.refine import RefineSettings, refine
 from offline_data.ingest import ingest
 from policy.bundle import BUNDLES, read_bundle, verify_bundle
+from robot_configs.errors import Go1Error
 from robot_configs.robot import load_robot
 from sim.collect import CollectSettings, collect_on_twin
 from sim.evaluate import Evaluation, evaluate_bundle, paired_difference
@@ -32,6 +33,10 @@ from sim.report import STAGES, write_report
 
 SHIPPED_BUNDLE = BUNDLES / "go1_velocity.go1policy"
 _TRIAL_SEEDS = {"offline": 500_000, "online": 600_000}  # no episode is used twice
+
+
+class DemoError(Go1Error):
+    """A demo that would destroy what it did not make."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +104,7 @@ class Demo:
 
     def _offline(self, start: Path) -> Path:
         settings, began = self.settings, time.monotonic()
-        self.bars.show("offline: log on the twin", 0, 1)
-        collect_on_twin(
-            start, settings.condition, settings.log_steps, self.out / "logs", settings.seed, settings.collect
-        )
-        self.bars.show("offline: log on the twin", 1, 1)
+        steps = self._log("offline: log on the twin", start, settings.log_steps, self.out / "logs", settings.seed)
         report = ingest(self.out / "logs", self.out / "dataset")
         result = refine(
             self.out / "dataset",
@@ -116,15 +117,14 @@ class Demo:
         self.summary["dataset"] = report.info
         told = ("candidates", "best", "value", "transition_model")
         self.summary["refine"] = {key: result.report[key] for key in told}
-        return self._judge("offline", start, self.out / "offline.go1policy", settings.log_steps, began)
+        return self._judge("offline", start, self.out / "offline.go1policy", steps, began)
 
     def _online(self, start: Path) -> Path:
         settings, began = self.settings, time.monotonic()
+        logged = []
 
         def collect(bundle: Path, steps: int, log_dir: Path, seed: int) -> None:
-            self.bars.show(f"online: log {log_dir.parent.name}", 0, 1)
-            collect_on_twin(bundle, settings.condition, steps, log_dir, seed, settings.collect)
-            self.bars.show(f"online: log {log_dir.parent.name}", 1, 1)
+            logged.append(self._log(f"online: log {log_dir.parent.name}", bundle, steps, log_dir, seed))
 
         result = finetune(
             start,
@@ -140,7 +140,14 @@ class Demo:
             command=f"go1 demo --seed {settings.seed}",
         )
         self.summary["finetune"] = list(result.rounds)
-        return self._judge("online", start, result.bundle, settings.online_steps, began)
+        return self._judge("online", start, result.bundle, sum(logged), began)
+
+    def _log(self, what: str, bundle: Path, steps: int, log_dir: Path, seed: int) -> int:
+        """Log about as many policy steps; returns how many."""
+        self.bars.show(what, 0, 1)
+        sessions = collect_on_twin(bundle, self.settings.condition, steps, log_dir, seed, self.settings.collect)
+        self.bars.show(what, 1, 1)
+        return sum(session.steps for session in sessions)
 
     def _judge(self, stage: str, start: Path, candidate: Path, steps: int, began: float) -> Path:
         """Trial of candidate against start; then the figures, of the candidate as it is, promoted or not."""
@@ -180,7 +187,13 @@ class Demo:
 
 
 def run_demo(out: Path, seed: int = 1, settings: DemoSettings = DemoSettings()) -> dict[str, Any]:
-    """Run the demo afresh in `out`, print its table, write summary.json and report.html there."""
+    """Run the demo afresh in `out`, print its table, write summary.json and report.html there.
+
+    Raises:
+        DemoError: `out` holds something, but no demo.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / "summary.json").exists():
+        raise DemoError("a new folder, or that of an earlier demo", f"other files in {out}", "Give another --out.")
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     console = Console()

@@ -1,16 +1,18 @@
 """Logging on the twin: as many steps as asked for, falls or not, in logs that the reader and ingest understand."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+import sim.collect
 from offline_data.dataset import Dataset
 from offline_data.ingest import ingest
 from offline_data.log_reader import log_paths, read_log, read_logs
 from policy.bundle import read_bundle
-from sim.collect import CollectSettings, collect_on_twin
+from sim.collect import CollectError, CollectSettings, collect_on_twin
 
 torch.set_num_threads(1)
 
@@ -37,6 +39,13 @@ def test_exactly_the_steps_asked_for_are_logged(logged, shipped):
     bundle = read_bundle(shipped)
     assert log.metadata.bundle_sha256 == bundle.sha256
     assert {bytes(digest).hex() for digest in log.policy_tick["bundle_sha256"]} == {bundle.sha256}
+
+
+def test_a_session_that_breaks_off_is_an_error(shipped, tmp_path, monkeypatch):
+    broken = SimpleNamespace(steps=40, stop_reason="nobody re-armed it")
+    monkeypatch.setattr(sim.collect, "_collect", lambda job: broken)
+    with pytest.raises(CollectError, match="101 policy steps.*40, then: nobody re-armed it"):
+        collect_on_twin(shipped, "nominal", STEPS, tmp_path, 7, ALONE)
 
 
 def test_ingest_counts_the_same_steps(logged, shipped, tmp_path):

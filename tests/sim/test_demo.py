@@ -38,10 +38,17 @@ def stages(monkeypatch) -> dict[str, list[Any]]:
 
     def finetune(start: Path, collect: Any, out: Path, settings: Any, progress: Any, command: str) -> Any:
         calls["finetune"].append((start, settings.steps, settings.earlier_data))
+        for index in range(settings.rounds):
+            collect(start, settings.steps // settings.rounds, out / f"round_{index + 1}" / "logs", 1)
         return SimpleNamespace(bundle=out / "policy.go1policy", rounds=({"round": 1},))
 
     monkeypatch.setattr(demo, "evaluate_bundle", evaluate)
-    monkeypatch.setattr(demo, "collect_on_twin", lambda *args: calls["collect"].append(args))
+
+    def collect(*arguments: Any) -> tuple[Any, ...]:
+        calls["collect"].append(arguments)
+        return SimpleNamespace(steps=70), SimpleNamespace(steps=30)
+
+    monkeypatch.setattr(demo, "collect_on_twin", collect)
     monkeypatch.setattr(demo, "ingest", lambda logs, out: SimpleNamespace(info={"steps": 10}))
     monkeypatch.setattr(demo, "refine", refine)
     monkeypatch.setattr(demo, "finetune", finetune)
@@ -69,11 +76,27 @@ def test_trials_and_figures_come_from_different_walks(stages, tmp_path):
     assert len(trials) == 2  # an online stage is not judged on the walks that the offline stage was chosen by
 
 
-def test_steps_of_a_trial_are_counted(stages, tmp_path):
+def test_steps_are_counted_as_they_were_logged_and_those_of_a_trial_too(stages, tmp_path):
+    """Twins that log 70 and 30 steps, whatever was asked for, once offline and twice online; 20 trials of each two."""
     summary = demo.run_demo(tmp_path / "demo", seed=1)
-    trial_steps = 2 * demo.DemoSettings().trials * 500
-    assert summary["offline"]["steps_used"] == demo.DemoSettings().log_steps + trial_steps
+    assert [arguments[2] for arguments in stages["collect"]] == [40_000, 10_000, 10_000]
+    assert summary["offline"]["steps_used"] == 100 + 2 * 20 * 500
+    assert summary["online"]["steps_used"] == 2 * 100 + 2 * 20 * 500
     assert summary["pretrained"]["steps_used"] == 0
+
+
+def test_a_folder_of_other_files_is_left_alone(stages, tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(demo.DemoError, match="other files in"):
+        demo.run_demo(tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_an_earlier_demo_makes_room(stages, tmp_path):
+    demo.run_demo(tmp_path / "demo", seed=1)
+    (tmp_path / "demo" / "left_over").write_text("of the first")
+    demo.run_demo(tmp_path / "demo", seed=1)
+    assert not (tmp_path / "demo" / "left_over").exists()
 
 
 def test_what_the_summary_holds(stages, tmp_path):
