@@ -212,14 +212,15 @@ def verify_bundle(bundle: Bundle, robot: RobotModel) -> VerifyReport:
     inputs = {name: bundle.golden[f"in.{name}"] for name, _ in SIGNALS if name != "memory"}
     sequences, steps = inputs["command"].shape[:2]
     memory = np.zeros((sequences, bundle.contract.memory_dim), dtype=np.float32)
-    largest = 0.0
+    errors = []
     for step in range(steps):
         outputs = session.run_batch({name: array[:, step] for name, array in inputs.items()}, memory)
         memory = outputs["next_memory"]
         for name in GOLDEN_STEP_OUTPUTS if step + 1 < steps else OUTPUTS:
-            expected = bundle.golden[f"out.{name}"][:, step if name in GOLDEN_STEP_OUTPUTS else 0]
-            largest = max(largest, _golden_error(f"{name} at step {step}", outputs[name], expected))
-    return VerifyReport(sequences, sequences * steps, largest)
+            golden = bundle.golden[f"out.{name}"]
+            expected = golden[:, step] if name in GOLDEN_STEP_OUTPUTS else golden.squeeze(axis=1)
+            errors.append(_golden_error(f"{name} at step {step}", outputs[name], expected))
+    return VerifyReport(sequences, sequences * steps, max(errors))
 
 
 class PolicySession:
@@ -250,7 +251,7 @@ class PolicySession:
 
     def reset(self) -> None:
         """Forget everything: history, last action, gait phase."""
-        self._feed["memory"] = np.zeros((1, self.contract.memory_dim), dtype=np.float32)
+        self._feed["memory"] = np.zeros_like(self._feed["memory"])
 
     def step(
         self,
@@ -263,15 +264,16 @@ class PolicySession:
     ) -> PolicyOutput:
         """One control step on raw signals in wire order; without noise the action is the mean."""
         feed = self._feed
-        feed["orientation_trunk_in_world"][0] = orientation
-        feed["angular_velocity_trunk_in_trunk"][0] = angular_velocity
-        feed["joint_position"][0] = joint_position
-        feed["joint_velocity"][0] = joint_velocity
-        feed["command"][0] = command
-        feed["noise"][0] = 0.0 if noise is None else noise
-        target, action, mean, std, log_prob, observation, memory = self._session.run(self._outputs, feed)
-        feed["memory"] = memory
-        return PolicyOutput(target[0], action[0], mean[0], std[0], float(log_prob[0]), observation[0], memory[0])
+        feed["orientation_trunk_in_world"][:] = orientation
+        feed["angular_velocity_trunk_in_trunk"][:] = angular_velocity
+        feed["joint_position"][:] = joint_position
+        feed["joint_velocity"][:] = joint_velocity
+        feed["command"][:] = command
+        feed["noise"][:] = 0.0 if noise is None else noise
+        outputs = self._session.run(self._outputs, feed)
+        feed["memory"] = outputs[-1]
+        (target,), (action,), (mean,), (std,), (log_prob,), (observation,), (memory,) = outputs
+        return PolicyOutput(target, action, mean, std, float(log_prob), observation, memory)
 
     def run_batch(self, signals: Dict[str, np.ndarray], memory: np.ndarray) -> Dict[str, np.ndarray]:
         """One step of many independent robots; does not touch this session's own memory.

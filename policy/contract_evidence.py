@@ -23,6 +23,7 @@ LEAST_COVERAGE = 0.5
 """Of a command's range, by 56 uniform draws: less is drawn once in 10^14."""
 
 _VECTORS = ("default_position", "action_scale", "target_lower", "target_upper", "observation_mean", "observation_std")
+_WAVES = {"sin": (np.sin,), "sin_cos": (np.sin, np.cos)}
 
 
 def check_evidence(golden: Dict[str, np.ndarray], contract: PolicyContract) -> None:
@@ -33,12 +34,10 @@ def check_evidence(golden: Dict[str, np.ndarray], contract: PolicyContract) -> N
     """
     _check_commands(golden, contract)
     _check_target(golden, contract)
-    frames = {name: _scaled(contract, name, values) for name, values in _quantities(golden, contract).items()}
-    _check_observation(golden, contract, frames)
-    memory = golden["out.next_memory"][:, 0]
+    _check_observation(golden, contract, _quantities(golden, contract))
+    memory = golden["out.next_memory"].squeeze(axis=1)
     phase = _phase(golden, contract)[:, -1]
-    # Phases are compared on the circle: 0.9999 and 0.0001 are neighbours.
-    _compare("gait_clock and control_hz", np.cos(2 * np.pi * memory[:, 1]), np.cos(2 * np.pi * phase))
+    _compare("gait_clock and control_hz", _on_circle(memory[:, 1]), _on_circle(phase))
 
 
 def check_constants(graph: Graph, contract: PolicyContract) -> None:
@@ -55,7 +54,9 @@ def check_constants(graph: Graph, contract: PolicyContract) -> None:
         vectors["action_clip"] = np.full(contract.action_dim, contract.action_clip, dtype=np.float32)
     for name, values in vectors.items():
         if values.size and not any(np.array_equal(values, constant) for constant in constants):
-            raise untrusted(f"the contract's {name} among the graph's constants", f"other values than {values[:12]}")
+            raise untrusted(
+                f"the contract's {name} among the graph's constants", f"other values than {values.tolist()!r:.80}"
+            )
     for order in (_order(contract), np.argsort(_order(contract))):
         if not any(np.array_equal(order, constant) for constant in constants):
             raise untrusted("the order of policy_joint_names among the graph's constants", f"another than {order}")
@@ -90,15 +91,14 @@ def _check_target(golden: Dict[str, np.ndarray], contract: PolicyContract) -> No
 def _quantities(golden: Dict[str, np.ndarray], contract: PolicyContract) -> Dict[str, np.ndarray]:
     """Every observable quantity in the policy's joint order, (sequences, steps, width)."""
     order = _order(contract)
-    # Before the first step there was no action.
-    action = np.pad(_executed_action(golden, contract), ((0, 0), (2, 0), (0, 0)))
+    last_action = _one_step_earlier(_executed_action(golden, contract))
     quantities = {
         "projected_gravity": _gravity_in_trunk(golden["in.orientation_trunk_in_world"].astype(np.float64)),
         "angular_velocity": golden["in.angular_velocity_trunk_in_trunk"],
         "joint_position": (golden["in.joint_position"] - np.array(contract.default_position))[:, :, order],
         "joint_velocity": golden["in.joint_velocity"][:, :, order],
-        "last_action": action[:, 1:-1],
-        "action_before_last": action[:, :-2],
+        "last_action": last_action,
+        "action_before_last": _one_step_earlier(last_action),
         "command": _followed_command(golden, contract),
     }
     if contract.gait_clock is not None:
@@ -114,6 +114,13 @@ def _executed_action(golden: Dict[str, np.ndarray], contract: PolicyContract) ->
     return np.clip(action, -contract.action_clip, contract.action_clip)
 
 
+def _one_step_earlier(values: np.ndarray) -> np.ndarray:
+    """(sequences, steps, width): what there was a step before, zeros before the first."""
+    earlier = np.zeros_like(values)
+    earlier[:, 1:] = values[:, :-1]
+    return earlier
+
+
 def _followed_command(golden: Dict[str, np.ndarray], contract: PolicyContract) -> np.ndarray:
     """Commands that the policy acts on, from zero and by at most their slew a step, (sequences, steps, commands)."""
     command = golden["in.command"].astype(np.float64)
@@ -122,7 +129,7 @@ def _followed_command(golden: Dict[str, np.ndarray], contract: PolicyContract) -
     slew = [np.inf if term.slew_per_s is None else term.slew_per_s for term in contract.commands]
     step = np.array(slew) / contract.control_hz
     followed = np.empty_like(command)
-    last: np.ndarray = np.zeros_like(command[:, 0])
+    last: np.ndarray = np.zeros_like(step)
     for index in range(command.shape[1]):
         last = followed[:, index] = np.clip(command[:, index], last - step, last + step)
     return followed
@@ -149,6 +156,11 @@ def _phase(golden: Dict[str, np.ndarray], contract: PolicyContract) -> np.ndarra
     return np.concatenate([start, np.cumsum(frequency / contract.control_hz, axis=1)], axis=1)
 
 
+def _on_circle(phase: np.ndarray) -> np.ndarray:
+    """Phases [cycles] as points of the unit circle, where 0.9999 and 0.0001 are neighbours."""
+    return np.exp(2j * np.pi * phase)
+
+
 def _gait_clock(golden: Dict[str, np.ndarray], contract: PolicyContract) -> np.ndarray:
     """Sines of the clock's channels, zero while standing is commanded, (sequences, steps, width)."""
     clock = contract.gait_clock
@@ -159,19 +171,16 @@ def _gait_clock(golden: Dict[str, np.ndarray], contract: PolicyContract) -> np.n
     for channel in clock.channels:
         offset = sum(command[:, :, contract.command_names.index(name)] for name in channel)
         angle = 2.0 * np.pi * (phase + offset)
-        waves += [np.sin(angle)] if clock.waveform == "sin" else [np.sin(angle), np.cos(angle)]
+        waves += [wave(angle) for wave in _WAVES[clock.waveform]]
     moving = np.linalg.norm(command[:, :, :3], axis=2) >= clock.stand_below
     return np.stack(waves, axis=2) * moving[:, :, None]
 
 
-def _scaled(contract: PolicyContract, name: str, values: np.ndarray) -> np.ndarray:
-    scales = [term.scale for term in contract.terms if term.name == name]
-    return values * np.array(scales[0]) if scales else values
-
-
-def _check_observation(golden: Dict[str, np.ndarray], contract: PolicyContract, terms: Dict[str, np.ndarray]) -> None:
+def _check_observation(
+    golden: Dict[str, np.ndarray], contract: PolicyContract, quantities: Dict[str, np.ndarray]
+) -> None:
     """The last observation of every sequence, frame by frame (oldest first) and term by term."""
-    observation = golden["out.observation"][:, 0].astype(np.float64)
+    observation = golden["out.observation"].squeeze(axis=1).astype(np.float64)
     steps = golden["in.command"].shape[1]
     mean, std = contract.observation_mean or 0.0, contract.observation_std or 1.0
     observation = observation * np.array(std) + np.array(mean)
@@ -182,7 +191,7 @@ def _check_observation(golden: Dict[str, np.ndarray], contract: PolicyContract, 
             width = contract.term_width(term.name)
             found = observation[:, column : column + width]
             fields = f"terms ({term.name}), history_length, history_start, observation_mean and observation_std"
-            predicted = terms[term.name][:, max(0, step)]
+            predicted = quantities[term.name][:, max(0, step)] * np.array(term.scale)
             if step < 0 and contract.history_start == "zeros":
                 predicted = np.zeros_like(predicted)
             _compare(fields, found, predicted)

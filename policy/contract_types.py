@@ -47,7 +47,7 @@ def _number(value: Any, place: str) -> None:
 
 
 def _name(value: Any, place: str) -> None:
-    if type(value) is not str or not 0 < len(value) <= MAX_NAME or not value.isprintable():
+    if type(value) is not str or not 1 <= len(value) <= MAX_NAME or not value.isprintable():
         _refuse(f"a name of at most {MAX_NAME} characters", value, place)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
 from policy.bundle_error import BundleError, untrusted
 
 VARINT, FIXED_64, LENGTH_DELIMITED, FIXED_32 = 0, 1, 2, 5
+_FIXED_SIZES = {FIXED_64: 8, FIXED_32: 4}
 _LONGEST_VARINT = 10  # bytes of a 64-bit number, seven bits each
 _PRINTABLE = re.compile(rb"[\x20-\x7e]*")
 
@@ -24,8 +25,7 @@ class WireField(NamedTuple):
 
     number: int
     wire_type: int
-    integer: int
-    content: bytes
+    value: Any
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ def parse_message(content: bytes, rule: MessageRule) -> Dict[str, Any]:
             raise untrusted(f"no {name} in a {rule.name}", f"{name}")
         value = _value(found, entry, rule.name)
         if entry.limit > 1:
-            if len(parsed[entry.name]) >= entry.limit:
-                raise untrusted(f"at most {entry.limit} {entry.name} in a {rule.name}", "more")
             parsed[entry.name].append(value)
+            if len(parsed[entry.name]) > entry.limit:
+                raise untrusted(f"at most {entry.limit} {entry.name} in a {rule.name}", "more")
         elif entry.name in parsed:
             raise untrusted(f"{entry.name} once in a {rule.name}", "it twice")
         else:
@@ -86,18 +86,19 @@ def wire_fields(content: bytes, message: str) -> Iterator[WireField]:
     while offset < len(content):
         key, offset = _varint(content, offset, message)
         number, wire_type = key >> 3, key & 7
-        if number == 0 or wire_type not in (VARINT, FIXED_64, LENGTH_DELIMITED, FIXED_32):
+        if number < 1 or wire_type not in (VARINT, FIXED_64, LENGTH_DELIMITED, FIXED_32):
             raise untrusted(f"a protobuf field in a {message}", f"number {number} of wire type {wire_type}")
         if wire_type == VARINT:
             integer, offset = _varint(content, offset, message)
-            yield WireField(number, wire_type, integer, b"")
+            yield WireField(number, wire_type, integer)
             continue
-        size = {FIXED_64: 8, FIXED_32: 4}.get(wire_type, 0)
         if wire_type == LENGTH_DELIMITED:
             size, offset = _varint(content, offset, message)
+        else:
+            size = _FIXED_SIZES[wire_type]
         if size > len(content) - offset:
             raise _truncated(message)
-        yield WireField(number, wire_type, 0, content[offset : offset + size])
+        yield WireField(number, wire_type, content[offset : offset + size])
         offset += size
 
 
@@ -110,7 +111,8 @@ def _varint(content: bytes, offset: int, message: str) -> Tuple[int, int]:
         byte = content[offset + index]
         value |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
-            if value >= 1 << 64 or (byte == 0 and index > 0):
+            # A last byte of zero adds nothing, unless it is the only one.
+            if value >= 1 << 64 or (index and not byte):
                 break
             return value, offset + index + 1
     raise untrusted(f"numbers of 64 bits in their shortest form in a {message}", "another encoding")
@@ -121,21 +123,22 @@ def _value(found: WireField, rule: FieldRule, message: str) -> Any:
     if found.wire_type != wanted:
         raise untrusted(f"wire type {wanted} for {rule.name} of a {message}", f"{found.wire_type}")
     if rule.kind == "integer":
-        return found.integer - (1 << 64) if found.integer >= 1 << 63 else found.integer
+        return found.value - (1 << 64) if found.value >= 1 << 63 else found.value
     if rule.kind == "float":
-        return struct.unpack("<f", found.content)[0]
-    if len(found.content) > rule.size_limit:
-        raise untrusted(f"at most {rule.size_limit} bytes in {rule.name} of a {message}", f"{len(found.content)} bytes")
+        (number,) = struct.unpack("<f", found.value)
+        return number
+    if len(found.value) > rule.size_limit:
+        raise untrusted(f"at most {rule.size_limit} bytes in {rule.name} of a {message}", f"{len(found.value)} bytes")
     if rule.message is not None:
-        return parse_message(found.content, rule.message)
+        return parse_message(found.value, rule.message)
     if rule.kind == "text":
-        return _text(found.content, rule.name, message)
-    return found.content
+        return _text(found.value, rule.name, message)
+    return found.value
 
 
 def _text(content: bytes, name: str, message: str) -> str:
     if _PRINTABLE.fullmatch(content) is None:
-        raise untrusted(f"printable ASCII in {name} of a {message}", repr(content[:32]))
+        raise untrusted(f"printable ASCII in {name} of a {message}", f"{content!r:.80}")
     return content.decode("ascii")
 
 

@@ -1,5 +1,7 @@
 """The wire format of protobuf: what is read, and which liberties are refused."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 
 from policy.bundle import BundleError
@@ -44,6 +46,8 @@ def test_every_kind_is_read() -> None:
         (b"\x08\x80\x00", "shortest form"),
         (b"\x08" + b"\xff" * 10, "shortest form"),
         (b"\x08" + b"\xff" * 9 + b"\x02", "shortest form"),
+        # 2^64 itself, the smallest number that is too large.
+        (b"\x08" + b"\x80" * 9 + b"\x02", "shortest form"),
         (b"\x80" * 11, "shortest form"),
         (b"\x12\x05abc", "ends early"),
         (b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "ends early"),
@@ -51,6 +55,7 @@ def test_every_kind_is_read() -> None:
         (b"\x0b", "wire type 3"),
         (b"\x0c", "wire type 4"),
         (b"\x0e", "wire type 6"),
+        (b"\x0f", "wire type 7"),
         (b"\x00\x01", "number 0"),
         (b"\x0d\x00\x00\x00\x00", "wire type 0 for number"),
         (b"\x11" + bytes(8), "wire type 2 for names"),
@@ -62,9 +67,36 @@ def test_every_kind_is_read() -> None:
         (b"\x12\x01\x7f", "printable ASCII"),
         (b"\x12\x01\x1f", "printable ASCII"),
         (b"\x48\x01", "no secret in a Test"),
+        (b"\x49" + bytes(8), "no secret in a Test"),
+        (b"\x49" + bytes(7), "ends early"),
         (b"\x50\x01", "no field 10 in a Test"),
     ],
 )
 def test_liberties_of_the_wire_format_are_refused(content: bytes, message: str) -> None:
     with pytest.raises(BundleError, match=message):
         parse_message(content, RULE)
+
+
+def test_a_message_inside_a_message_has_its_own_rules() -> None:
+    outer = MessageRule("Outer", {1: FieldRule("inner", "message", message=RULE, size_limit=6)})
+    assert parse_message(b"\x0a\x05\x08\x07\x12\x01a", outer) == {"inner": {"number": 7, "names": ["a"]}}
+    with pytest.raises(BundleError, match="at most 6 bytes in inner of a Outer"):
+        parse_message(b"\x0a\x07\x08\x07\x12\x03abc", outer)
+    with pytest.raises(BundleError, match="number once in a Test"):
+        parse_message(b"\x0a\x04\x08\x01\x08\x01", outer)
+
+
+def test_without_another_limit_a_field_comes_once_with_at_most_256_bytes() -> None:
+    rule = FieldRule("name", "text")
+    assert (rule.limit, rule.size_limit) == (1, 256)
+    message = MessageRule("Short", {1: rule})
+    assert parse_message(b"\x0a" + varint(256) + b"x" * 256, message) == {"name": "x" * 256}
+    with pytest.raises(BundleError, match="at most 256 bytes in name"):
+        parse_message(b"\x0a" + varint(257) + b"x" * 257, message)
+
+
+def test_rules_can_not_be_relaxed_afterwards() -> None:
+    with pytest.raises(FrozenInstanceError):
+        RULE.fields = {}  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        RULE.fields[1].limit = 2  # type: ignore[misc]
