@@ -46,6 +46,7 @@ def add_data(commands: Commands) -> None:
     )
     uni_o4.add_argument("recordings", type=existing_folder, metavar="DIR", help="folder of sessions of .hdf5 files")
     uni_o4.add_argument("--out", type=Path, required=True, help="folder of the data set")
+    add_json(uni_o4)
 
 
 def run_data_ingest(options: argparse.Namespace) -> int:
@@ -79,8 +80,15 @@ def run_data_info(options: argparse.Namespace) -> int:
 
 
 def run_import_uni_o4(options: argparse.Namespace) -> int:
-    """Others' logs to a data set."""
+    """Others' logs to a data set. Exit status 1 when a file had to be left out: the report says which and why."""
     from offline_data.import_uni_o4 import import_uni_o4
 
-    print(import_uni_o4(options.recordings, options.out))
-    return 0
+    with progress_bars() as advance:
+        report = import_uni_o4(
+            options.recordings, options.out, on_file=lambda _, index, files: advance("files", index + 1, files)
+        )
+    if options.json:
+        print_result(report.to_dict(), as_json=True)
+    else:
+        print(report)
+    return EXIT_UNFINISHED if report.failures else 0

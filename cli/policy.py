@@ -18,7 +18,7 @@ def add_policy(commands: Commands) -> None:
         "inspect",
         run_policy_inspect,
         "Show a bundle's contract and lineage.",
-        "go1 policy inspect policy/bundles/walk.go1policy --json",
+        "go1 policy inspect policy/bundles/go1_velocity.go1policy --json",
     )
     add_bundle(inspect)
     add_json(inspect)
@@ -26,7 +26,7 @@ def add_policy(commands: Commands) -> None:
         "verify",
         run_policy_verify,
         "Replay a bundle's golden vectors with onnxruntime, as the robot does before its motors energise.",
-        "go1 policy verify policy/bundles/walk.go1policy",
+        "go1 policy verify policy/bundles/go1_velocity.go1policy",
     )
     add_bundle(verify)
     add_policy_import(commands)

@@ -40,13 +40,15 @@ def add_sim(commands: Commands) -> None:
         "play",
         run_sim_play,
         "Render a bundle on the twin, without a display, into a GIF or a video.",
-        "go1 sim play policy/bundles/walk.go1policy --condition mattress --out walk.gif",
+        "go1 sim play policy/bundles/go1_velocity.go1policy --condition mattress --out walk.gif",
     )
     add_bundle(play)
     add_condition(play)
     play.add_argument("--commands", default="random:seed=1,hold_s=4,stand_fraction=0", help=COMMANDS_HELP)
     play.add_argument("--duration", type=seconds, default=10.0, help="length [s] [%(default)s]")
-    play.add_argument("--out", type=Path, required=True, help="file to write; its ending chooses the format")
+    play.add_argument(
+        "--out", type=Path, default=Path("walk.gif"), help="file to write; its ending chooses the format [%(default)s]"
+    )
 
     twin = commands.command(
         "twin",
@@ -65,7 +67,7 @@ def add_sim(commands: Commands) -> None:
         "eval",
         run_sim_eval,
         "Measure a bundle on the twin, through the wire or batched: return, tracking error, falls, energy.",
-        "go1 sim eval policy/bundles/walk.go1policy --condition nominal --episodes 20 --seed 1 --json",
+        "go1 sim eval policy/bundles/go1_velocity.go1policy --condition nominal --episodes 20 --seed 1 --json",
     )
     add_bundle(measure)
     add_condition(measure)

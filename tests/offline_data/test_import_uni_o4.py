@@ -1,5 +1,6 @@
 """The importer on a small file of the real layout, and on the real files where they lie beside the repository."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from cli.main import main
 from offline_data.dataset import Dataset
 from offline_data.import_uni_o4 import UniO4ImportReport, import_uni_o4, leg_odometry_against_tracker
 from offline_data.uni_o4_recording import RecordingError, read_recording
@@ -218,6 +220,19 @@ def test_bad_files_are_named_and_skipped(tmp_path: Path) -> None:
     assert "(100, 58)" in reasons["narrow.hdf5"]
     assert "NaN" in reasons["nan.hdf5"]
     assert report.info["episodes"] == 1 and "skipped" in str(report)
+
+
+def test_the_command_says_what_it_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    states, actions = standing_states(100)
+    write(tmp_path / "recordings" / "good.hdf5", states, actions)
+    (tmp_path / "recordings" / "broken.hdf5").write_bytes(b"rubbish")
+    arguments = ["data", "import", "uni-o4", str(tmp_path / "recordings"), "--json", "--out"]
+    assert main([*arguments, str(tmp_path / "some")]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["files"] == 1 and [Path(name).name for name in report["failures"]] == ["broken.hdf5"]
+    (tmp_path / "recordings" / "broken.hdf5").unlink()
+    assert main([*arguments, str(tmp_path / "all")]) == 0
+    assert json.loads(capsys.readouterr().out)["failures"] == {}
 
 
 def test_nothing_to_import(tmp_path: Path) -> None:
