@@ -18,10 +18,12 @@ from policy.protobuf_reader import parse_message
 
 IR_VERSION, OPSET_VERSION = 8, 17  # what `policy.export` writes: the newest that the robot's onnxruntime 1.16 reads
 MAX_DIMENSION = 8192
-FLOAT, INT64, BOOL, DOUBLE = 1, 7, 9, 11  # onnx.TensorProto.DataType
-DTYPES = {FLOAT: "<f4", INT64: "<i8", BOOL: "|u1", DOUBLE: "<f8"}
+FLOAT, INT64, DOUBLE = 1, 7, 11  # onnx.TensorProto.DataType
+DTYPES = {FLOAT: "<f4", INT64: "<i8", DOUBLE: "<f8"}
 _FLOAT_ATTRIBUTE, _INTEGER_ATTRIBUTE, _TENSOR_ATTRIBUTE = 1, 2, 4  # onnx.AttributeProto.AttributeType
 _ATTRIBUTE_FIELDS = {_FLOAT_ATTRIBUTE: "f", _INTEGER_ATTRIBUTE: "i", _TENSOR_ATTRIBUTE: "t"}
+# Integers that stand for a choice. What onnxruntime takes another one for is its own affair: keepdims = 2 for 0.
+CHOICES = {"keepdims": (0, 1), "to": (FLOAT,), "transB": (1,)}
 
 
 class OperatorRule(NamedTuple):
@@ -152,36 +154,40 @@ def _node(entry: Dict[str, Any], known: Set[str]) -> Node:
 def _attributes(entries: List[Dict[str, Any]], operator: str, rule: OperatorRule) -> Dict[str, Any]:
     attributes: Dict[str, Any] = {}
     for entry in entries:
-        name, kind = entry.get("name", ""), entry.get("type", 0)
-        if rule.attributes.get(name) != kind or name in attributes:
-            raise untrusted(f"attributes {rule.attributes} of {operator}, each once", f"{name!r} of type {kind}")
+        name = entry.get("name", "")
+        kind = rule.attributes.get(name)
+        if kind is None or entry.get("type") != kind or name in attributes:
+            found = f"{name!r} of type {entry.get('type')}"
+            raise untrusted(f"attributes {rule.attributes} of {operator}, each once", found)
         field = _ATTRIBUTE_FIELDS[kind]
         if set(entry) != {"name", "type", field}:
             raise untrusted(f"the value of attribute {name} of {operator} in field {field}", f"{sorted(entry)}")
         value = entry[field]
-        if kind == _FLOAT_ATTRIBUTE and not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):
             raise untrusted(f"a finite {name} of {operator}", f"{value}")
-        attributes[name] = _array(value, f"{name} of {operator}") if kind == _TENSOR_ATTRIBUTE else value
-    if set(attributes) != set(rule.attributes):
-        raise untrusted(f"attributes {sorted(rule.attributes)} of {operator}", f"{sorted(attributes)}")
+        if value not in CHOICES.get(name, (value,)):
+            raise untrusted(f"{name} of {operator} among {CHOICES[name]}", f"{value}")
+        attributes[name] = _array(value, f"{name} of {operator}") if isinstance(value, dict) else value
+    missing = sorted(set(rule.attributes) - set(attributes))
+    if missing:
+        raise untrusted(f"attributes {sorted(rule.attributes)} of {operator}", f"none for {', '.join(missing)}")
     return attributes
 
 
 def _array(tensor: Dict[str, Any], what: str) -> np.ndarray:
     """A tensor's values; the bytes must be exactly those of its shape."""
-    dtype = DTYPES.get(tensor.get("data_type", 0))
-    if dtype is None:
-        raise untrusted(f"{what} of a type among {sorted(DTYPES)}", f"type {tensor.get('data_type')}")
+    data_type: Any = tensor.get("data_type")
+    if data_type not in DTYPES:
+        raise untrusted(f"{what} of a type among {sorted(DTYPES)}", f"type {data_type}")
+    dtype = np.dtype(DTYPES[data_type])
     shape = tuple(tensor["dims"])
-    if any(not 0 <= size <= MAX_DIMENSION for size in shape):
-        raise untrusted(f"{what} with dimensions up to {MAX_DIMENSION}", f"{shape}")
+    if any(not 1 <= size <= MAX_DIMENSION for size in shape):
+        raise untrusted(f"{what} with dimensions of 1 to {MAX_DIMENSION}", f"{shape}")
     content = tensor.get("raw_data", b"")
-    size = int(np.dtype(dtype).itemsize * math.prod(shape))
+    size = dtype.itemsize * math.prod(shape)
     if len(content) != size:
         raise untrusted(f"{size} bytes for {what} of shape {shape}", f"{len(content)} bytes")
     array = np.frombuffer(content, dtype=dtype).reshape(shape)
-    if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+    if not np.all(np.isfinite(array)):
         raise untrusted(f"finite numbers in {what}", "a NaN or an infinity")
-    if tensor["data_type"] == BOOL and np.any(array > 1):
-        raise untrusted(f"truth values in {what}", "other bytes")
     return array

@@ -14,6 +14,7 @@ MAX_NODE_INPUTS = 32
 MAX_RANK = 3
 MAX_TENSOR_BYTES = 2**23
 _MODEL_BYTES = 2**24
+"""Of a graph, and of whatever stands in it; the numbers of a tensor have a limit of their own."""
 
 _TENSOR = MessageRule(
     "TensorProto",
@@ -79,11 +80,11 @@ _DIMENSION = MessageRule(
 _SHAPE = MessageRule("TensorShapeProto", {1: FieldRule("dim", "message", MAX_RANK, message=_DIMENSION)})
 _TENSOR_TYPE = MessageRule(
     "Tensor",
-    {1: FieldRule("elem_type", "integer"), 2: FieldRule("shape", "message", size_limit=1024, message=_SHAPE)},
+    {1: FieldRule("elem_type", "integer"), 2: FieldRule("shape", "message", message=_SHAPE)},
 )
 _TYPE = MessageRule(
     "TypeProto",
-    {1: FieldRule("tensor_type", "message", size_limit=2048, message=_TENSOR_TYPE)},
+    {1: FieldRule("tensor_type", "message", message=_TENSOR_TYPE)},
     {
         4: "sequence_type",
         5: "map_type",
@@ -95,7 +96,7 @@ _TYPE = MessageRule(
 )
 _VALUE_INFO = MessageRule(
     "ValueInfoProto",
-    {1: FieldRule("name", "text"), 2: FieldRule("type", "message", size_limit=4096, message=_TYPE)},
+    {1: FieldRule("name", "text"), 2: FieldRule("type", "message", message=_TYPE)},
     {3: "doc_string", 4: "metadata_props"},
 )
 _GRAPH = MessageRule(
@@ -103,9 +104,9 @@ _GRAPH = MessageRule(
     {
         1: FieldRule("node", "message", MAX_NODES, _MODEL_BYTES, _NODE),
         2: FieldRule("name", "text"),
-        5: FieldRule("initializer", "message", MAX_TENSORS, MAX_TENSOR_BYTES + 1024, _TENSOR),
-        11: FieldRule("input", "message", MAX_NODE_INPUTS, 4096, _VALUE_INFO),
-        12: FieldRule("output", "message", MAX_NODE_INPUTS, 4096, _VALUE_INFO),
+        5: FieldRule("initializer", "message", MAX_TENSORS, _MODEL_BYTES, _TENSOR),
+        11: FieldRule("input", "message", MAX_NODE_INPUTS, message=_VALUE_INFO),
+        12: FieldRule("output", "message", MAX_NODE_INPUTS, message=_VALUE_INFO),
     },
     {
         10: "doc_string",

@@ -3,12 +3,14 @@
 An operator that is harmless with small operands is a bomb with large ones: two Expands and an outer product ask for
 terabytes from a file of a kilobyte. After `policy.onnx_allow_list` there are few operators left; for each of them one
 function below says what comes out (ONNX operator specification, opset 17). Shapes may depend on integers computed in
-the graph, so those are followed as well.
+the graph, so those are followed as well. What onnxruntime may read in another way than this file is refused: an
+understanding that differs in one place hides a bomb in the next.
 """
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+import math
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -34,6 +36,11 @@ class Tensor(NamedTuple):
     """Of small integer tensors that do not depend on the signals."""
 
 
+def known(array: np.ndarray) -> Tensor:
+    """A tensor that stands in the file, followed if it is small and of 64-bit integers."""
+    return Tensor(array.shape, array if array.dtype == np.int64 and array.size <= MAX_KNOWN else None)
+
+
 def check_shapes(graph: Graph, contract: PolicyContract, batch: int) -> None:
     """Refuse a graph whose tensors grow too large or whose outputs are not of the contract's shapes.
 
@@ -43,10 +50,10 @@ def check_shapes(graph: Graph, contract: PolicyContract, batch: int) -> None:
     if batch > MAX_BATCH:
         raise untrusted(f"a batch of at most {MAX_BATCH}", f"{batch}")
     tensors = {name: Tensor((batch, width)) for name, width in contract.signal_widths().items()}
-    tensors.update({name: _known(array) for name, array in graph.initializers.items()})
+    tensors.update({name: known(array) for name, array in graph.initializers.items()})
     total = 0
     for node in graph.nodes:
-        for name, tensor in zip(node.outputs, _infer(node, [tensors[name] for name in node.inputs])):
+        for name, tensor in zip(node.outputs, infer(node, [tensors[name] for name in node.inputs])):
             tensors[name] = tensor
             total += _elements(tensor.shape)
         if total > MAX_GRAPH_ELEMENTS:
@@ -58,11 +65,16 @@ def check_shapes(graph: Graph, contract: PolicyContract, batch: int) -> None:
             raise untrusted(f"graph output {name} of shape {wanted} for a batch of {batch}", f"{tensors[name].shape}")
 
 
-def _infer(node: Node, inputs: List[Tensor]) -> List[Tensor]:
+def infer(node: Node, operands: List[Tensor]) -> List[Tensor]:
+    """What a node computes.
+
+    Raises:
+        BundleError: operands that do not fit, a result that is too large, another number of results than it names.
+    """
     try:
-        outputs = _RULES[node.operator](node, inputs)
+        outputs = _RULES[node.operator](node, *operands)
     except (ValueError, IndexError, TypeError, OverflowError) as error:
-        shapes = [tensor.shape for tensor in inputs]
+        shapes = [tensor.shape for tensor in operands]
         raise untrusted(f"operands that fit {node.operator}", f"shapes {shapes} ({error})") from None
     for tensor in outputs:
         if len(tensor.shape) > MAX_RANK or _elements(tensor.shape) > MAX_TENSOR_ELEMENTS:
@@ -74,21 +86,15 @@ def _infer(node: Node, inputs: List[Tensor]) -> List[Tensor]:
 
 
 def _elements(shape: Shape) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
-
-
-def _known(array: np.ndarray) -> Tensor:
-    return Tensor(array.shape, array if array.dtype == np.int64 and array.size <= MAX_KNOWN else None)
+    """How many numbers; an empty dimension counts as one, lest the size beside it be beyond 64 bits."""
+    return math.prod(max(1, size) for size in shape)
 
 
 def _integers(tensor: Tensor) -> List[int]:
-    """The values of a tensor that a shape depends on."""
-    if tensor.value is None or tensor.value.ndim > 1:
-        raise ValueError("a shape that depends on the signals")
-    return [int(value) for value in tensor.value.reshape(-1)]
+    """The values of a vector that a shape depends on."""
+    if tensor.value is None or tensor.value.ndim != 1:
+        raise ValueError("a shape that depends on the signals, or on no vector")
+    return tensor.value.tolist()
 
 
 def _axis(axis: int, rank: int) -> int:
@@ -97,131 +103,127 @@ def _axis(axis: int, rank: int) -> int:
     return axis % rank
 
 
-def _same(node: Node, inputs: List[Tensor]) -> List[Tensor]:
-    return [Tensor(inputs[0].shape)]
+def _axes(tensor: Tensor, rank: int) -> List[int]:
+    """Axes, each named once. To name none means all of them to some operators, and to others none."""
+    axes = [_axis(axis, rank) for axis in _integers(tensor)]
+    if not axes or len(set(axes)) < len(axes):
+        raise ValueError(f"axes {axes}: none, or one twice")
+    return axes
 
 
-def _broadcast(node: Node, inputs: List[Tensor]) -> List[Tensor]:
-    return [Tensor(np.broadcast_shapes(*(tensor.shape for tensor in inputs)))]
+def _same(node: Node, operand: Tensor) -> List[Tensor]:
+    return [Tensor(operand.shape)]
 
 
-def _cast(node: Node, inputs: List[Tensor]) -> List[Tensor]:
-    return [inputs[0]]  # the value of an integer stays one; casting floats to integers gives no known value
+def _broadcast(node: Node, *operands: Tensor) -> List[Tensor]:
+    return [Tensor(np.broadcast_shapes(*(tensor.shape for tensor in operands)))]
 
 
-def _concat(node: Node, inputs: List[Tensor]) -> List[Tensor]:
-    first = inputs[0].shape
-    axis = _axis(node.attributes["axis"], len(first))
-    for tensor in inputs:
-        if tensor.shape[:axis] + tensor.shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
+def _concat(node: Node, first: Tensor, *others: Tensor) -> List[Tensor]:
+    axis = _axis(node.attributes["axis"], len(first.shape))
+    before, behind = first.shape[:axis], first.shape[axis + 1 :]
+    for tensor in others:
+        if (tensor.shape[:axis], tensor.shape[axis + 1 :]) != (before, behind):
             raise ValueError("other sizes beside the axis")
-    shape = (*first[:axis], sum(tensor.shape[axis] for tensor in inputs), *first[axis + 1 :])
-    values = [tensor.value for tensor in inputs if tensor.value is not None]
-    known = len(values) == len(inputs) and _elements(shape) <= MAX_KNOWN
-    return [Tensor(shape, np.concatenate(values, axis) if known else None)]
+    shape = (*before, sum(tensor.shape[axis] for tensor in (first, *others)), *behind)
+    values: List[Any] = [tensor.value for tensor in (first, *others)]
+    if any(value is None for value in values) or _elements(shape) > MAX_KNOWN:
+        return [Tensor(shape)]
+    return [Tensor(shape, np.concatenate(values, axis))]
 
 
-def _constant(node: Node, inputs: List[Tensor]) -> List[Tensor]:
-    return [_known(node.attributes["value"])]
+def _constant(node: Node) -> List[Tensor]:
+    return [known(node.attributes["value"])]
 
 
-def _constant_of_shape(node: Node, inputs: List[Tensor]) -> List[Tensor]:
-    shape = tuple(_integers(inputs[0]))
-    if any(size < 0 for size in shape):
-        raise ValueError("a negative size")
-    fill = node.attributes["value"]
-    if fill.size != 1:
-        raise ValueError("more than one value to fill with")
-    small = fill.dtype == np.int64 and len(shape) <= MAX_RANK and _elements(shape) <= MAX_KNOWN
-    return [Tensor(shape, np.full(shape, fill.reshape(-1)[0]) if small else None)]
+def _constant_of_shape(node: Node, sizes: Tensor) -> List[Tensor]:
+    # One number in every place takes no memory, whatever the shape; more than one, or a negative size, is an error.
+    return [known(np.broadcast_to(node.attributes["value"].reshape(()), tuple(_integers(sizes))))]
 
 
-def _expand(node: Node, inputs: List[Tensor]) -> List[Tensor]:
-    return [Tensor(np.broadcast_shapes(inputs[0].shape, tuple(_integers(inputs[1]))))]
+def _expand(node: Node, operand: Tensor, sizes: Tensor) -> List[Tensor]:
+    return [Tensor(np.broadcast_shapes(operand.shape, tuple(_integers(sizes))))]
 
 
-def _gather(node: Node, inputs: List[Tensor]) -> List[Tensor]:
-    data, indices = inputs
+def _gather(node: Node, data: Tensor, indices: Tensor) -> List[Tensor]:
     axis = _axis(node.attributes["axis"], len(data.shape))
     shape = data.shape[:axis] + indices.shape + data.shape[axis + 1 :]
-    if data.value is None or indices.value is None:
+    if data.value is None or indices.value is None or _elements(shape) > MAX_KNOWN:
         return [Tensor(shape)]
     return [Tensor(shape, np.take(data.value, indices.value, axis))]
 
 
-def _gemm(node: Node, inputs: List[Tensor]) -> List[Tensor]:
-    """a (n, k) times b (k, m), or b (m, k) transposed, plus c that broadcasts to (n, m)."""
-    (rows, inner), second, bias = inputs[0].shape, inputs[1].shape, inputs[2].shape
-    height, columns = (second[1], second[0]) if node.attributes["transB"] else second
-    if height != inner or np.broadcast_shapes((rows, columns), bias) != (rows, columns):
+def _gemm(node: Node, first: Tensor, second: Tensor, bias: Tensor) -> List[Tensor]:
+    """(n, k) times the transpose of (m, k), plus what broadcasts to (n, m)."""
+    (rows, inner), (columns, depth) = first.shape, second.shape
+    if depth != inner or np.broadcast_shapes((rows, columns), bias.shape) != (rows, columns):
         raise ValueError("matrices that do not fit")
     return [Tensor((rows, columns))]
 
 
-def _reduce_sum(node: Node, inputs: List[Tensor]) -> List[Tensor]:
-    shape = list(inputs[0].shape)
-    axes = {_axis(axis, len(shape)) for axis in _integers(inputs[1])}
+def _reduce_sum(node: Node, operand: Tensor, summed: Tensor) -> List[Tensor]:
+    axes = _axes(summed, len(operand.shape))
     if node.attributes["keepdims"]:
-        return [Tensor(tuple(1 if axis in axes else size for axis, size in enumerate(shape)))]
-    return [Tensor(tuple(size for axis, size in enumerate(shape) if axis not in axes))]
+        return [Tensor(tuple(1 if axis in axes else size for axis, size in enumerate(operand.shape)))]
+    return [Tensor(tuple(size for axis, size in enumerate(operand.shape) if axis not in axes))]
 
 
-def _shape(node: Node, inputs: List[Tensor]) -> List[Tensor]:
-    shape = inputs[0].shape
-    return [Tensor((len(shape),), np.array(shape, dtype=np.int64))]
+def _shape(node: Node, operand: Tensor) -> List[Tensor]:
+    return [known(np.array(operand.shape, dtype=np.int64))]
 
 
-def _slice(node: Node, inputs: List[Tensor]) -> List[Tensor]:
-    shape = list(inputs[0].shape)
-    selection = [slice(None)] * len(shape)
-    for start, end, axis, step in zip(*(_integers(tensor) for tensor in inputs[1:])):
-        axis = _axis(axis, len(shape))
-        selection[axis] = slice(start, end, step)
+def _slice(node: Node, data: Tensor, first: Tensor, last: Tensor, sliced: Tensor, stride: Tensor) -> List[Tensor]:
+    axes = _axes(sliced, len(data.shape))
+    starts, ends, steps = _integers(first), _integers(last), _integers(stride)
+    if {len(starts), len(ends), len(steps)} != {len(axes)}:
+        raise ValueError("not a start, an end and a step for every axis")
+    # Onnxruntime clips the start of a backward slice in another way than Python.
+    if any(step != 1 for step in steps):
+        raise ValueError(f"steps {steps}")
+    selection = [slice(None)] * len(data.shape)
+    shape = list(data.shape)
+    for start, end, axis in zip(starts, ends, axes):
+        selection[axis] = slice(start, end)
         shape[axis] = len(range(*selection[axis].indices(shape[axis])))
-    value = inputs[0].value
-    return [Tensor(tuple(shape), None if value is None else value[tuple(selection)])]
+    return [Tensor(tuple(shape), None if data.value is None else data.value[tuple(selection)])]
 
 
-def _split(node: Node, inputs: List[Tensor]) -> List[Tensor]:
-    shape, sizes = inputs[0].shape, _integers(inputs[1])
-    axis = _axis(node.attributes["axis"], len(shape))
-    if sum(sizes) != shape[axis] or min(sizes) < 0:
-        raise ValueError(f"parts {sizes} of {shape[axis]}")
-    return [Tensor((*shape[:axis], size, *shape[axis + 1 :])) for size in sizes]
+def _split(node: Node, data: Tensor, parts: Tensor) -> List[Tensor]:
+    sizes = _integers(parts)
+    axis = _axis(node.attributes["axis"], len(data.shape))
+    if sum(sizes) != data.shape[axis] or any(size < 0 for size in sizes):
+        raise ValueError(f"parts {sizes} of {data.shape[axis]}")
+    return [Tensor((*data.shape[:axis], size, *data.shape[axis + 1 :])) for size in sizes]
 
 
-def _squeeze(node: Node, inputs: List[Tensor]) -> List[Tensor]:
-    shape = inputs[0].shape
-    axes = {_axis(axis, len(shape)) for axis in _integers(inputs[1])}
-    if any(shape[axis] != 1 for axis in axes):
-        raise ValueError(f"axes {sorted(axes)}")
-    return _reshaped(inputs[0], tuple(size for axis, size in enumerate(shape) if axis not in axes))
+def _squeeze(node: Node, operand: Tensor, removed: Tensor) -> List[Tensor]:
+    axes = _axes(removed, len(operand.shape))
+    if any(operand.shape[axis] != 1 for axis in axes):
+        raise ValueError(f"axes {axes}")
+    return _reshaped(operand, tuple(size for axis, size in enumerate(operand.shape) if axis not in axes))
 
 
-def _tile(node: Node, inputs: List[Tensor]) -> List[Tensor]:
-    shape, repeats = inputs[0].shape, _integers(inputs[1])
-    if len(repeats) != len(shape) or min(repeats, default=0) < 0:
+def _tile(node: Node, operand: Tensor, repeated: Tensor) -> List[Tensor]:
+    repeats = _integers(repeated)
+    if len(repeats) != len(operand.shape) or any(count < 0 for count in repeats):
         raise ValueError(f"repeats {repeats}")
-    return [Tensor(tuple(size * count for size, count in zip(shape, repeats)))]
+    return [Tensor(tuple(size * count for size, count in zip(operand.shape, repeats)))]
 
 
-def _unsqueeze(node: Node, inputs: List[Tensor]) -> List[Tensor]:
-    sizes = iter(inputs[0].shape)
-    rank = len(inputs[0].shape) + len(_integers(inputs[1]))
-    axes = {_axis(axis, rank) for axis in _integers(inputs[1])}
-    if len(inputs[0].shape) + len(axes) != rank:
-        raise ValueError("an axis twice")
-    return _reshaped(inputs[0], tuple(1 if axis in axes else next(sizes) for axis in range(rank)))
+def _unsqueeze(node: Node, operand: Tensor, added: Tensor) -> List[Tensor]:
+    sizes = iter(operand.shape)
+    rank = len(operand.shape) + len(_integers(added))
+    axes = _axes(added, rank)
+    return _reshaped(operand, tuple(1 if axis in axes else next(sizes) for axis in range(rank)))
 
 
 def _reshaped(tensor: Tensor, shape: Shape) -> List[Tensor]:
     return [Tensor(shape, None if tensor.value is None else tensor.value.reshape(shape))]
 
 
-_RULES: Dict[str, Callable[[Node, List[Tensor]], List[Tensor]]] = {
-    **dict.fromkeys(("Cos", "Elu", "Exp", "Floor", "Log", "Neg", "Not", "Sin", "Sqrt"), _same),
+_RULES: Dict[str, Callable[..., List[Tensor]]] = {
+    **dict.fromkeys(("Cast", "Cos", "Elu", "Exp", "Floor", "Log", "Neg", "Not", "Sin", "Sqrt"), _same),
     **dict.fromkeys(("Add", "Clip", "Div", "Less", "Max", "Min", "Mul", "Sub"), _broadcast),
-    "Cast": _cast,
     "Concat": _concat,
     "Constant": _constant,
     "ConstantOfShape": _constant_of_shape,

@@ -1,4 +1,4 @@
-"""What the tests of hostile graphs share: to find a node, and to hand a graph in under a right seal."""
+"""What the tests of hostile graphs share: to find a part, to write bytes by hand, to hand a graph in under a seal."""
 
 import onnx
 import pytest
@@ -15,3 +15,13 @@ def refused(model: onnx.ModelProto, message: str) -> None:
 
 def node_of(model: onnx.ModelProto, operator: str) -> onnx.NodeProto:
     return next(node for node in model.graph.node if node.op_type == operator)
+
+
+def attribute_of(model: onnx.ModelProto, operator: str, name: str) -> onnx.AttributeProto:
+    return next(attribute for attribute in node_of(model, operator).attribute if attribute.name == name)
+
+
+def delimited(number: int, content: bytes) -> bytes:
+    """A text, bytes or a message as the field of this number, below 16."""
+    # Field 9 of a tensor, bytes as well, under another key.
+    return bytes([number << 3 | 2]) + onnx.TensorProto(raw_data=content).SerializeToString()[1:]

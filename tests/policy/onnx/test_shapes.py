@@ -3,11 +3,11 @@
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from policy.bundle import Bundle, BundleError
-from policy.onnx_allow_list import read_graph
-from policy.onnx_shapes import MAX_BATCH, check_shapes
+from policy.onnx_allow_list import Graph, Node, read_graph
+from policy.onnx_shapes import Tensor, check_shapes, infer, known
 from tests.policy.onnx.bench import node_of, refused
 
 
@@ -69,8 +69,11 @@ def test_many_large_tensors_are_refused_together(model: onnx.ModelProto) -> None
 def test_shapes_that_depend_on_the_robots_signals_are_refused(model: onnx.ModelProto) -> None:
     bomb(
         model,
-        helper.make_node("Cast", ["command"], ["i"], to=TensorProto.INT64),
-        helper.make_node("Expand", ["command", "i"], ["b"]),
+        constant("first", [0]),
+        helper.make_node("Gather", ["command", "first"], ["row"], axis=0),
+        constant("axis", [0]),
+        helper.make_node("Squeeze", ["row", "axis"], ["size"]),
+        helper.make_node("Expand", ["command", "size"], ["b"]),
     )
     refused(model, "depends on the signals")
 
@@ -81,18 +84,49 @@ def test_operands_that_do_not_fit_are_refused(model: onnx.ModelProto) -> None:
     refused(model, "operands that fit Add")
 
 
-def test_a_batch_that_is_too_large_is_refused(bundle: Bundle) -> None:
+def test_a_batch_is_of_4096_and_not_one_more(bundle: Bundle) -> None:
     graph = read_graph(bundle.onnx_bytes, bundle.contract)
-    check_shapes(graph, bundle.contract, MAX_BATCH)
-    with pytest.raises(BundleError, match="a batch of at most"):
-        check_shapes(graph, bundle.contract, MAX_BATCH + 1)
+    check_shapes(graph, bundle.contract, 4096)
+    with pytest.raises(BundleError, match="a batch of at most 4096"):
+        check_shapes(graph, bundle.contract, 4097)
+
+
+def computing(bundle: Bundle, *nodes: Node, **outputs: tuple[int, ...]) -> Graph:
+    """A graph of these nodes whose outputs are there without being computed, of the right shapes but for `outputs`."""
+    widths = bundle.contract.output_widths()
+    shapes = {name: (1, width) if width else (1,) for name, width in widths.items()} | outputs
+    given = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    return Graph(nodes, {**given, "one": np.ones(1, np.int64), "size": np.array([2**22])})
+
+
+def test_a_graph_computes_67108864_numbers_and_not_one_more(bundle: Bundle) -> None:
+    """16 times 2^22 are 2^26."""
+    nodes = [Node("Expand", ("one", "size"), (f"n{number}",), {}) for number in range(16)]
+    check_shapes(computing(bundle, *nodes), bundle.contract, 1)
+    with pytest.raises(BundleError, match="at most 67108864 numbers computed"):
+        check_shapes(computing(bundle, *nodes, Node("Neg", ("one",), ("last",), {})), bundle.contract, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("joint_target", (1, 11)),
+        ("joint_target", (1, 13)),
+        ("joint_target", (2, 12)),
+        ("joint_target", (12,)),
+        ("log_prob", (1, 1)),
+        ("log_prob", ()),
+    ],
+)
+def test_an_output_of_another_shape_is_refused(bundle: Bundle, name: str, shape: tuple[int, ...]) -> None:
+    check_shapes(computing(bundle), bundle.contract, 1)
+    with pytest.raises(BundleError, match=f"graph output {name} of shape"):
+        check_shapes(computing(bundle, **{name: shape}), bundle.contract, 1)
 
 
 def test_inferred_shapes_are_those_that_onnx_computes(bundle: Bundle, model: onnx.ModelProto) -> None:
     """Every tensor of the shipped graph, against the reference evaluator."""
     from onnx.reference import ReferenceEvaluator
-
-    from policy.onnx_shapes import Tensor, _infer, _known
 
     graph = read_graph(bundle.onnx_bytes, bundle.contract)
     feeds = {name: np.ones((3, width), np.float32) for name, width in bundle.contract.signal_widths().items()}
@@ -101,9 +135,9 @@ def test_inferred_shapes_are_those_that_onnx_computes(bundle: Bundle, model: onn
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     computed = dict(zip(names, ReferenceEvaluator(model).run(None, feeds), strict=True))
     tensors = {name: Tensor(array.shape) for name, array in feeds.items()}
-    tensors |= {name: _known(array) for name, array in graph.initializers.items()}
+    tensors |= {name: known(array) for name, array in graph.initializers.items()}
     for node in graph.nodes:
-        for name, tensor in zip(node.outputs, _infer(node, [tensors[i] for i in node.inputs]), strict=True):
+        for name, tensor in zip(node.outputs, infer(node, [tensors[i] for i in node.inputs]), strict=True):
             tensors[name] = tensor
             assert tensor.shape == np.shape(computed[name]), (node.operator, name)
             if tensor.value is not None:
