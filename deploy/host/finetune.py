@@ -5,46 +5,39 @@
 
 Every round lives in a folder of its own, and each of its artefacts appears whole or not at all. A run that is killed at
 any moment and started again does the first missing artefact next, from the same random state: the result is the same.
+A round whose policy walked clearly worse than the one before it is learned from, but not gone on from.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Optional
 
 import torch
 
-from deploy.host.refine import RefineError, trainer_state_path
+from deploy.host.finetune_logs import Collector, RoundLogs
+from deploy.host.finetune_rollback import ReturnDifference, compare_logged_returns, logged_episodes
+from deploy.host.finetune_start import continued_learner, first_learner, state_of_stage_before
+from deploy.host.refine import RefineError
 from offline_data.dataset import Dataset
 from offline_data.ingest import ingest
 from policy.bundle import Bundle, Lineage, read_bundle, verify_bundle
 from policy.code_version import code_version
 from policy.export import export_bundle, load_graph
 from policy.graph import PolicyGraph
-from policy.networks import ValueNetwork
 from policy.rewards import RewardWeights
-from policy.trainer_state import load_trainer_state, unpack_module
 from policy.transitions import Transitions, concatenate, from_columns
 from policy.uni_o4.dynamics import DynamicsEnsemble
 from policy.uni_o4.ensemble_rollouts import ModelWorld
 from policy.uni_o4.online import ModelSettings, OnlineLearner, OnlineSettings
-from policy.uni_o4.settings import Progress, no_progress, seeded_generator
-from policy.uni_o4.value import RewardScale, fit_reward_scale, fit_value
+from policy.uni_o4.settings import Progress, no_progress
 from policy.uni_o4.velocity_world import velocity_world
 from robot_configs.robot import load_robot
 
 OnlineMethod = Literal["ensemble", "ppo"]
-
-
-class Collector(Protocol):
-    """Drives the robot, or a twin, with a bundle's stochastic policy and leaves logs."""
-
-    def __call__(self, bundle: Path, steps: int, log_dir: Path, seed: int) -> None:
-        """Log at least `steps` policy steps into `log_dir`."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +47,9 @@ class FinetuneSettings:
     Attributes:
         steps: policy steps to log in all. rounds: equal parts of them, each followed by an update.
         method: `ensemble` refits the transition model to everything logged and improves inside it, the default because
-            it measures better; `ppo` is the published step, PPO on the round's own steps.
+            it measures better; `ppo` is PPO on the round's own steps (see `OnlineSettings` for the paper's).
         earlier_data: data sets logged before, under the same contract; `ensemble` learns from them too.
-        seed: of the learner and of the rounds' logging.
+        seed: of the logging: commands and exploration. The learner draws from `online.seed`.
     """
 
     steps: int
@@ -88,38 +81,61 @@ def finetune(
     """Run or resume online fine-tuning in the folder `out`.
 
     Raises:
-        RefineError: the folder holds another run, by bundle or settings.
+        RefineError: the folder holds another run, by bundle, settings or data, or the trainer state beside the bundle
+            is another's.
+        RoundIncomplete: a session ended early; what it logged is kept, and the same call goes on from there.
         BundleError: a policy that does not verify; it is never driven.
     """
     torch.set_num_threads(settings.threads)
     out.mkdir(parents=True, exist_ok=True)
     _claim(out, read_bundle(bundle), settings)
+    state_of_stage_before(bundle)  # refused here rather than after a round of walking
     current, records = bundle, []
+    rounds: list[_Round] = []
     for index in range(settings.rounds):
         verify_bundle(read_bundle(current), load_robot())  # whoever collects: what does not verify is never driven
-        folder = out / f"round_{index + 1}"
-        folder.mkdir(exist_ok=True)
-        round_ = _Round(folder, current, index, settings)
+        round_ = _Round(out / f"round_{index + 1}", current, tuple(rounds), settings)
         round_.log(collect)
         round_.ingest()
         records.append(round_.learn(progress, command))
+        rounds.append(round_)
         current = round_.bundle
     verify_bundle(read_bundle(current), load_robot())
     return FinetuneResult(current, tuple(records))
 
 
 def _claim(out: Path, bundle: Bundle, settings: FinetuneSettings) -> None:
-    """Write what this folder is for, or check that it is for this."""
-    wanted = json.loads(json.dumps({"bundle": bundle.sha256, "settings": asdict(settings)}, default=str))
+    """Write what this folder is for, or check that it is for this: bundle and data by content, not by name alone."""
+    wanted = {
+        "bundle": bundle.sha256,
+        "settings": asdict(settings),
+        "earlier_data_sha256": [Dataset.open(folder).sha256 for folder in settings.earlier_data],
+    }
+    wanted = json.loads(json.dumps(wanted, default=str))
     path = out / "run.json"
     if not path.exists():
         _write_whole(path, wanted)
-    elif json.loads(path.read_text()) != wanted:
+        return
+    found = json.loads(path.read_text())
+    if found != wanted:
+        names = ", ".join(_differences(wanted, found)) or "more than it knows of"
         raise RefineError(
-            f"a new folder, or one with the same bundle and settings, at {out}",
-            "another run",
-            "Give another --out, or the same bundle and settings to resume.",
+            f"a new folder, or one with the same bundle, settings and earlier data, at {out}",
+            f"another run, which differs in {names}",
+            "Give another --out, or the same bundle, settings and data to resume.",
         )
+
+
+def _differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """Names of the entries that differ, with those of the settings instead of the settings."""
+    names = []
+    for name, value in wanted.items():
+        other = found.get(name)
+        if isinstance(value, dict) and isinstance(other, dict):
+            names += _differences(value, other)
+        elif value != other:
+            names.append(name)
+    return names
 
 
 def _write_whole(path: Path, content: dict[str, Any]) -> None:
@@ -129,66 +145,69 @@ def _write_whole(path: Path, content: dict[str, Any]) -> None:
     part.rename(path)
 
 
-def _hidden_dims(learner_state: Path) -> tuple[int, ...]:
-    """Widths of the hidden layers of the value network in a learner's state."""
-    tensors = load_trainer_state(learner_state).tensors
-    weights = sorted(
-        (name for name in tensors if name.startswith("value.network.") and name.endswith(".weight")),
-        key=lambda name: int(name.split(".")[2]),
-    )
-    return tuple(tensors[name].shape[0] for name in weights[:-1])
-
-
 class _Round:
-    """One round's artefacts and how each is made."""
+    """One round's artefacts and how each is made.
 
-    def __init__(self, folder: Path, start: Path, index: int, settings: FinetuneSettings) -> None:
-        self._folder, self._start, self._index, self._settings = folder, start, index, settings
-        self.bundle = folder / "policy.go1policy"
-        self._logs, self._dataset = folder / "logs", folder / "dataset"
+    Attributes:
+        start: the bundle that this round drives. bundle: the one that it makes.
+    """
+
+    def __init__(self, folder: Path, start: Path, earlier: tuple[_Round, ...], settings: FinetuneSettings) -> None:
+        self.start, self.bundle = start, folder / "policy.go1policy"
+        self._folder, self._earlier, self._settings = folder, earlier, settings
+        self._dataset = folder / "dataset"
         self._state, self._record = folder / "learner.safetensors", folder / "round.json"
 
     def log(self, collect: Collector) -> None:
-        """Logs appear under their name once the session is over; an interrupted session is logged anew."""
-        if self._logs.exists():
+        """Log what the round still lacks; see `RoundLogs`."""
+        if self._dataset.exists():
             return
-        partial = self._folder / "logs.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        share = -(-self._settings.steps // self._settings.rounds)
-        collect(self._start, share, partial, self._settings.seed + self._index)
-        partial.rename(self._logs)
+        self._folder.mkdir(exist_ok=True)
+        self._logs.log(collect, self.start)
 
     def ingest(self) -> None:
         if not self._dataset.exists():
-            ingest(self._logs, self._dataset)
+            ingest(self._logs.path, self._dataset)
 
     def learn(self, progress: Progress, command: str) -> dict[str, Any]:
         """Update, seal, save; the record is written last and marks the round as done."""
         if self._record.exists():
-            return dict(json.loads(self._record.read_text()))
+            return self.record
         started = time.monotonic()
-        parent = read_bundle(self._start)
+        difference = self._difference()
+        origin = self._incumbent if difference is not None and difference.clearly_worse else self
+        driven, parent = read_bundle(self.start), read_bundle(origin.start)
         graph = load_graph(parent)
-        data = Dataset.open(self._dataset)
-        new = from_columns(data, graph)
-        learner = self._learner(graph, new)
-        figures = self._update(learner, graph, new, progress)
+        new = self.steps(graph)
+        learner = origin.learner(graph)
+        figures = {
+            "rolled_back": origin is not self,
+            "return_difference": None if difference is None else difference.mean,
+            "return_difference_interval": None if difference is None else [difference.lower, difference.upper],
+            **self._update(learner, graph, origin, progress),
+        }
         lineage = Lineage(
             stage="finetune",
             parents=(parent.sha256,),
-            data=(data.sha256,),
+            data=self._learned_from(origin),
             code_version=code_version(),
-            seed=self._settings.seed,
+            seed=self._settings.online.seed,
             command=command,
-            notes=tuple(f"{name}: {value}" for name, value in figures.items()),
+            notes=(
+                f"seed of the learner: {self._settings.online.seed}",
+                f"seed of the logging: {self._settings.seed}",
+                *(f"{name}: {value}" for name, value in figures.items()),
+            ),
         )
+        # A version never goes back, also where the weights do: the robot's store goes by it.
         export_bundle(
-            PolicyGraph(graph.contract, learner.actor), self.bundle, lineage, parent.version + 1, load_robot()
+            PolicyGraph(graph.contract, learner.actor), self.bundle, lineage, driven.version + 1, load_robot()
         )
-        learner.save(self._state, data.sha256)
+        learner.save(self._state, self.data.sha256)
         record = {
-            "round": self._index + 1,
+            "round": len(self._earlier) + 1,
             "steps": len(new),
+            "sessions": len(self._logs.sessions),
             "falls": int(new.terminated.sum()),
             "mean_reward": float(new.reward.mean()),
             **figures,
@@ -198,31 +217,72 @@ class _Round:
         _write_whole(self._record, record)
         return record
 
-    def _learner(self, graph: PolicyGraph, new: Transitions) -> OnlineLearner:
-        """Continued from the round before; at first from the trainer state beside the bundle, else fitted anew."""
-        settings = self._settings
-        if self._index > 0:
-            previous = self._folder.parent / f"round_{self._index}"
-            value = ValueNetwork(graph.contract.observation_dim, _hidden_dims(previous / "learner.safetensors"))
-            learner = OnlineLearner(graph.actor, value, RewardScale(1.0), settings.online)
-            learner.load(previous / "learner.safetensors", Dataset.open(previous / "dataset").sha256)
-            return learner
-        value, scale = _warm_value(self._start, graph, new, settings)
-        return OnlineLearner(graph.actor, value, scale, settings.online)
+    # ---- What later rounds ask ---------------------------------------------------------------------------------------
 
-    def _update(
-        self, learner: OnlineLearner, graph: PolicyGraph, new: Transitions, progress: Progress
-    ) -> dict[str, Any]:
+    @property
+    def record(self) -> dict[str, Any]:
+        """What was written about the round when it was done."""
+        return dict(json.loads(self._record.read_text()))
+
+    @property
+    def data(self) -> Dataset:
+        """The round's own data set."""
+        return Dataset.open(self._dataset)
+
+    def steps(self, graph: PolicyGraph) -> Transitions:
+        """The round's own steps."""
+        return from_columns(self.data, graph)
+
+    def learner(self, graph: PolicyGraph) -> OnlineLearner:
+        """The learner as it was when this round's start had just been made; graph is that of the start."""
+        settings = self._settings
+        if self._earlier:
+            before = self._earlier[-1]
+            return continued_learner(before._state, before.data.sha256, graph, settings.online)
+        return first_learner(self.start, graph, self.steps(graph), settings.online, settings.model)
+
+    # ---- Parts of learning -------------------------------------------------------------------------------------------
+
+    @property
+    def _logs(self) -> RoundLogs:
+        settings, index = self._settings, len(self._earlier)
+        share = -(-settings.steps // settings.rounds)
+        return RoundLogs(self._folder, index + 1, share, settings.seed + index, settings.rounds)
+
+    @property
+    def _incumbent(self) -> _Round:
+        """The newest earlier round whose policy was not found to be clearly worse than the one before it."""
+        return next(round_ for round_ in reversed(self._earlier) if not round_.record["rolled_back"])
+
+    def _difference(self) -> Optional[ReturnDifference]:
+        """How this round's policy walked, compared with the incumbent's; None where there is nothing to compare."""
+        if not self._earlier:
+            return None
+        return compare_logged_returns(logged_episodes(self._incumbent.data), logged_episodes(self.data))
+
+    def _learned_from(self, origin: _Round) -> tuple[str, ...]:
+        """Content hashes of the data sets that this round's policy is made of."""
         if self._settings.method == "ppo":
-            statistics = learner.update(new)
+            return (self.data.sha256,) if origin is self else ()
+        earlier = [Dataset.open(folder) for folder in self._settings.earlier_data]
+        return tuple(data.sha256 for data in (*earlier, *(round_.data for round_ in self._earlier), self.data))
+
+    def _update(self, learner: OnlineLearner, graph: PolicyGraph, origin: _Round, progress: Progress) -> dict[str, Any]:
+        if self._settings.method == "ppo":
+            if origin is not self:  # these steps are another policy's: the next round logs this one's own
+                return {"method": "ppo", "kl": 0.0, "explained_variance": None}
+            statistics = learner.update(self.steps(graph))
             return {"method": "ppo", "kl": statistics.kl, "explained_variance": statistics.explained_variance}
-        everything = self._everything(graph, new)
-        robot, weights = load_robot(), RewardWeights(**Dataset.open(self._dataset).reward_weights)
+        earlier_data = [from_columns(Dataset.open(folder), graph) for folder in self._settings.earlier_data]
+        rounds = [round_.steps(graph) for round_ in (*self._earlier, self)]
+        everything = concatenate([*earlier_data, *rounds])
+        not_learned_from = sum(len(steps) for steps in rounds[len(origin._earlier) :])
+        robot, weights = load_robot(), RewardWeights(**self.data.reward_weights)
 
         def world_of(model: DynamicsEnsemble) -> ModelWorld:
             return velocity_world(model, graph, robot, weights, everything.groups)
 
-        improvement = learner.update_in_model(everything, len(new), world_of, self._settings.model, progress)
+        improvement = learner.update_in_model(everything, not_learned_from, world_of, self._settings.model, progress)
         best = improvement.best
         return {
             "method": "ensemble",
@@ -231,25 +291,3 @@ class _Round:
             "predicted_gain": best.gain.mean,
             "predicted_gain_interval": [best.gain.lower, best.gain.upper],
         }
-
-    def _everything(self, graph: PolicyGraph, new: Transitions) -> Transitions:
-        """Earlier data sets, earlier rounds, this round."""
-        folders = [*self._settings.earlier_data]
-        folders += [self._folder.parent / f"round_{i + 1}" / "dataset" for i in range(self._index)]
-        parts = [from_columns(Dataset.open(folder), graph) for folder in folders]
-        return concatenate([*parts, new])
-
-
-def _warm_value(
-    bundle: Path, graph: PolicyGraph, new: Transitions, settings: FinetuneSettings
-) -> tuple[ValueNetwork, RewardScale]:
-    """Value and reward scale of the stage before; a cold critic costs more than the whole stage can win."""
-    path = trainer_state_path(bundle)
-    if not path.exists():
-        scale = fit_reward_scale(new, settings.model.value.discount)
-        fitted = fit_value(new, scale, settings.model.value, seeded_generator(settings.seed))
-        return fitted.value, scale
-    state = load_trainer_state(path)
-    value = ValueNetwork(graph.contract.observation_dim, state.record["value_hidden_dims"])
-    unpack_module("value", value, state.tensors)
-    return value, RewardScale(state.record["reward_scale"])
