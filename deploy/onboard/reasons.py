@@ -59,7 +59,7 @@ CLAMPS = Reason.POSITION_CLAMPED | Reason.RATE_CLAMPED | Reason.TORQUE_CLAMPED
 
 def reason_names(bits: int) -> Tuple[str, ...]:
     """Lower-case names of the reasons in a bit set, lowest bit first."""
-    return tuple(str(reason.name).lower() for reason in Reason if reason and bits & reason)
+    return tuple(str(reason.name).lower() for reason in Reason if bits & reason)
 
 
 class ClampCounts(NamedTuple):
