@@ -45,6 +45,13 @@ class TestJoints:
         monitor.observe(standing(0), TICK_S)
         assert monitor.observe(changed(1, {POSITION + joint: jump}), TICK_S) == faults
 
+    @pytest.mark.parametrize(("jump", "faults"), [(0.25, 0), (math.nextafter(0.25, 1.0), Reason.JOINT_MISMATCH)])
+    def test_the_limit_itself_is_allowed(self, jump: float, faults: int) -> None:
+        """A quarter is not rounded."""
+        monitor = PlausibilityMonitor(robot_with(joint_mismatch_limit_rad=0.25, joint_velocity_lag_s=0.0))
+        monitor.observe(standing(0), TICK_S)
+        assert monitor.observe(changed(2, {POSITION + 3: jump}), TICK_S) == faults
+
     def test_the_trapezoidal_rule_by_hand(self, monitor: PlausibilityMonitor) -> None:
         """From 0 to 130 rad/s in 2 ms are 0.13 rad, two such ticks with 130 between them 0.13 + 0.26 rad."""
         monitor.observe(standing(0), TICK_S)

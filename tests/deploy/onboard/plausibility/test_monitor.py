@@ -54,3 +54,10 @@ class TestTogether:
         )
         assert faults == Reason.JOINT_FROZEN
         assert tick in (20, 21)
+
+    @pytest.mark.parametrize("step_s", [TICK_S, 0.1])
+    def test_gravity_over_ticks_and_over_gaps(self, step_s: float) -> None:
+        monitor = PlausibilityMonitor(robot_with(gravity_memory_s=TICK_S, gravity_mismatch_limit_m_s2=6.0))
+        monitor.observe(standing(0), TICK_S)
+        assert monitor.observe(changed(1, {7: 5.9}), step_s) == 0
+        assert monitor.observe(changed(2, {7: 6.1}), step_s) == Reason.GRAVITY_MISMATCH

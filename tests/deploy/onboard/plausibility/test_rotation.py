@@ -11,7 +11,7 @@ import pytest
 from deploy.onboard.plausibility import PlausibilityMonitor
 from deploy.onboard.reasons import Reason
 from robot_configs.robot import GRAVITY_M_S2
-from tests.deploy.onboard.motions import TICK_S, first_alarm, standing
+from tests.deploy.onboard.motions import TICK_S, changed, first_alarm, robot_with, standing
 
 
 def turning(tick: int, rate: float, axis: int, told_rate: float) -> List[float]:
@@ -60,6 +60,14 @@ class TestRotation:
     ) -> None:
         """It settles at the error times the memory of 0.2 s."""
         assert first_alarm(monitor, lambda tick: turning(tick, 2.0, 1, 2.0 + error))[1] == faults
+
+    @pytest.mark.parametrize("sign", [1.0, -1.0])
+    @pytest.mark.parametrize(("rate", "faults"), [(64.0, 0), (math.nextafter(64.0, 65.0), Reason.ROTATION_MISMATCH)])
+    def test_the_limit_itself_is_allowed(self, sign: float, rate: float, faults: int) -> None:
+        """Told to turn at 64 rad/s for 1/256 s, a quarter of a radian, and not turned: nothing of it is rounded."""
+        monitor = PlausibilityMonitor(robot_with(rotation_mismatch_limit_rad=0.25))
+        monitor.observe(changed(0, {5: sign * rate}), 1 / 256)
+        assert monitor.observe(changed(2, {5: sign * rate}), 1 / 256) == faults
 
     @pytest.mark.parametrize("axis", [0, 1, 2])
     @pytest.mark.parametrize("sign", [1.0, -1.0])
