@@ -100,6 +100,7 @@ def test_standing_up_by_hand(robot: RobotModel, make_state: Any) -> None:
     assert first.valid_until_s == pytest.approx(10.0 + robot.safety.target_age_limit_s)
     assert not machine.ramp_finished(12.749)
     assert machine.ramp_finished(12.75)
+    assert machine.ramp_finished(12.751)
 
 
 def test_out_of_a_motion_gains_and_pose_move_at_once(robot: RobotModel, make_state: Any) -> None:
@@ -119,6 +120,7 @@ def test_out_of_a_motion_gains_and_pose_move_at_once(robot: RobotModel, make_sta
     assert there.position == pytest.approx(robot.stand_position)
     assert not machine.ramp_finished(5.0 + 2.249)
     assert machine.ramp_finished(5.0 + 2.25)
+    assert machine.ramp_finished(5.0 + 2.251)
 
 
 def test_a_ramp_is_not_over_before_its_gains_have_risen(robot: RobotModel) -> None:
