@@ -3,24 +3,25 @@
     python -m benchmarks.uni_o4 --out runs/uni_o4                                    everything of the standard budget
     python -m benchmarks.uni_o4 --robots hopper --sets medium --seeds 0 --methods iql ensemble --out runs/uni_o4
     python -m benchmarks.uni_o4 --budget smoke --robots hopper --sets medium --out runs/smoke     every part in minutes
+    python -m benchmarks.uni_o4 --budget papers --robots hopper --sets medium --seeds 0 --parts offline
+        --methods td3bc iql --out runs/uni_o4                     the papers' million updates, beside the standard ones
     python -m benchmarks.uni_o4 --d4rl ~/.d4rl/datasets --out runs/uni_o4_d4rl        on D4RL's own files
     python -m benchmarks.uni_o4 --report docs/uni_o4_results.md --out runs/uni_o4    table and pictures, no computing
 
-Stop it at any moment and start it again: results are skipped, the training behind the data and the online runs of ours
-go on from their last checkpoint, and another trial begins anew. Two processes may share a folder as long as they
-work on different robots.
-
-How long it takes, by rates a processor second of one thread on a machine that others kept busy (an idle one is faster):
-the data at 50 to 64 gradient steps of SAC, one a step, so an hour for each 200,000 steps until medium, and 5 hours
-for medium-expert's million; IQL at 42 and TD3+BC at 55 gradient steps, so 80 and 60 minutes for 200,000; an episode
-of 1000 steps at 2800 to 4300 environment steps, so 0.3 s, besides the policy. Every result has its own `wall_s` and
-`processor_s`; ours and the offline evaluation were timed at the smoke budget only.
+How long everything that is missing takes is printed first (`estimate`); `--estimate` stops there. A run that is cut has
+one seed of everything before two of anything (`plan`). Stop it at any moment and start it again: results are skipped,
+the training behind the data, the peers' offline training and the online runs of ours go on from their last checkpoint,
+fits that several methods share are kept, and another trial begins anew. A trial that fails is written to
+<out>/failures.txt and the run goes on; it is tried again the next time. Two processes may share a folder as long as
+they work on different robots.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
+import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,17 +30,24 @@ from pathlib import Path
 import torch
 
 from benchmarks.uni_o4.budgets import Budget, budget_named
-from benchmarks.uni_o4.data import DataSet, load_data_set
+from benchmarks.uni_o4.data import DataSet, cached_path, load_data_set
+from benchmarks.uni_o4.estimate import Estimate, hours_of
 from benchmarks.uni_o4.finetune import ONLINE_METHODS, online_trial, run_online
-from benchmarks.uni_o4.offline_trials import OFFLINE_METHODS, offline_trial, run_offline
+from benchmarks.uni_o4.offline_trials import OFFLINE_METHODS, OfflineFiles, offline_trial, run_offline
 from benchmarks.uni_o4.ope import ope_trial, run_ope
+from benchmarks.uni_o4.plan import PARTS, Job, Wanted, plan
 from benchmarks.uni_o4.recipe import DATA_SETS
 from benchmarks.uni_o4.report import write_report
-from benchmarks.uni_o4.results import ResultStore
-from benchmarks.uni_o4.robots import ROBOTS
+from benchmarks.uni_o4.results import ResultStore, Trial
+from benchmarks.uni_o4.robots import ROBOTS, BenchmarkError
 from robot_configs.errors import Go1Error
 
-PARTS = ("data", "offline", "ope", "online")
+# What a trial may fail with, ours and that of the packages underneath (torch, MuJoCo, d3rlpy; the last two kinds are
+# what a package of another version answers with). A kill, and a slip of a name in this code, end the run.
+CONTAINED = (
+    Go1Error, ArithmeticError, AssertionError, LookupError, MemoryError, OSError, RuntimeError, ValueError,
+    AttributeError, TypeError,
+)  # fmt: skip
 
 
 def progress_line(stage: str, done: int, total: int, figures: dict[str, float]) -> None:
@@ -52,52 +60,148 @@ def progress_line(stage: str, done: int, total: int, figures: dict[str, float]) 
 
 
 class Benchmark:
-    """Everything that is asked for, in an order in which nothing waits for what comes later."""
+    """Everything that is asked for; what fails is noted, and the rest goes on.
+
+    Attributes:
+        failures: the jobs that failed, each with its reason in a line.
+    """
 
     def __init__(self, options: argparse.Namespace, budget: Budget) -> None:
         self.options, self.budget = options, budget
-        self.store = ResultStore(options.out)
+        self.store, self.out = ResultStore(options.out), Path(options.out)
+        self.cache: Path = options.cache or self.out / "data"
+        self.failures: list[str] = []
+        self._sets: dict[tuple[str, str], DataSet] = {}
+        self._broken: dict[tuple[str, str], str] = {}
+        self.jobs = list(plan(self._wanted()))
+
+    def _wanted(self) -> Wanted:
+        options = self.options
+        return Wanted(
+            options.robots, options.sets, options.seeds, options.parts, options.methods, options.online_methods,
+            options.online_sets or self.budget.online_sets,
+        )  # fmt: skip
 
     def run(self) -> None:
-        """All robots and sets, each part for every seed."""
-        for robot in self.options.robots:
-            for name in self.options.sets:
-                recipe = self.budget.recipe_of(robot)
-                cache = self.options.cache or self.options.out / "data"
-                data = load_data_set(recipe, name, cache, self.options.d4rl, progress_line)
-                sha256 = data.steps.sha256()
-                print(f"{robot} {name}: {len(data.steps)} steps, behaviour scores {data.mean_score():.1f}")
-                for seed in self.options.seeds:
-                    self._trials(data, sha256, seed)
+        """Every job of the plan, one after the other."""
+        for job in self.jobs:
+            try:
+                self._do(job)
+            except CONTAINED as error:
+                self._note(job, error)
 
-    def _trials(self, data: DataSet, sha256: str, seed: int) -> None:
-        robot, name, budget, parts = data.robot.name, data.name, self.budget, self.options.parts
-        if "offline" in parts:
-            for method in self.options.methods:
-                trial = offline_trial(robot, name, seed, method, budget)
-                if not self.store.has(trial, sha256):
-                    networks = self.store.path(trial, ".safetensors")
-                    figures = run_offline(trial, data, budget, networks, progress_line)
-                    self.store.write(trial, data, sha256, figures)
-                    print(f"  seed {seed} {method}: {figures['score']:.1f} in {figures['wall_s']:.0f} s")
-        trial = ope_trial(robot, name, seed, budget)
-        if "ope" in parts and not self.store.has(trial, sha256):
-            figures = run_ope(trial, data, budget, progress_line)
-            self.store.write(trial, data, sha256, figures)
-            print(f"  seed {seed} rank correlation: {figures['rank_correlation']}, coverage: {figures['coverage']}")
-        if "online" in parts:
-            for method in self.options.online_methods:
-                self._online(data, sha256, seed, method)
+    def estimate(self) -> Estimate:
+        """Processor hours of every job whose result is not there yet."""
+        return hours_of([job for job in self.jobs if not self._is_done(job)], self.budget, self._made_sets())
 
-    def _online(self, data: DataSet, sha256: str, seed: int, method: str) -> None:
-        trial = online_trial(data.robot.name, data.name, seed, method, self.budget)
-        if self.store.has(trial, sha256):
+    def _do(self, job: Job) -> None:
+        data = self._data(job)
+        if job.part == "offline":
+            self._offline(job, data)
+        elif job.part == "ope":
+            self._ope(job, data)
+        elif job.part == "online":
+            self._online(job, data)
+
+    def _note(self, job: Job, error: BaseException) -> None:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        self.failures.append(f"{job}: {reason}")
+        print(f"  FAILED {job}: {reason}", file=sys.stderr, flush=True)
+        self.out.mkdir(parents=True, exist_ok=True)
+        with open(self.out / "failures.txt", "a", encoding="utf-8") as file:
+            stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+            file.write(f"{stamp} {job}\n{''.join(traceback.format_exception(error))}\n")
+
+    # ---- Data --------------------------------------------------------------------------------------------------------
+
+    def _data(self, job: Job) -> DataSet:
+        """The job's data set, from memory where it was read before; one that cannot be made is tried once."""
+        name = (job.robot, job.data_set)
+        if name in self._broken:
+            raise BenchmarkError(
+                f"the data set {' '.join(name)}", self._broken[name], "Put that right and start again."
+            )
+        if name not in self._sets:
+            recipe = self.budget.recipe_of(job.robot)
+            try:
+                data = load_data_set(recipe, job.data_set, self.cache, self.options.d4rl, progress_line)
+            except CONTAINED as error:
+                self._broken[name] = f"{type(error).__name__}: {error}"
+                raise
+            self._sets[name] = data
+            score = data.mean_score()
+            print(f"{job.robot} {job.data_set}: {len(data.steps)} steps, behaviour scores {score:.1f}", flush=True)
+        return self._sets[name]
+
+    def _made_sets(self) -> list[tuple[str, str]]:
+        if self.options.d4rl is not None:
+            return [(job.robot, job.data_set) for job in self.jobs]
+        return [
+            (job.robot, job.data_set)
+            for job in self.jobs
+            if cached_path(self.cache, self.budget.recipe_of(job.robot), job.data_set).exists()
+        ]
+
+    # ---- Trials ------------------------------------------------------------------------------------------------------
+
+    def _is_done(self, job: Job) -> bool:
+        """Whether the result is there; only asked of data that are there, for the rest cannot have any."""
+        if (job.robot, job.data_set) not in self._made_sets():
+            return False
+        if job.part == "data":
+            return True
+        try:
+            data = self._data(job)
+            trial = self._trial(job, data)
+        except BenchmarkError:
+            return False
+        return self.store.find(trial, data.sha256) is not None
+
+    def _trial(self, job: Job, data: DataSet) -> Trial:
+        if job.part == "offline":
+            return offline_trial(job.robot, job.data_set, job.seed, job.method, self.budget)
+        if job.part == "ope":
+            return ope_trial(job.robot, job.data_set, job.seed, self.budget)
+        start = self._start_of(job)
+        offline = self.store.find(start, data.sha256) if start is not None else None
+        return online_trial(job.robot, job.data_set, job.seed, job.method, self.budget, offline)
+
+    def _start_of(self, job: Job) -> Trial | None:
+        """The offline trial that an online one continues; None where it starts from nothing."""
+        if job.method == "scratch":
+            return None
+        return offline_trial(job.robot, job.data_set, job.seed, job.method, self.budget)
+
+    def _offline(self, job: Job, data: DataSet) -> None:
+        trial = self._trial(job, data)
+        if self.store.find(trial, data.sha256) is not None:
             return
-        offline = self.store.path(replace(trial, part="offline"), ".safetensors")
-        state = self.store.path(trial, ".state.safetensors")
-        figures = run_online(trial, data, self.budget, offline, state, progress_line)
-        self.store.write(trial, data, sha256, figures)
-        print(f"  seed {seed} online {method}: {figures['start_score']:.1f} -> {figures['score']:.1f}")
+        files = OfflineFiles(
+            self.store.path(trial, data.sha256, ".safetensors"),
+            self.store.path(trial, data.sha256, ".state.safetensors"),
+            self.out / "prepared",
+        )
+        figures = run_offline(trial, data, self.budget, files, progress_line)
+        self.store.write(trial, data, figures)
+        print(f"  {job}: {figures['score']:.1f} in {figures['wall_s']:.0f} s", flush=True)
+
+    def _ope(self, job: Job, data: DataSet) -> None:
+        trial = self._trial(job, data)
+        if self.store.find(trial, data.sha256) is not None:
+            return
+        figures = run_ope(trial, data, self.budget, self.out / "prepared", progress_line)
+        self.store.write(trial, data, figures)
+        print(f"  {job}: rank correlation {figures['rank_correlation']}, coverage {figures['coverage']}", flush=True)
+
+    def _online(self, job: Job, data: DataSet) -> None:
+        trial = self._trial(job, data)
+        if self.store.find(trial, data.sha256) is not None:
+            return
+        networks = self.store.path(self._start_of(job) or trial, data.sha256, ".safetensors")
+        state = self.store.path(trial, data.sha256, ".state.safetensors")
+        figures = run_online(trial, data, self.budget, networks, state, progress_line)
+        self.store.write(trial, data, figures)
+        print(f"  {job}: {figures['start_score']:.1f} -> {figures['score']:.1f}", flush=True)
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -105,39 +209,53 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.uni_o4", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--robots", nargs="+", choices=list(ROBOTS), default=list(ROBOTS))
+    parser.add_argument("--robots", nargs="+", choices=list(ROBOTS), default=["hopper", "walker2d", "halfcheetah"])
     parser.add_argument("--sets", nargs="+", choices=DATA_SETS, default=["medium", "medium-replay"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1], help="of the learners; the data have their own")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--methods", nargs="+", choices=OFFLINE_METHODS, default=list(OFFLINE_METHODS))
     parser.add_argument("--online-methods", nargs="+", choices=ONLINE_METHODS, default=["ensemble", "scratch", "iql"])
-    parser.add_argument("--budget", default="standard", help="standard or smoke")
+    parser.add_argument("--online-sets", nargs="+", choices=DATA_SETS, help="instead of the budget's")
+    parser.add_argument("--budget", default="standard", help="standard, papers or smoke")
     parser.add_argument("--peer-updates", type=int, help="gradient steps of IQL and TD3+BC instead of the budget's")
     parser.add_argument("--d4rl", type=Path, help="folder of D4RL's HDF5 files to use instead of the recipe's")
     parser.add_argument("--cache", type=Path, help="folder of the data sets; OUT/data by default")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--report", type=Path, help="write this Markdown file from the results there are, and stop")
+    parser.add_argument("--estimate", action="store_true", help="print how long it would take, and stop")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     return parser.parse_args(arguments)
 
 
+def budget_of(options: argparse.Namespace) -> Budget:
+    """The budget that the command line names, with its changes."""
+    budget = budget_named(options.budget)
+    if options.peer_updates is None:
+        return budget
+    return replace(budget, peers=replace(budget.peers, updates=options.peer_updates))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run; errors that a person can put right are one line."""
+    """Run: 0, or 1 where trials failed, or 2 where nothing could begin."""
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     try:
+        budget = budget_of(options)
         if options.report is not None:
-            write_report(ResultStore(options.out), options.report, options.out)
+            write_report(ResultStore(options.out), options.report, options.out, budget)
             return 0
-        budget = budget_named(options.budget)
-        if options.peer_updates is not None:
-            budget = replace(budget, peers=replace(budget.peers, updates=options.peer_updates))
-        Benchmark(options, budget).run()
+        benchmark = Benchmark(options, budget)
+        print(benchmark.estimate(), flush=True)
     except Go1Error as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
-    return 0
+    if options.estimate:
+        return 0
+    benchmark.run()
+    for failure in benchmark.failures:
+        print(f"FAILED {failure}", file=sys.stderr)
+    return 1 if benchmark.failures else 0
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ killed goes on exactly as it would have.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from benchmarks.uni_o4.logged_steps import LoggedSteps
 from benchmarks.uni_o4.recipe import DataRecipe
 from benchmarks.uni_o4.robots import BenchmarkError, benchmark_robot
 from benchmarks.uni_o4.soft_actor_critic import SoftActorCritic, SquashedActor
+from benchmarks.uni_o4.whole_files import write_whole
 from policy.trainer_state import (
     TrainerState,
     load_trainer_state,
@@ -206,9 +206,7 @@ class BehaviorTraining:
             "evaluations": self.evaluations,
         }
         save_trainer_state(self._state_path, TrainerState(self.learner.tensors(), record))
-        partial = self.folder / "evaluations.json.partial"
-        partial.write_text(json.dumps(self.evaluations))
-        os.replace(partial, self.folder / "evaluations.json")
+        write_whole(self.folder / "evaluations.json", json.dumps(self.evaluations))
 
     def _resume(self) -> None:
         state = load_trainer_state(self._state_path)

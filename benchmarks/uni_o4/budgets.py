@@ -8,9 +8,10 @@ from benchmarks.uni_o4.finetune_settings import FinetuneSettings
 from benchmarks.uni_o4.fitted_q import FittedQSettings
 from benchmarks.uni_o4.ope_settings import OpeSettings
 from benchmarks.uni_o4.ours import OurSettings
-from benchmarks.uni_o4.peers import PeerSettings
+from benchmarks.uni_o4.paper_sizes import PAPER_CLONING, PAPER_CRITICS
+from benchmarks.uni_o4.peers import PAPER_UPDATES, PeerSettings
 from benchmarks.uni_o4.policy_zoo import ZooSettings
-from benchmarks.uni_o4.recipe import DataRecipe, SacSettings
+from benchmarks.uni_o4.recipe import DataRecipe, DataSetName, SacSettings
 from benchmarks.uni_o4.robots import BenchmarkError
 from policy.uni_o4.cloning import CloningSettings
 from policy.uni_o4.critics import CriticSettings
@@ -22,27 +23,74 @@ from policy.uni_o4.published import PublishedSettings
 from policy.uni_o4.value import ValueSettings
 
 
+def _standard_ours() -> OurSettings:
+    """Fits that stop early, and half of the published method's steps, of critics and policy."""
+    return OurSettings(
+        cloning=CloningSettings(epochs=15, patience=3),
+        value=ValueSettings(hidden_dims=(256, 256), rounds=10),
+        dynamics=DynamicsSettings(epochs=10, patience=3),
+        critics=CriticSettings(updates=10_000),
+        published=PublishedSettings(updates=5_000, evaluation=EvaluationSettings(starts=1000)),
+    )
+
+
 @dataclass(frozen=True)
 class Budget:
-    """Settings of every part.
+    """Settings of every part; by default the standard budget.
+
+    That one is made for about ten processor hours a seed (`estimate`), the three robots' data included, and is smaller
+    than the papers' for everybody: data sets of 200,000 steps where D4RL has a million, 3 % of the gradient steps of
+    IQL and TD3+BC, critics of 256 x 256 and half of the clipped steps for the published method. `papers_budget` is what
+    single cells are held against.
 
     Attributes:
         recipe: of the data; its robot is replaced by the one asked for.
         peers, ours: offline learning. ope: offline evaluation. online: fine-tuning.
+        online_sets: data sets from which it starts.
         episodes: of a final evaluation, and of each point of an online curve. curve_episodes: of an offline curve's.
     """
 
     recipe: DataRecipe = DataRecipe("halfcheetah")
     peers: PeerSettings = PeerSettings()
-    ours: OurSettings = field(default_factory=OurSettings)
+    ours: OurSettings = field(default_factory=_standard_ours)
     ope: OpeSettings = field(default_factory=OpeSettings)
     online: FinetuneSettings = FinetuneSettings()
+    online_sets: tuple[DataSetName, ...] = ("medium",)
     episodes: int = 10
     curve_episodes: int = 3
+
+    def __post_init__(self) -> None:
+        discounts = {
+            "value": self.ours.value.discount,
+            "critics": self.ours.critics.discount,
+            "improvement": self.ours.improvement.ppo.discount,
+            "fitted Q": self.ope.fitted_q.discount,
+            "online": self.online.discount,
+        }
+        if len(set(discounts.values())) > 1:
+            raise BenchmarkError("one discount for all", f"{discounts}", "Their values are added and compared.")
 
     def recipe_of(self, robot: str) -> DataRecipe:
         """The recipe of one robot's data."""
         return replace(self.recipe, robot=robot)
+
+
+def papers_budget() -> Budget:
+    """The standard budget with the papers' updates and widths: days for all of it, so ask for single cells.
+
+    It holds two things against the standard one: what IQL and TD3+BC gain by their million gradient steps, and what the
+    published method gains by its own networks.
+    """
+    standard = Budget()
+    ours = replace(
+        standard.ours,
+        cloning=PAPER_CLONING,
+        critics=PAPER_CRITICS,
+        published=PublishedSettings(),
+    )
+    return replace(
+        standard, peers=replace(standard.peers, updates=PAPER_UPDATES["iql"], watch_interval=20_000), ours=ours
+    )
 
 
 def smoke_budget() -> Budget:
@@ -77,19 +125,32 @@ def smoke_budget() -> Budget:
             horizon=20,
             episodes=2,
         ),
-        online=FinetuneSettings(steps=1000, iteration_steps=400, episodes_beside=2, evaluation_interval=400),
+        online=_smoke_online(),
         episodes=2,
         curve_episodes=1,
     )
 
 
+def _smoke_online() -> FinetuneSettings:
+    full = FinetuneSettings()
+    return replace(
+        full,
+        steps=1000,
+        episodes_beside=2,
+        evaluation_interval=400,
+        carried=replace(full.carried, iteration_steps=400),
+        published=replace(full.published, iteration_steps=400),
+        cold=replace(full.cold, iteration_steps=400),
+    )
+
+
 def budget_named(name: str) -> Budget:
-    """`standard` or `smoke`.
+    """`standard`, `papers` or `smoke`.
 
     Raises:
         BenchmarkError: there is no such budget.
     """
-    budgets = {"standard": Budget, "smoke": smoke_budget}
+    budgets = {"standard": Budget, "papers": papers_budget, "smoke": smoke_budget}
     if name not in budgets:
         raise BenchmarkError(f"a budget of {', '.join(budgets)}", repr(name), "Correct the name.")
     return budgets[name]()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from importlib import metadata
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,9 @@ import torch
 from benchmarks.uni_o4.behavior_training import SEED_STRIDE, BehaviorTraining, load_actor
 from benchmarks.uni_o4.evaluate import make_environment
 from benchmarks.uni_o4.logged_steps import LoggedSteps, concatenate, read_hdf5, write_hdf5
+from benchmarks.uni_o4.provenance import versions
 from benchmarks.uni_o4.recipe import DataRecipe, DataSetName
-from benchmarks.uni_o4.robots import BenchmarkRobot, benchmark_robot
+from benchmarks.uni_o4.robots import EPISODE_STEPS, BenchmarkRobot, benchmark_robot
 from benchmarks.uni_o4.soft_actor_critic import SquashedActor
 from policy.uni_o4.settings import Progress, no_progress
 
@@ -34,12 +35,21 @@ class DataSet:
     steps: LoggedSteps
     source: str
 
+    @cached_property
+    def sha256(self) -> str:
+        """Hash over every value of the steps."""
+        return self.steps.sha256()
+
     def mean_score(self) -> float:
-        """Mean normalised return of its whole episodes; what the behaviour earned."""
-        returns, ends = self.steps.episode_returns(), self.steps.ends
-        # The last episode may have been cut by the end of the recording.
-        whole = returns[:-1] if len(returns) > 1 and not self.steps.terminals[ends][-1] else returns
-        return self.robot.normalized_score(float(whole.mean()))
+        """Mean normalised return of its whole episodes; what the behaviour earned.
+
+        Whole is an episode that the task ended, or that ran to the clock: where the recording stopped, or where two
+        recordings were put together, is neither. All count where none is whole.
+        """
+        steps = self.steps
+        whole = steps.terminals[steps.ends] | (steps.episode_lengths() >= EPISODE_STEPS)
+        returns = steps.episode_returns()
+        return self.robot.normalized_score(float(returns[whole].mean() if whole.any() else returns.mean()))
 
 
 def cached_path(cache: Path, recipe: DataRecipe, name: DataSetName) -> Path:
@@ -72,8 +82,7 @@ def load_data_set(
     path = cached_path(cache, recipe, name)
     if not path.exists():
         steps = _make(recipe, name, cache, progress)
-        versions = {package: metadata.version(package) for package in ("gymnasium", "mujoco", "torch")}
-        attributes = {"recipe": json.dumps(recipe.training_record()), "versions": json.dumps(versions)}
+        attributes = {"recipe": json.dumps(recipe.training_record()), "versions": json.dumps(versions())}
         write_hdf5(path, steps, attributes)
     return DataSet(robot, name, read_hdf5(path, robot), f"recipe {key}")
 

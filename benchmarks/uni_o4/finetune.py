@@ -1,16 +1,17 @@
 """Offline to online: 200,000 on-policy steps from an offline policy, from scratch, and by d3rlpy's IQL.
 
-    ensemble, uni_o4   actor, value and reward scale of the offline trial go on in `policy.uni_o4.online`
+    ensemble, uni_o4   actor, value and reward scale of the offline trial go on in `policy.uni_o4.online`, by our
+                       settings and by the published ones
     scratch            the same learner, cold, with a larger step; it borrows the data's standardisation, no more
-    iql                d3rlpy's IQL from its offline networks and the data as its replay buffer, a gradient step a step
+    iql                d3rlpy's IQL from its offline networks, the data as its replay buffer
 
-Our runs are resumable after every iteration: each starts with fresh episodes of seeds of its own.
+Our runs are resumable after every iteration: each starts with fresh episodes of seeds of its own. d3rlpy's begins anew.
 """
 
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -21,29 +22,50 @@ from benchmarks.uni_o4.evaluate import BatchPolicy, evaluate, make_environment, 
 from benchmarks.uni_o4.finetune_settings import FinetuneSettings
 from benchmarks.uni_o4.gymnasium_world import Standardization
 from benchmarks.uni_o4.networks_file import SavedPolicy, load_algorithm, load_policy
+from benchmarks.uni_o4.offline_trials import file_sha256
 from benchmarks.uni_o4.online_rollouts import TRAINING_SEED, collect
 from benchmarks.uni_o4.peers import d3rlpy_data, d3rlpy_module, peer_algorithm
-from benchmarks.uni_o4.results import Stopwatch, Trial
+from benchmarks.uni_o4.preparation import stream
+from benchmarks.uni_o4.results import Spent, Stopwatch, Trial
 from benchmarks.uni_o4.robots import BenchmarkError
+from benchmarks.uni_o4.whole_files import write_whole
 from policy.networks import GaussianActor, ValueNetwork
+from policy.trainer_state import TrainerStateError
 from policy.uni_o4.online import OnlineLearner
-from policy.uni_o4.settings import Progress, seeded_generator, seeded_network
+from policy.uni_o4.settings import Progress, seeded_network
 from policy.uni_o4.value import RewardScale, fit_reward_scale
 
 OnlineMethod = Literal["ensemble", "uni_o4", "scratch", "iql"]
 ONLINE_METHODS: tuple[OnlineMethod, ...] = get_args(OnlineMethod)
 
 
-def online_trial(robot: str, data_set: str, seed: int, method: str, budget: Budget) -> Trial:
-    """The trial with every setting that it uses, the offline ones included.
+def online_trial(
+    robot: str, data_set: str, seed: int, method: str, budget: Budget, offline: Mapping[str, Any] | None
+) -> Trial:
+    """The trial with every setting that it uses, and the hash of the networks that it starts with.
+
+    Args:
+        offline: result of the offline trial that this one continues; `scratch` continues none.
 
     Raises:
-        BenchmarkError: there is no such method.
+        BenchmarkError: there is no such method, or no offline result.
     """
     if method not in ONLINE_METHODS:
         raise BenchmarkError(f"a method of {', '.join(ONLINE_METHODS)}", repr(method), "Correct the name.")
-    offline = {} if method == "scratch" else asdict(budget.peers if method == "iql" else budget.ours)
-    return Trial("online", robot, data_set, seed, method, {"online": asdict(budget.online), "offline": offline})
+    settings: dict[str, Any] = {**budget.online.record(method), "episodes": budget.episodes}
+    if method == "iql":
+        settings["batch_size"] = budget.peers.batch_size
+    if method != "scratch":
+        if offline is None:
+            raise BenchmarkError(
+                f"the offline result of {method} on {robot} {data_set} with seed {seed}, of the same data and settings",
+                "none",
+                "Run the part `offline` first.",
+            )
+        settings["offline_key"] = offline["key"]
+        settings["offline_networks_sha256"] = offline["networks_sha256"]
+    code = "online peers" if method == "iql" else "online ours"
+    return Trial("online", robot, data_set, seed, method, settings, code)
 
 
 def run_online(
@@ -52,30 +74,34 @@ def run_online(
     """The curve of normalised scores over online steps; the first point is the start.
 
     Raises:
-        BenchmarkError: the offline trial that this one continues was not made.
+        BenchmarkError: the networks are not those of the offline result that the trial continues.
     """
-    if trial.method != "scratch" and not offline_networks.exists():
-        raise BenchmarkError(
-            f"the networks of the offline trial at {offline_networks}", "none", "Run the part `offline` first."
-        )
-    stopwatch = Stopwatch()
+    wanted = trial.settings.get("offline_networks_sha256")
+    if wanted is not None:
+        found = file_sha256(offline_networks) if offline_networks.exists() else "no file"
+        if found != wanted:
+            raise BenchmarkError(
+                f"the networks of the offline result, of SHA-256 {wanted}, at {offline_networks}",
+                found,
+                "Delete the offline result beside them, and run the part `offline` again.",
+            )
     if trial.method == "iql":
-        curve = _finetune_iql(trial, data, budget, offline_networks, stopwatch, progress)
+        curve, spent = _finetune_iql(trial, data, budget, offline_networks, progress)
     else:
-        start = _cold_start(data, budget.online, trial.seed) if trial.method == "scratch" else None
-        start = start or load_policy(offline_networks)
-        curve = _OnPolicyRun(trial, data, start, budget, state, progress).run(stopwatch)
+        cold = trial.method == "scratch"
+        start = _cold_start(data, budget.online, trial.seed) if cold else load_policy(offline_networks)
+        curve, spent = _OnPolicyRun(trial, data, start, budget, state, progress).run()
     return {
         "curve": curve,
         "score": curve[-1]["score"],
         "start_score": curve[0]["score"],
         "lowest_score": min(point["score"] for point in curve),
-        **stopwatch.record(),
+        **asdict(spent),
     }
 
 
 def _cold_start(data: DataSet, settings: FinetuneSettings, seed: int) -> SavedPolicy:
-    generator = seeded_generator(seed)
+    generator = stream(seed, "cold start")
     robot, hidden = data.robot, settings.cold_hidden_dims
     actor = seeded_network(
         lambda: GaussianActor(robot.observation_dim, robot.action_dim, hidden, settings.cold_std), generator
@@ -84,86 +110,98 @@ def _cold_start(data: DataSet, settings: FinetuneSettings, seed: int) -> SavedPo
     return SavedPolicy(actor, value, RewardScale(1.0), Standardization.of(data.steps))
 
 
+def _point(policy: BatchPolicy, data: DataSet, budget: Budget, steps: int) -> dict[str, Any]:
+    """One point of a curve. Every point has the same episodes, so that two of them can be compared pair by pair."""
+    found = evaluate(policy, data.robot, budget.episodes).record(data.robot)
+    kept = ("score", "score_standard_error", "episode_scores")
+    return {"steps": steps, **{name: found[name] for name in kept}}
+
+
 class _OnPolicyRun:
-    """Collect, update, evaluate; state and curve are on disk after every iteration."""
+    """Collect, update, evaluate; the learner's state, and curve and time beside it, are on disk at every iteration."""
 
     def __init__(
         self, trial: Trial, data: DataSet, start: SavedPolicy, budget: Budget, state: Path, progress: Progress
     ) -> None:
-        self.trial, self.robot, self.budget, self.progress = trial, data.robot, budget, progress
+        self.trial, self.data, self.budget, self.progress = trial, data, budget, progress
         self.settings, self.state, self.curve_path = budget.online, state, state.with_suffix(".curve")
-        self.standardization = start.standardization
-        cold = trial.method == "scratch"
-        settings = self.settings.cold if cold else self.settings.carried
-        self.learner = OnlineLearner(start.actor, start.value, start.scale, settings)
-        self.learner.generator = seeded_generator(trial.seed)
-        self.data_key = trial.key(data.source)
-        self.curve: list[dict[str, float]] = []
+        self.own = self.settings.on_policy(trial.method)
+        self.start, self.key = start, trial.key(data.sha256)
+        self.curve: list[dict[str, Any]] = []
+        self.stopwatch = Stopwatch()
+        self.learner = self._fresh_learner()
         if state.exists() and self.curve_path.exists():
-            self.learner.load(state, self.data_key)
-            # A kill between the two files leaves a curve that is one point ahead of the learner.
-            points = json.loads(self.curve_path.read_text(encoding="utf-8"))
-            self.curve = [point for point in points if point["steps"] <= self.learner.steps]
+            self._resume()
 
-    def run(self, stopwatch: Stopwatch) -> list[dict[str, float]]:
-        """Until all steps are made."""
+    def _fresh_learner(self) -> OnlineLearner:
+        learner = OnlineLearner(self.start.actor, self.start.value, self.start.scale, self.own.learner)
+        learner.generator = stream(self.trial.seed, "online")
+        return learner
+
+    def _resume(self) -> None:
+        try:
+            kept = json.loads(self.curve_path.read_text(encoding="utf-8"))
+            self.learner.load(self.state, self.key)
+        except (TrainerStateError, json.JSONDecodeError):
+            # Damaged, or of another trial: what they hold is of no use to this one.
+            self.state.unlink()
+            self.curve_path.unlink()
+            self.learner = self._fresh_learner()
+            return
+        self.curve = kept["points"]
+        self.stopwatch = Stopwatch(Spent(kept["wall_s"], kept["processor_s"]))
+
+    def run(self) -> tuple[list[dict[str, Any]], Spent]:
+        """Until all steps are made: the curve, and the time that learning took."""
         settings, learner = self.settings, self.learner
         while True:
             if not self.curve or learner.steps - self.curve[-1]["steps"] >= settings.evaluation_interval:
-                with stopwatch.paused():
-                    self._look()
+                self._look()
             if learner.steps >= settings.steps:
                 break
             logged = collect(
-                learner.actor, self.standardization, self.robot, settings, learner.updates, self.trial.seed
-            )
+                learner.actor, self.start.standardization, self.data.robot, self.own.iteration_steps,
+                settings.episodes_beside, learner.updates, self.trial.seed,
+            )  # fmt: skip
             if self.trial.method == "scratch" and learner.updates == 0:
                 learner.scale = fit_reward_scale(logged, settings.discount)
             learner.update(logged)
             self.state.parent.mkdir(parents=True, exist_ok=True)
-            learner.save(self.state, self.data_key)
+            learner.save(self.state, self.key)
+            self._keep()
         if self.curve[-1]["steps"] < learner.steps:
             self._look()
-        return self.curve
+        return self.curve, self.stopwatch.spent()
 
     def _look(self) -> None:
-        policy = mean_policy(self.learner.actor, self.standardization)
-        found = evaluate(policy, self.robot, self.budget.episodes).record(self.robot)
-        point = {
-            "steps": self.learner.steps,
-            "score": found["score"],
-            "score_standard_error": found["score_standard_error"],
-        }
-        self.curve.append(point)
-        self.curve_path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.curve_path.with_name(self.curve_path.name + ".partial")
-        partial.write_text(json.dumps(self.curve), encoding="utf-8")
-        os.replace(partial, self.curve_path)
-        self.progress(f"online {self.trial.method}", self.learner.steps, self.settings.steps, point)
+        with self.stopwatch.paused():
+            policy = mean_policy(self.learner.actor, self.start.standardization)
+            self.curve.append(_point(policy, self.data, self.budget, self.learner.steps))
+            figures = {name: self.curve[-1][name] for name in ("score", "score_standard_error")}
+            self.progress(f"online {self.trial.method}", self.learner.steps, self.settings.steps, figures)
+        self._keep()
+
+    def _keep(self) -> None:
+        write_whole(self.curve_path, json.dumps({"points": self.curve, **asdict(self.stopwatch.spent())}))
 
 
 def _finetune_iql(
-    trial: Trial, data: DataSet, budget: Budget, networks: Path, stopwatch: Stopwatch, progress: Progress
-) -> list[dict[str, float]]:
+    trial: Trial, data: DataSet, budget: Budget, networks: Path, progress: Progress
+) -> tuple[list[dict[str, Any]], Spent]:
     """d3rlpy's own loop; its optimisers start anew, for only networks are kept of the offline trial."""
-    package, settings = d3rlpy_module(), budget.online
+    package, settings, stopwatch = d3rlpy_module(), budget.online, Stopwatch()
     package.seed(trial.seed)
     buffer = d3rlpy_data(data.steps)
     environment = make_environment(data.robot)
     environment.reset(seed=TRAINING_SEED + trial.seed * 1_000_000)
-    algorithm = peer_algorithm("iql", budget.peers)
-    algorithm.build_with_dataset(buffer)
-    if algorithm.config.reward_scaler is not None:
-        algorithm.config.reward_scaler.fit_with_transition_picker(buffer.episodes, buffer.transition_picker)
+    algorithm = peer_algorithm("iql", budget.peers, data.steps, scheduled=False)
     load_algorithm(networks, algorithm)
-    curve: list[dict[str, float]] = []
+    curve: list[dict[str, Any]] = []
 
     def look(steps: int, policy: BatchPolicy) -> None:
         with stopwatch.paused():
-            found = evaluate(policy, data.robot, budget.episodes).record(data.robot)
-            error = found["score_standard_error"]
-            curve.append({"steps": steps, "score": found["score"], "score_standard_error": error})
-            progress(f"online {trial.method}", steps, settings.steps, curve[-1])
+            curve.append(_point(policy, data, budget, steps))
+            progress(f"online {trial.method}", steps, settings.steps, {"score": curve[-1]["score"]})
 
     def after_step(trained: Any, _: int, step: int) -> None:
         if step % settings.evaluation_interval == 0 or step == settings.steps:
@@ -175,7 +213,8 @@ def _finetune_iql(
     )
     algorithm.fit_online(
         environment, online_buffer, n_steps=settings.steps, n_steps_per_epoch=settings.evaluation_interval,
-        logger_adapter=package.logging.NoopAdapterFactory(), show_progress=False, callback=after_step,
+        update_interval=settings.peer_steps_per_update, logger_adapter=package.logging.NoopAdapterFactory(),
+        show_progress=False, callback=after_step,
     )  # fmt: skip
     environment.close()
-    return curve
+    return curve, stopwatch.spent()

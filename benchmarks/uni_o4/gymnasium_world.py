@@ -137,13 +137,18 @@ def never(physical: Tensor) -> Tensor:
     return torch.zeros(len(physical), dtype=torch.bool)
 
 
+def gymnasium_observer(transitions: Transitions, standardization: Standardization) -> StandardizedObserver:
+    """The policy's senses within the states that were logged."""
+    both = torch.cat([transitions.physical, transitions.next_physical])
+    return StandardizedObserver(standardization, both.amin(0), both.amax(0))
+
+
 def gymnasium_world(model: DynamicsEnsemble, transitions: Transitions, standardization: Standardization) -> ModelWorld:
     """The world as learned from the log alone."""
     width, action_dim = transitions.physical.shape[1], transitions.action.shape[1]
     start = transitions.observation.shape[1] + width  # the order of `dynamics_features`
-    both = torch.cat([transitions.physical, transitions.next_physical])
-    observer = StandardizedObserver(standardization, both.amin(0), both.amax(0))
-    return ModelWorld(ExecutedModel(model, slice(start, start + action_dim)), observer, never)
+    action_columns = slice(start, start + action_dim)
+    return ModelWorld(ExecutedModel(model, action_columns), gymnasium_observer(transitions, standardization), never)
 
 
 def executed(action: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ infos/action_log_probs (N,), where the file has them; attributes of the file: wh
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import h5py
 import numpy as np
 
 from benchmarks.uni_o4.robots import BenchmarkError, BenchmarkRobot
+from benchmarks.uni_o4.whole_files import whole_file
 
 REQUIRED = ("observations", "next_observations", "actions", "rewards", "terminals", "timeouts")
 LOG_PROBABILITIES = "infos/action_log_probs"
@@ -59,6 +59,10 @@ class LoggedSteps:
         """Undiscounted return of every episode (E,), one that was cut short included."""
         return np.add.reduceat(self.rewards.astype(np.float64), self.first_rows)
 
+    def episode_lengths(self) -> np.ndarray:
+        """Steps of every episode (E,)."""
+        return np.diff(np.append(self.first_rows, len(self)))
+
     def sha256(self) -> str:
         """Hash over every value."""
         digest = hashlib.sha256()
@@ -79,13 +83,10 @@ def concatenate(parts: Sequence[LoggedSteps]) -> LoggedSteps:
 
 def write_hdf5(path: Path, steps: LoggedSteps, attributes: Mapping[str, str]) -> None:
     """Write atomically, compressed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with h5py.File(partial, "w") as file:
+    with whole_file(path) as partial, h5py.File(partial, "w") as file:
         for name, column in _columns(steps).items():
             file.create_dataset(name, data=column, compression="gzip", compression_opts=4)
         file.attrs.update(attributes)
-    os.replace(partial, path)
 
 
 def read_hdf5(path: Path, robot: BenchmarkRobot) -> LoggedSteps:

@@ -58,19 +58,20 @@ def save_algorithm(path: Path, algorithm: Any) -> None:
     """Write the networks of a d3rlpy algorithm; its own files are pickles, which this project never reads."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}
-    for name, module in _modules(algorithm).items():
+    for name, module in algorithm_modules(algorithm).items():
         tensors.update(pack_module(name, module))
     save_trainer_state(path, TrainerState(tensors, {}))
 
 
 def load_algorithm(path: Path, algorithm: Any) -> None:
-    """Put saved networks into a d3rlpy algorithm of the same kind that has been built."""
+    """Put saved networks into a d3rlpy algorithm of the same kind."""
     tensors = load_trainer_state(path).tensors
-    for name, module in _modules(algorithm).items():
+    for name, module in algorithm_modules(algorithm).items():
         unpack_module(name, module, tensors)
 
 
-def _modules(algorithm: Any) -> dict[str, nn.Module]:
+def algorithm_modules(algorithm: Any) -> dict[str, nn.Module]:
+    """The networks of a d3rlpy algorithm by name, its slow copies included."""
     modules = algorithm.impl.modules
     found = {field.name: getattr(modules, field.name) for field in fields(modules)}
     return {name: module for name, module in found.items() if isinstance(module, nn.Module)}

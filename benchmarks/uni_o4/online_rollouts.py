@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from benchmarks.uni_o4.evaluate import make_environment
-from benchmarks.uni_o4.finetune_settings import FinetuneSettings
 from benchmarks.uni_o4.gymnasium_world import PHYSICAL_GROUP, Standardization, executed
 from benchmarks.uni_o4.robots import BenchmarkRobot
 from policy.networks import GaussianActor
@@ -21,18 +20,20 @@ def collect(
     actor: GaussianActor,
     standardization: Standardization,
     robot: BenchmarkRobot,
-    settings: FinetuneSettings,
+    steps: int,
+    beside: int,
     iteration: int,
     seed: int,
 ) -> Transitions:
-    """One iteration's steps with the policy's own noise, environment after environment, from fresh episodes.
+    """About `steps` of one iteration in `beside` environments with the policy's own noise, from fresh episodes.
 
-    The log-probability is that of the action as sampled; the environment executes what of it lies within its limits.
+    They come environment after environment. The log-probability is that of the action as sampled; the environment
+    executes what of it lies within its limits.
     """
     generator = torch.Generator().manual_seed(1_000_003 * (seed + 1) + iteration)
-    beside, length = settings.episodes_beside, settings.iteration_steps // settings.episodes_beside
+    length = max(1, steps // beside)
     environments = [make_environment(robot) for _ in range(beside)]
-    next_seed = TRAINING_SEED + seed * 1_000_000 + iteration * settings.iteration_steps
+    next_seed = TRAINING_SEED + seed * 1_000_000 + iteration * steps
     state = np.stack([each.reset(seed=next_seed + place)[0] for place, each in enumerate(environments)])
     next_seed += beside
     columns: dict[str, list[torch.Tensor]] = {}

@@ -7,7 +7,8 @@
     combined       the equal mixture of the two before
 
 The last three estimate the discounted return of an episode and come with an interval; its truth is measured on episodes
-of the environment, which no estimator sees.
+of the environment, which no estimator sees. That measurement has an error of its own: an interval counts as holding the
+truth if it does so when it is widened by that error.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
@@ -28,15 +30,14 @@ from benchmarks.uni_o4.evaluate import Evaluation, evaluate, mean_policy, standa
 from benchmarks.uni_o4.fitted_q import evaluate_by_fitted_q
 from benchmarks.uni_o4.gymnasium_world import ExecutedCritics, ExecutedModel
 from benchmarks.uni_o4.ope_settings import OpeSettings
-from benchmarks.uni_o4.ours import Preparation, prepare
 from benchmarks.uni_o4.policy_zoo import ZooPolicy, make_zoo
+from benchmarks.uni_o4.preparation import Preparation, PreparationCache, prepare, stream
 from benchmarks.uni_o4.results import Stopwatch, Trial
 from policy.networks import GaussianActor, ValueNetwork
-from policy.uni_o4.critics import Critics, fit_critics
+from policy.uni_o4.critics import Critics
 from policy.uni_o4.ensemble_rollouts import BranchStarts, ModelWorld, RolloutNoise
 from policy.uni_o4.evaluation import EvaluationSet, EvaluationSettings, am_q, model_return
-from policy.uni_o4.settings import Progress, seeded_generator
-from policy.uni_o4.value import fit_value
+from policy.uni_o4.settings import Progress
 
 RANKED = ("am_q", "model_gain", "model_return", "fitted_q", "combined")
 WITH_INTERVAL = ("model_return", "fitted_q", "combined")
@@ -51,7 +52,7 @@ class Estimate:
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Two-sided."""
-        half = NormalDist().inv_cdf(0.5 + 0.5 * confidence) * self.deviation
+        half = quantile(confidence) * self.deviation
         return self.mean - half, self.mean + half
 
     def mixed_with(self, other: Estimate) -> Estimate:
@@ -71,19 +72,24 @@ class Estimate:
 
 def ope_trial(robot: str, data_set: str, seed: int, budget: Budget) -> Trial:
     """The trial with every setting that it uses."""
-    return Trial("ope", robot, data_set, seed, "estimators", {"ours": asdict(budget.ours), "ope": asdict(budget.ope)})
+    settings = {"ours": asdict(budget.ours), "ope": asdict(budget.ope)}
+    return Trial("ope", robot, data_set, seed, "estimators", settings, "ope")
 
 
-def run_ope(trial: Trial, data: DataSet, budget: Budget, progress: Progress) -> dict[str, Any]:
+def run_ope(trial: Trial, data: DataSet, budget: Budget, prepared: Path, progress: Progress) -> dict[str, Any]:
     """Every estimator's word on every policy, the truth, rank correlations and coverage."""
     stopwatch, settings, ours = Stopwatch(), budget.ope, budget.ours
-    ready = prepare(data.steps, ours, trial.seed, progress)
-    generator = seeded_generator(trial.seed + 2)
-    value = fit_value(ready.transitions, ready.scale, ours.value, generator, progress=progress).value
-    critics = fit_critics(ready.transitions, ready.scale, ours.critics, generator, progress)
+    cache = PreparationCache(prepared, data.sha256)
+    ready = prepare(data.steps, ours.cloning, ours.value.discount, ours.dynamics, trial.seed, cache, progress)
+    world = ready.world
+    assert world is not None
+    value, _ = cache.value(ready.transitions, ready.scale, ours.value, trial.seed, progress)
+    critics = cache.critics(ready.transitions, ready.scale, ours.critics, trial.seed, progress)
+    stopwatch.add(cache.reused)
+    generator = stream(trial.seed, "offline evaluation")
     zoo = make_zoo(ready, value, critics, ours, settings.zoo, generator, progress)
     starts = torch.from_numpy(data.steps.first_rows)
-    judged = _Judges(ready, value, critics, starts, settings, generator).judge(zoo, progress)
+    judged = _Judges(ready, world, value, critics, starts, settings, generator).judge(zoo, progress)
     with stopwatch.paused():
         truths = []
         for place, policy in enumerate(zoo):
@@ -97,21 +103,39 @@ def run_ope(trial: Trial, data: DataSet, budget: Budget, progress: Progress) -> 
         }
         for policy, truth, estimates in zip(zoo, truths, judged, strict=True)
     ]
-    return {**summarize(records, settings.confidence), **stopwatch.record(), "policies": records}
+    return {**summarize(records, settings.confidence), **asdict(stopwatch.spent()), "policies": records}
 
 
 def summarize(policies: Sequence[dict[str, Any]], confidence: float) -> dict[str, Any]:
-    """Rank correlation of each estimator with the true score, and how often its interval held the true return."""
+    """Rank correlation of each estimator with the true score, and how often its interval held the true return.
+
+    `coverage` widens each interval by the error of the measured truth; `coverage_of_exact_truth` takes that error for
+    zero, and is the smaller of the two.
+    """
     truth = np.array([policy["true_score"] for policy in policies])
     discounted = np.array([policy["true_discounted_return"] for policy in policies])
-    coverage = {}
+    error = quantile(confidence) * np.array([policy["true_discounted_return_error"] for policy in policies])
+    coverage, exact = {}, {}
     for name in WITH_INTERVAL:
         low, high = np.array([policy["intervals"][name] for policy in policies]).T
-        coverage[name] = float(np.mean((low <= discounted) & (discounted <= high)))
+        exact[name] = float(np.mean((low <= discounted) & (discounted <= high)))
+        # Estimate and truth are independent, so their errors add as squares.
+        half = np.hypot(0.5 * (high - low), error)
+        coverage[name] = float(np.mean(np.abs(discounted - 0.5 * (low + high)) <= half))
     correlation = {
         name: rank_correlation(np.array([policy["estimates"][name] for policy in policies]), truth) for name in RANKED
     }
-    return {"rank_correlation": correlation, "coverage": coverage, "confidence": confidence}
+    return {
+        "rank_correlation": correlation,
+        "coverage": coverage,
+        "coverage_of_exact_truth": exact,
+        "confidence": confidence,
+    }
+
+
+def quantile(confidence: float) -> float:
+    """Half width of the normal two-sided interval, in standard deviations."""
+    return NormalDist().inv_cdf(0.5 + 0.5 * confidence)
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
@@ -129,9 +153,10 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Judges:
-    """What the estimators share."""
+    """What the estimators share; starts are the rows of the logged initial states that it works from."""
 
     ready: Preparation
+    world: ModelWorld
     value: ValueNetwork
     critics: Critics
     starts: Tensor
@@ -154,8 +179,8 @@ class _Judges:
             fitted = Estimate.of_members(by_fitted_q[place])
             judged.append(
                 {
-                    "am_q": am_q(policy.actor, ready.world, ExecutedCritics.of(self.critics), logged).mean,
-                    "model_gain": model_return(policy.actor, ready.world, self.value, ready.scale, logged).mean,
+                    "am_q": am_q(policy.actor, self.world, ExecutedCritics.of(self.critics), logged).mean,
+                    "model_gain": model_return(policy.actor, self.world, self.value, ready.scale, logged).mean,
                     "model_return": rolled,
                     "fitted_q": fitted,
                     "combined": rolled.mixed_with(fitted),
@@ -165,9 +190,9 @@ class _Judges:
         return judged
 
     def _initial_set(self) -> EvaluationSet:
-        """Branches that leave the logged initial states evenly, long ones, without the policy's noise."""
+        """Branches without the policy's noise that leave initial states drawn at random, each state equally often."""
         settings, transitions = self.settings, self.ready.transitions
-        rows = self.starts[torch.arange(settings.initial_starts) % len(self.starts)]
+        rows = initial_rows(self.starts, settings.initial_starts, self.generator)
         noise = RolloutNoise.draw(
             settings.horizon, len(rows), transitions.action.shape[1], transitions.physical.shape[1], self.generator
         )
@@ -177,14 +202,30 @@ class _Judges:
         return EvaluationSet(BranchStarts.at(transitions, rows), noise, evaluation, resample_seed=0)
 
     def _model_return(self, actor: GaussianActor, initial: EvaluationSet) -> Estimate:
-        """One member of the transition model at a time: what they disagree about is what the data left open."""
-        world, values = self.ready.world, []
+        """One member of the transition model at a time: what they disagree about is what the data left open.
+
+        Branches from one start are one piece of evidence, so they are averaged first.
+        """
+        world, values = self.world, []
         assert isinstance(world.model, ExecutedModel)
         for member in range(world.model.members):
             alone = ExecutedModel(world.model.model.keep(torch.tensor([member])), world.model.action_columns)
             single = ModelWorld(alone, world.observer, world.fell)
             values.append(model_return(actor, single, self.value, self.ready.scale, initial).per_start)
-        return Estimate.of_members(torch.stack(values))
+        return Estimate.of_members(mean_by_start(torch.stack(values), initial.starts.episode))
+
+
+def initial_rows(starts: Tensor, branches: int, generator: torch.Generator) -> Tensor:
+    """Rows to branch from: `starts` (E,) in random order, as many as there are branches, or all of them repeatedly."""
+    chosen = starts[torch.randperm(len(starts), generator=generator)[:branches]]
+    return chosen.repeat_interleave(max(1, branches // len(chosen)))
+
+
+def mean_by_start(values: Tensor, episode: Tensor) -> Tensor:
+    """Values (members, branches) averaged over the branches of each start (members, starts); a start an episode."""
+    names, place = episode.unique(return_inverse=True)
+    total = torch.zeros(len(values), len(names)).index_add(1, place, values)
+    return total / torch.bincount(place, minlength=len(names))
 
 
 def _policy_record(

@@ -17,7 +17,8 @@ class OpeSettings:
     Attributes:
         zoo: the policies. fitted_q: of fitted Q evaluation.
         logged_starts: starts and 20-step horizon of `am_q` and `model_gain`.
-        initial_starts: branches a model member, spread over the logged initial states.
+        initial_starts: branches a model member: so many logged initial states, drawn at random; where there are fewer,
+            several branches from each.
         horizon: steps of `model_return`.
         confidence: of the two-sided intervals. episodes: of the truth.
     """

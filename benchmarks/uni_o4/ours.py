@@ -1,36 +1,42 @@
 """The project's learners on a benchmark data set, from logged steps to one policy; the environment is never asked.
 
 ensemble   PPO inside the learned world on a KL budget, gated by the lower bound (`policy.uni_o4.offline`)
-uni_o4     the published method: four clones, IQL critics, clipped steps on Q - V, AM-Q gate
+uni_o4     the published method: four clones, IQL critics, clipped steps on Q - V, AM-Q gate. Its critics are as wide as
+           `OurSettings.critics` says: by default 2 x 256 where the paper has Q of 2 x 1024 and V of 3 x 512; the
+           report calls that, and fewer clipped steps, "reduced" (`paper_sizes`)
 bppo       its ablation to one clone, critics by SARSA and no offline evaluation: the behaviour always follows
            (Zhuang et al. 2023; its own choice by online scores would be no offline method)
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from benchmarks.uni_o4.gymnasium_world import ExecutedCritics, Standardization, gymnasium_world, transitions_of
+from benchmarks.uni_o4.gymnasium_world import ExecutedCritics, Standardization
 from benchmarks.uni_o4.logged_steps import LoggedSteps
+from benchmarks.uni_o4.paper_sizes import is_reduced
+from benchmarks.uni_o4.preparation import PreparationCache, prepare, still_world, stream
 from policy.networks import GaussianActor, ValueNetwork
-from policy.transitions import Transitions
-from policy.uni_o4.cloning import CloningFit, CloningSettings, clone_behavior, with_cloned_behavior
-from policy.uni_o4.critics import CriticSettings, fit_critics
-from policy.uni_o4.dynamics import DynamicsSettings, fit_dynamics
-from policy.uni_o4.ensemble_rollouts import ModelWorld
+from policy.uni_o4.cloning import CloningSettings
+from policy.uni_o4.critics import CriticSettings
+from policy.uni_o4.dynamics import DynamicsSettings
+from policy.uni_o4.evaluation import EvaluationSettings
 from policy.uni_o4.offline import EnsembleSettings, Improvement, improve_in_ensemble
 from policy.uni_o4.published import PublishedSettings, improve_published
-from policy.uni_o4.settings import Progress, no_progress, seeded_generator
-from policy.uni_o4.value import RewardScale, ValueSettings, fit_reward_scale, fit_value
+from policy.uni_o4.settings import Progress, no_progress
+from policy.uni_o4.value import RewardScale, ValueSettings
 
 OurMethod = Literal["ensemble", "uni_o4", "bppo"]
 OUR_METHODS: tuple[OurMethod, ...] = get_args(OurMethod)
 
+FORMALITY = EvaluationSettings(starts=64, horizon=1, resamples=100)
+"""Of scores that decide nothing."""
+
 
 @dataclass(frozen=True)
 class OurSettings:
-    """Every setting of the three; which of them a method uses is in `learn`."""
+    """Every setting of the three; which of them a method uses is in `record`."""
 
     cloning: CloningSettings = field(default_factory=CloningSettings)
     value: ValueSettings = field(default_factory=lambda: ValueSettings(hidden_dims=(256, 256)))
@@ -38,6 +44,15 @@ class OurSettings:
     improvement: EnsembleSettings = field(default_factory=EnsembleSettings)
     critics: CriticSettings = field(default_factory=CriticSettings)
     published: PublishedSettings = field(default_factory=PublishedSettings)
+
+    def record(self, method: OurMethod) -> dict[str, Any]:
+        """The settings that this method uses, as JSON values."""
+        used = resolved(method, self)
+        if method == "ensemble":
+            return {name: asdict(getattr(used, name)) for name in ("cloning", "value", "dynamics", "improvement")}
+        names = ("cloning", "critics", "published", *(() if method == "bppo" else ("dynamics",)))
+        record: dict[str, Any] = {name: asdict(getattr(used, name)) for name in names}
+        return {**record, "scale_discount": used.value.discount, "reduced": is_reduced(used.critics, used.published)}
 
 
 @dataclass(frozen=True)
@@ -58,18 +73,6 @@ class Learned:
     notes: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Preparation:
-    """What every method of ours starts with, and the offline evaluation too."""
-
-    transitions: Transitions
-    standardization: Standardization
-    clones: CloningFit
-    scale: RewardScale
-    world: ModelWorld
-    notes: dict[str, Any]
-
-
 def resolved(method: OurMethod, settings: OurSettings) -> OurSettings:
     """The settings as this method uses them."""
     if method == "uni_o4":
@@ -81,44 +84,37 @@ def resolved(method: OurMethod, settings: OurSettings) -> OurSettings:
         settings,
         cloning=cloning,
         critics=replace(settings.critics, method="sarsa"),
-        published=replace(settings.published, gate="always"),
+        published=replace(settings.published, gate="always", evaluation=FORMALITY),
     )
 
 
-def prepare(steps: LoggedSteps, settings: OurSettings, seed: int, progress: Progress = no_progress) -> Preparation:
-    """Clone the behaviour and fit the transition model."""
-    generator = seeded_generator(seed)
-    standardization = Standardization.of(steps)
-    transitions = transitions_of(steps, standardization)
-    clones = clone_behavior(transitions, settings.cloning, generator, progress)
-    transitions = with_cloned_behavior(transitions, clones.best)
-    scale = fit_reward_scale(transitions, settings.value.discount)
-    fit = fit_dynamics(transitions, settings.dynamics, generator, progress)
-    world = gymnasium_world(fit.model, transitions, standardization)
-    notes = {"cloning_log_prob": list(clones.holdout_log_prob), "dynamics_error": list(fit.holdout_error)}
-    return Preparation(transitions, standardization, clones, scale, world, notes)
-
-
 def learn(
-    method: OurMethod, steps: LoggedSteps, settings: OurSettings, seed: int, progress: Progress = no_progress
+    method: OurMethod,
+    steps: LoggedSteps,
+    settings: OurSettings,
+    seed: int,
+    cache: PreparationCache,
+    progress: Progress = no_progress,
 ) -> Learned:
     """Learn a policy from the data set alone."""
     settings = resolved(method, settings)
-    ready = prepare(steps, settings, seed, progress)
-    generator = seeded_generator(seed + 1)
+    dynamics = None if method == "bppo" else settings.dynamics
+    ready = prepare(steps, settings.cloning, settings.value.discount, dynamics, seed, cache, progress)
+    generator = stream(seed, method)
     notes = dict(ready.notes)
+    world = ready.world or still_world(ready.transitions, ready.standardization)
     if method == "ensemble":
-        fitted = fit_value(ready.transitions, ready.scale, settings.value, generator, progress=progress)
-        notes["value_explained_variance"] = fitted.explained_variance
+        value, explained = cache.value(ready.transitions, ready.scale, settings.value, seed, progress)
+        notes["value_explained_variance"] = explained
         improvement = improve_in_ensemble(
-            ready.clones.best, fitted.value, ready.world, ready.transitions, ready.scale, settings.improvement,
-            generator, progress,
+            ready.clones.best, value, world, ready.transitions, ready.scale, settings.improvement, generator,
+            progress,
         )  # fmt: skip
     else:
-        critics = fit_critics(ready.transitions, ready.scale, settings.critics, generator, progress)
+        critics = cache.critics(ready.transitions, ready.scale, settings.critics, seed, progress)
         improvement = improve_published(
-            ready.clones.members, ExecutedCritics.of(critics), ready.world, ready.transitions, settings.published,
-            generator, progress,
+            ready.clones.members, ExecutedCritics.of(critics), world, ready.transitions, settings.published, generator,
+            progress,
         )  # fmt: skip
     best = improvement.best
     notes["chosen"] = {"name": best.name, "kl": best.kl, "predicted_gain": best.gain.mean}

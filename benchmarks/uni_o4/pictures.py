@@ -23,14 +23,18 @@ Record = Mapping[str, Any]
 
 
 def offline_curves(records: Sequence[Record], folder: Path) -> list[Path]:
-    """Score over the share of the training that is done, a picture a data set, a line a run; `folder` gets them."""
+    """Score over the share of the training that is done, a picture a data set; `folder` gets them.
+
+    A policy on its way is a line. The published method's members do not follow one another: each is a dot at the end.
+    """
     paths: list[Path] = []
     for name, group in _by_set(records).items():
         with _picture(folder / f"offline_{name}.svg", paths) as axes:
-            for record in group:
+            for record, label in _labelled(group):
+                share = [point["share"] for point in record["curve"]]
                 scores = [point["score"] for point in record["curve"]]
-                share = np.linspace(0.0, 1.0, len(scores)) if len(scores) > 1 else np.ones(len(scores))
-                _line(axes, share, scores, record)
+                in_order = len(set(share)) == len(share) and len(share) > 2
+                _curve(axes, share, scores, record, label, "o-" if in_order else "o")
             axes.set_xlabel("share of the training")
             axes.set_ylabel("normalised score")
             axes.set_title(name.replace("_", " "))
@@ -42,9 +46,9 @@ def online_curves(records: Sequence[Record], folder: Path) -> list[Path]:
     paths: list[Path] = []
     for name, group in _by_set(records).items():
         with _picture(folder / f"online_{name}.svg", paths) as axes:
-            for record in group:
+            for record, label in _labelled(group):
                 steps = [point["steps"] for point in record["curve"]]
-                _line(axes, np.asarray(steps), [point["score"] for point in record["curve"]], record)
+                _curve(axes, steps, [point["score"] for point in record["curve"]], record, label, "o-")
             axes.set_xlabel("online steps")
             axes.set_ylabel("normalised score")
             axes.set_title(name.replace("_", " "))
@@ -73,10 +77,19 @@ def predicted_against_true(records: Sequence[Record], folder: Path) -> list[Path
     return paths
 
 
-def _line(axes: Axes, position: np.ndarray, scores: Sequence[float], record: Record) -> None:
-    method = record["method"]
-    label = method if record["seed"] == 0 else None  # one entry a method in the legend
-    axes.plot(position, scores, "o-", markersize=3, linewidth=1.0, color=COLOURS[method], label=label)
+def _labelled(records: Sequence[Record]) -> Iterator[tuple[Record, str | None]]:
+    """Each record with its entry in the legend: a method has one, at its first run."""
+    named: set[str] = set()
+    for record in records:
+        method = record["method"]
+        yield record, None if method in named else method
+        named.add(method)
+
+
+def _curve(
+    axes: Axes, position: Sequence[float], scores: Sequence[float], record: Record, label: str | None, style: str
+) -> None:
+    axes.plot(position, scores, style, markersize=3, linewidth=1.0, color=COLOURS[record["method"]], label=label)
 
 
 def _diagonal(axes: Axes, truth: Sequence[float]) -> None:

@@ -7,7 +7,7 @@ Same networks, same batch, same losses, so that only the way of computing differ
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -42,6 +42,21 @@ class HostBatches:
         return {name: torch.from_numpy(column[rows]) for name, column in self._columns.items()}
 
 
+def plain_cloning_losses(
+    members: Sequence[GaussianActor], observation: Tensor, action: Tensor, disagreement: float
+) -> list[Tensor]:
+    """Each member's loss on a batch; their sum is `policy.uni_o4.cloning.cloning_loss`, its gradient too."""
+    log_probs = [member.log_prob(observation, action) for member in members]
+    losses = []
+    for place, own in enumerate(log_probs):
+        loss = -own.mean()
+        others = [each for other, each in enumerate(log_probs) if other != place]
+        if others:
+            loss = loss - disagreement * (torch.stack(others).amax(0) - own).clamp(min=0.0).mean()
+        losses.append(loss)
+    return losses
+
+
 def plain_cloning(transitions: Transitions, settings: CloningSettings, steps: int) -> Callable[[], None]:
     """Prepare `steps` gradient steps of every member, each against the others."""
     widths = transitions.observation.shape[1], transitions.action.shape[1]
@@ -52,15 +67,11 @@ def plain_cloning(transitions: Transitions, settings: CloningSettings, steps: in
     def run() -> None:
         for _ in range(steps):
             batch = batches.draw()
-            for member, optimizer in zip(members, optimizers, strict=True):
-                own = member.log_prob(batch["observation"], batch["action"])
-                others = [
-                    each.log_prob(batch["observation"], batch["action"]) for each in members if each is not member
-                ]
-                distance = (torch.stack(others).amax(0) - own).clamp(min=0.0).mean()
-                loss = -own.mean() - settings.disagreement * distance
+            losses = plain_cloning_losses(members, batch["observation"], batch["action"], settings.disagreement)
+            for optimizer in optimizers:
                 optimizer.zero_grad()
-                loss.backward()
+            torch.stack(losses).sum().backward()
+            for optimizer in optimizers:
                 optimizer.step()
 
     return run

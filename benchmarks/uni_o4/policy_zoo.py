@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from benchmarks.uni_o4.gymnasium_world import ExecutedCritics
-from benchmarks.uni_o4.ours import OurSettings, Preparation
+from benchmarks.uni_o4.ours import FORMALITY, OurSettings
+from benchmarks.uni_o4.preparation import Preparation, still_world
 from policy.networks import GaussianActor, ValueNetwork
 from policy.uni_o4.critics import Critics
 from policy.uni_o4.offline import improve_in_ensemble
@@ -36,7 +37,7 @@ class ZooSettings:
     perturbations: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     path_iterations: int = 40
     path_stride: int = 4
-    published_updates: tuple[int, ...] = (500, 2000, 8000)
+    published_updates: tuple[int, ...] = (500, 1000, 4000)
     published_rates: tuple[float, ...] = (1e-4, 1e-3)
 
     def __post_init__(self) -> None:
@@ -67,6 +68,7 @@ def make_zoo(
     for level in settings.perturbations:
         zoo.append(ZooPolicy(f"noise {level:g}", "perturbed", perturbed(ready.clones.best, level, generator)))
 
+    assert ready.world is not None
     free = replace(ours.improvement, iterations=settings.path_iterations, kl_budget=math.inf)
     path = improve_in_ensemble(
         ready.clones.best, value, ready.world, ready.transitions, ready.scale, free, generator, progress
@@ -74,13 +76,15 @@ def make_zoo(
     for candidate in path[settings.path_stride :: settings.path_stride]:
         zoo.append(ZooPolicy(f"{candidate.name}, KL {candidate.kl:.2g}", "ensemble", candidate.actor))
 
+    world = still_world(ready.transitions, ready.standardization)
     for rate in settings.published_rates:
         for updates in settings.published_updates:
             ungated = replace(
-                ours.published, updates=updates, learning_rate=rate, gate="always", gate_interval=min(100, updates)
-            )
+                ours.published, updates=updates, learning_rate=rate, gate="always",
+                gate_interval=min(ours.published.gate_interval, updates), evaluation=FORMALITY,
+            )  # fmt: skip
             found = improve_published(
-                [ready.clones.best], ExecutedCritics.of(critics), ready.world, ready.transitions, ungated, generator,
+                [ready.clones.best], ExecutedCritics.of(critics), world, ready.transitions, ungated, generator,
                 progress,
             )  # fmt: skip
             zoo.append(ZooPolicy(f"{updates} updates at {rate:g}", "published", found.best.actor))

@@ -1,15 +1,17 @@
 """Where the benchmark's results lie: one JSON file a trial, written whole as it comes, skipped when it is there.
 
-<out>/<part>/<robot>_<set>/seed_<n>/<method>.json     figures with code version, data hash, settings, seed
-                                    <method>.safetensors     the learned networks, where there are any
-    <out>/<part>/<robot>_<set>/seed_<n>/<method>.state.*    of an online run, to go on from
+<out>/<part>/<robot>_<set>/seed_<n>/<method>_<key>.json            figures with code, data hash, settings, seed
+                                    <method>_<key>.safetensors     the learned networks, where there are any
+                                    <method>_<key>.state.*         of a training that is under way, to go on from
+
+The key is that of everything that the trial is made from, so that results of other data or settings never replace each
+other: they lie side by side, and the report says which are which.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,14 +19,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.uni_o4.data import DataSet
+from benchmarks.uni_o4.provenance import code_that_computes, versions
 from benchmarks.uni_o4.robots import BenchmarkError
+from benchmarks.uni_o4.whole_files import write_whole
 from policy.code_version import code_version
+
+KEY_DIGITS = 10  # of a file's name; the whole key is inside
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One thing to measure: part of the benchmark, data, learner's seed, method, and all its settings."""
+    """One thing to measure: part of the benchmark, data, learner's seed, method, and all its settings.
+
+    Attributes:
+        code: what computes it, of `provenance.CODE`.
+    """
 
     part: str
     robot: str
@@ -32,12 +44,30 @@ class Trial:
     seed: int
     method: str
     settings: Mapping[str, Any]
+    code: str
 
     def key(self, data_sha256: str) -> str:
         """What a result must have been made from to stand for this trial."""
         names = (self.part, self.robot, self.data_set, self.seed, self.method, data_sha256)
-        text = json.dumps([names, self.settings], sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(to_json([names, self.settings]).encode()).hexdigest()
+
+    def __str__(self) -> str:
+        return f"{self.part} {self.robot} {self.data_set} seed {self.seed} {self.method}"
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """JSON with sorted keys in which a NumPy number is a number.
+
+    Raises:
+        TypeError: a value is none that JSON has; it is not turned into text.
+    """
+    return json.dumps(value, indent=indent, sort_keys=True, default=_number_of_numpy)
+
+
+def _number_of_numpy(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} {value!r} is no JSON value")
 
 
 class ResultStore:
@@ -46,40 +76,44 @@ class ResultStore:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def path(self, trial: Trial, suffix: str = ".json") -> Path:
+    def path(self, trial: Trial, data_sha256: str, suffix: str = ".json") -> Path:
         """Where a trial's file lies."""
         folder = self.root / trial.part / f"{trial.robot}_{trial.data_set}" / f"seed_{trial.seed}"
-        return folder / f"{trial.method}{suffix}"
+        return folder / f"{trial.method}_{trial.key(data_sha256)[:KEY_DIGITS]}{suffix}"
 
-    def has(self, trial: Trial, data_sha256: str) -> bool:
-        """Whether the trial was made, from these data and settings."""
-        path = self.path(trial)
-        return path.exists() and json.loads(path.read_text(encoding="utf-8")).get("key") == trial.key(data_sha256)
+    def find(self, trial: Trial, data_sha256: str) -> dict[str, Any] | None:
+        """The trial's result, made from these data and settings; None where there is none."""
+        path = self.path(trial, data_sha256)
+        if not path.exists():
+            return None
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return record if record.get("key") == trial.key(data_sha256) else None
 
-    def write(self, trial: Trial, data: DataSet, data_sha256: str, figures: Mapping[str, Any]) -> None:
-        """Write a result atomically."""
+    def write(self, trial: Trial, data: DataSet, figures: Mapping[str, Any]) -> None:
+        """Write a result; what its training kept to go on from is no longer needed."""
         record = {
-            "key": trial.key(data_sha256),
+            "key": trial.key(data.sha256),
             "part": trial.part,
             "robot": trial.robot,
             "set": trial.data_set,
             "seed": trial.seed,
             "method": trial.method,
+            "code": code_that_computes(trial.code),
             "code_version": code_version(),
+            "versions": versions(),
             "data": {
                 "source": data.source,
-                "sha256": data_sha256,
+                "sha256": data.sha256,
                 "steps": len(data.steps),
                 "behavior_score": data.mean_score(),
             },
             "settings": trial.settings,
             **figures,
         }
-        path = self.path(trial)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(record, indent=1, default=str), encoding="utf-8")
-        os.replace(partial, path)
+        path = self.path(trial, data.sha256)
+        write_whole(path, to_json(record, indent=1))
+        for state in path.parent.glob(f"{path.stem}.state.*"):
+            state.unlink()
 
     def read(self, part: str) -> list[dict[str, Any]]:
         """Every result of a part, in the order of their paths.
@@ -96,11 +130,28 @@ class ResultStore:
         return records
 
 
-class Stopwatch:
-    """Wall and processor seconds of this process, without those spent looking at the policy on the way."""
+@dataclass(frozen=True)
+class Spent:
+    """Wall and processor seconds."""
 
-    def __init__(self) -> None:
+    wall_s: float = 0.0
+    processor_s: float = 0.0
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(self.wall_s + other.wall_s, self.processor_s + other.processor_s)
+
+
+class Stopwatch:
+    """Seconds of this process, without those spent looking at the policy on the way, with those of sessions before."""
+
+    def __init__(self, before: Spent = Spent()) -> None:
         self._wall, self._processor = time.perf_counter(), time.process_time()
+        self.add(before)
+
+    def add(self, spent: Spent) -> None:
+        """Time that passed elsewhere: in a session before, or when something was made that is used again."""
+        self._wall -= spent.wall_s
+        self._processor -= spent.processor_s
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -112,6 +163,6 @@ class Stopwatch:
             self._wall += time.perf_counter() - wall
             self._processor += time.process_time() - processor
 
-    def record(self) -> dict[str, float]:
+    def spent(self) -> Spent:
         """Seconds so far."""
-        return {"wall_s": time.perf_counter() - self._wall, "processor_s": time.process_time() - self._processor}
+        return Spent(time.perf_counter() - self._wall, time.process_time() - self._processor)

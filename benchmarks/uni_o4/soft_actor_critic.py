@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.uni_o4.recipe import SacSettings
+from benchmarks.uni_o4.side_by_side import ActionValues, follow
 from policy.networks import gaussian_log_prob, mlp
 from policy.trainer_state import pack_adam, pack_module, unpack_adam, unpack_module
-from policy.uni_o4.dynamics import MemberLinear
 from policy.uni_o4.settings import seeded_network
 
 LOG_STD_BOUNDS = (-5.0, 2.0)
@@ -48,25 +48,6 @@ class SquashedActor(nn.Module):
         return raw.tanh(), gaussian_log_prob(raw, mean, std) - shrinkage.sum(-1)
 
 
-class TwinCritic(nn.Module):
-    """Two action values side by side: (N, O), (N, A) -> (2, N)."""
-
-    def __init__(
-        self, observation_dim: int, action_dim: int, hidden_dims: tuple[int, ...], generator: torch.Generator
-    ) -> None:
-        super().__init__()
-        widths = [observation_dim + action_dim, *hidden_dims, 1]
-        self.layers = nn.ModuleList(
-            MemberLinear(TWINS, before, after, generator) for before, after in zip(widths[:-1], widths[1:], strict=True)
-        )
-
-    def forward(self, observation: Tensor, action: Tensor) -> Tensor:
-        value = torch.cat([observation, action], dim=-1).expand(TWINS, -1, -1)
-        for layer in self.layers[:-1]:
-            value = functional.relu(layer(value))
-        return self.layers[-1](value).squeeze(-1)
-
-
 class SoftActorCritic:
     """Actor, twin critics, temperature, their optimisers and the one source of randomness."""
 
@@ -76,7 +57,9 @@ class SoftActorCritic:
         self.actor = seeded_network(
             lambda: SquashedActor(observation_dim, action_dim, settings.hidden_dims), self.generator
         )
-        self.critic = TwinCritic(observation_dim, action_dim, settings.hidden_dims, self.generator)
+        self.critic = ActionValues(
+            TWINS, observation_dim + action_dim, settings.hidden_dims, functional.relu, self.generator
+        )
         self.slow_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.temperature = nn.ParameterDict({"log": nn.Parameter(torch.zeros(()))})
         self.target_entropy = -float(action_dim)
@@ -117,10 +100,7 @@ class SoftActorCritic:
         temperature_loss.backward()
         self.temperature_optimizer.step()
 
-        with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.slow_critic.parameters()), list(self.critic.parameters()), self.settings.target_rate
-            )
+        follow(self.slow_critic, self.critic, self.settings.target_rate)
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that `restore` needs to go on bit for bit."""

@@ -19,22 +19,17 @@ import torch
 
 from benchmarks.figures import Figure, load_average
 from benchmarks.uni_o4.gymnasium_world import PHYSICAL_GROUP
+from benchmarks.uni_o4.paper_sizes import PAPER_CLONING, PAPER_CRITICS, PAPER_DYNAMICS
 from benchmarks.uni_o4.plain_loops import plain_cloning, plain_critics, plain_dynamics
 from policy.transitions import Transitions
-from policy.uni_o4.cloning import CloningSettings, clone_behavior
-from policy.uni_o4.critics import CriticSettings, fit_critics
-from policy.uni_o4.dynamics import DynamicsSettings, fit_dynamics
+from policy.uni_o4.cloning import clone_behavior
+from policy.uni_o4.critics import fit_critics
+from policy.uni_o4.dynamics import fit_dynamics
 from policy.uni_o4.settings import seeded_generator
 from policy.uni_o4.value import RewardScale
 
 TARGET_RATIO = 1.5  # on a CPU
 EPISODE_STEPS = 500
-
-# Lei et al. 2024: four clones of 512-256-128 (its Go1 actor), Q of 2 x 1024, V of 3 x 512, seven members. The widths of
-# the transition model are those of Janner et al. 2019 and Yu et al. 2020, whose model it takes over: 4 x 200.
-PAPER_CLONING = CloningSettings(members=4, hidden_dims=(512, 256, 128))
-PAPER_CRITICS = CriticSettings(action_value_dims=(1024, 1024), value_dims=(512, 512, 512))
-PAPER_DYNAMICS = DynamicsSettings(members=7, hidden_dims=(200, 200, 200, 200))
 
 
 @dataclass(frozen=True)

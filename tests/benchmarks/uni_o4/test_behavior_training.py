@@ -65,8 +65,7 @@ def test_another_recipe_does_not_take_over_a_folder(toy: None, tmp_path: Path):
         BehaviorTraining(DataRecipe("hopper", seed=1, sac=RECIPE.sac, expert_steps=300), tmp_path)
 
 
-def test_the_sets_are_what_the_recipe_says(toy: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("benchmarks.uni_o4.data.metadata.version", lambda package: "0")
+def test_the_sets_are_what_the_recipe_says(toy: None, tmp_path: Path):
     training = BehaviorTraining(RECIPE, tmp_path / f"training_{RECIPE.training_key()}")
     medium = load_data_set(RECIPE, "medium", tmp_path)
     replay = load_data_set(RECIPE, "medium-replay", tmp_path)

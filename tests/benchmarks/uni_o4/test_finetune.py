@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,13 +14,14 @@ from benchmarks.uni_o4 import online_rollouts
 from benchmarks.uni_o4.budgets import Budget, smoke_budget
 from benchmarks.uni_o4.data import DataSet
 from benchmarks.uni_o4.finetune import online_trial, run_online
-from benchmarks.uni_o4.finetune_settings import FinetuneSettings
 from benchmarks.uni_o4.gymnasium_world import Standardization
 from benchmarks.uni_o4.networks_file import load_policy, save_learned
+from benchmarks.uni_o4.offline_trials import file_sha256
 from benchmarks.uni_o4.online_rollouts import collect
 from benchmarks.uni_o4.ours import Learned
 from benchmarks.uni_o4.robots import BenchmarkError, benchmark_robot
 from policy.networks import GaussianActor, ValueNetwork
+from policy.transitions import Transitions
 from policy.uni_o4.offline import Improvement
 from policy.uni_o4.settings import no_progress
 from policy.uni_o4.value import RewardScale
@@ -26,10 +29,17 @@ from tests.benchmarks.uni_o4.toy_robot import STEPS, ToyEnvironment, toy_steps
 
 HOPPER = benchmark_robot("hopper")
 DATA = DataSet(HOPPER, "medium", toy_steps(HOPPER, 5), "toy")
-SETTINGS = FinetuneSettings(
-    steps=480, iteration_steps=160, episodes_beside=2, evaluation_interval=160, cold_hidden_dims=(8,)
+SMOKE = smoke_budget()
+SETTINGS = replace(
+    SMOKE.online,
+    steps=480,
+    episodes_beside=2,
+    evaluation_interval=160,
+    cold_hidden_dims=(8,),
+    carried=replace(SMOKE.online.carried, iteration_steps=160),
+    cold=replace(SMOKE.online.cold, iteration_steps=160),
 )
-BUDGET: Budget = replace(smoke_budget(), online=SETTINGS)
+BUDGET: Budget = replace(SMOKE, online=SETTINGS)
 
 
 def learned() -> Learned:
@@ -38,8 +48,14 @@ def learned() -> Learned:
     return Learned(actor, value, RewardScale(0.25), Standardization.of(DATA.steps), Improvement((), value), {})
 
 
+def made_offline(path: Path) -> dict[str, str]:
+    """Networks at the path, and the offline result that would stand beside them."""
+    save_learned(path, learned())
+    return {"key": "made from these data", "networks_sha256": file_sha256(path)}
+
+
 def test_what_is_collected_is_what_happened(toy: None):
-    made, start = learned(), collect(learned().actor, learned().standardization, HOPPER, SETTINGS, 0, seed=0)
+    made, start = learned(), collect(learned().actor, learned().standardization, HOPPER, 160, 2, 0, seed=0)
     assert len(start) == 160
     assert start.behavior_is_known
     torch.testing.assert_close(start.log_prob, made.actor.log_prob(start.observation, start.action).detach())
@@ -50,7 +66,7 @@ def test_what_is_collected_is_what_happened(toy: None):
     lengths = start.episode.bincount()
     assert int(lengths.max()) <= STEPS
     torch.testing.assert_close(start.reward, 1.0 + start.next_physical[:, 0])
-    other = collect(made.actor, made.standardization, HOPPER, SETTINGS, 1, seed=0)
+    other = collect(made.actor, made.standardization, HOPPER, 160, 2, 1, seed=0)
     assert not torch.equal(other.action, start.action)
 
 
@@ -70,8 +86,7 @@ def test_a_killed_run_gives_the_curve_of_one_that_was_not(
     toy: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ):
     offline = tmp_path / "offline.safetensors"
-    save_learned(offline, learned())
-    trial = online_trial("hopper", "medium", 0, method, BUDGET)
+    trial = online_trial("hopper", "medium", 0, method, BUDGET, made_offline(offline))
     whole = run_online(trial, DATA, BUDGET, offline, tmp_path / "whole.safetensors", no_progress)
     assert [point["steps"] for point in whole["curve"]] == [0, 160, 320, 480]
 
@@ -91,13 +106,90 @@ def test_a_killed_run_gives_the_curve_of_one_that_was_not(
     before = Breaking.steps
     resumed = run_online(trial, DATA, BUDGET, offline, state, no_progress)
     assert resumed["curve"] == whole["curve"]
+    assert [len(point["episode_scores"]) for point in resumed["curve"]] == [BUDGET.episodes] * 4
     assert not list(tmp_path.rglob("*.json"))  # such a file beside the results would be taken for one
     assert Breaking.steps - before == 160  # the interrupted iteration, and none of those before
 
 
-def test_without_its_offline_trial_a_run_says_what_to_do(tmp_path: Path):
-    trial = online_trial("hopper", "medium", 0, "ensemble", BUDGET)
+def test_time_of_sessions_before_counts(toy: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A state that says 1000 seconds were spent before it: the run says at least so many, not those of today only."""
+    state, trial = tmp_path / "run.safetensors", online_trial("hopper", "medium", 0, "scratch", BUDGET, None)
+
+    iterations = iter([True])
+
+    def killed_at_the_second(*arguments: Any) -> Transitions:
+        if not next(iterations, False):
+            raise KeyboardInterrupt
+        return collect(*arguments)
+
+    monkeypatch.setattr("benchmarks.uni_o4.finetune.collect", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run_online(trial, DATA, BUDGET, tmp_path, state, no_progress)
+    curve = state.with_suffix(".curve")
+    curve.write_text(json.dumps({**json.loads(curve.read_text()), "wall_s": 1000.0, "processor_s": 500.0}))
+    monkeypatch.setattr("benchmarks.uni_o4.finetune.collect", collect)
+    found = run_online(trial, DATA, BUDGET, tmp_path, state, no_progress)
+    assert 1000.0 < found["wall_s"] < 1100.0 and 500.0 < found["processor_s"] < 600.0
+
+
+@pytest.mark.parametrize("fault", ["another trial's", "damaged state", "damaged curve"])
+def test_a_state_of_another_trial_is_thrown_away(toy: None, tmp_path: Path, fault: str):
+    state, trial = tmp_path / "run.safetensors", online_trial("hopper", "medium", 0, "scratch", BUDGET, None)
+    wanted = run_online(trial, DATA, BUDGET, tmp_path, state, no_progress)
+    if fault == "another trial's":
+        other = replace(BUDGET, online=replace(SETTINGS, discount=0.99, cold_std=0.5))
+        state.unlink()
+        run_online(
+            online_trial("hopper", "medium", 0, "scratch", other, None), DATA, other, tmp_path, state, no_progress
+        )
+    elif fault == "damaged state":
+        state.write_bytes(state.read_bytes()[:100])
+    else:
+        state.with_suffix(".curve").write_text("{")
+    found = run_online(trial, DATA, BUDGET, tmp_path, state, no_progress)
+    assert found["curve"] == wanted["curve"]
+
+
+def test_an_online_run_starts_from_the_networks_of_its_offline_result_only(toy: None, tmp_path: Path):
+    networks = tmp_path / "offline.safetensors"
+    offline = made_offline(networks)
+    trial = online_trial("hopper", "medium", 0, "ensemble", BUDGET, offline)
+    torch.manual_seed(1)
+    changed = learned()
+    changed.actor.log_std.data.add_(0.1)
+    save_learned(networks, changed)
+    with pytest.raises(BenchmarkError, match="networks of the offline result"):
+        run_online(trial, DATA, BUDGET, networks, tmp_path / "state", no_progress)
+    again = online_trial("hopper", "medium", 0, "ensemble", BUDGET, {**offline, "networks_sha256": "other"})
+    assert again.key(DATA.sha256) != trial.key(DATA.sha256)
+
+
+def test_without_its_offline_trial_a_run_says_what_to_do():
     with pytest.raises(BenchmarkError, match="Run the part `offline` first"):
-        run_online(trial, DATA, BUDGET, tmp_path / "absent", tmp_path / "state", no_progress)
+        online_trial("hopper", "medium", 0, "ensemble", BUDGET, None)
     with pytest.raises(BenchmarkError, match="ensemble, uni_o4, scratch, iql"):
-        online_trial("hopper", "medium", 0, "cal_ql", BUDGET)
+        online_trial("hopper", "medium", 0, "cal_ql", BUDGET, None)
+
+
+@pytest.mark.parametrize(
+    ("changed", "methods"),
+    [
+        (replace(BUDGET, episodes=3), {"ensemble", "scratch", "iql"}),
+        (replace(BUDGET, online=replace(SETTINGS, cold_std=0.1)), {"scratch"}),
+        (replace(BUDGET, online=replace(SETTINGS, peer_steps_per_update=2)), {"iql"}),
+        (
+            replace(BUDGET, online=replace(SETTINGS, carried=replace(SETTINGS.carried, iteration_steps=99))),
+            {"ensemble"},
+        ),
+        (replace(BUDGET, peers=replace(BUDGET.peers, batch_size=1)), {"iql"}),
+    ],
+)
+def test_a_key_holds_what_its_method_uses_and_nothing_else(changed: Budget, methods: set[str]):
+    offline = {"key": "k", "networks_sha256": "n"}
+    found = {
+        method
+        for method in ("ensemble", "scratch", "iql")
+        if online_trial("hopper", "medium", 0, method, changed, offline).key("d")
+        != online_trial("hopper", "medium", 0, method, BUDGET, offline).key("d")
+    }
+    assert found == methods

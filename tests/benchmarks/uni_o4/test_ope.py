@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.uni_o4.ope import RANKED, WITH_INTERVAL, Estimate, rank_correlation, summarize
+from benchmarks.uni_o4.ope import (
+    RANKED,
+    WITH_INTERVAL,
+    Estimate,
+    initial_rows,
+    mean_by_start,
+    rank_correlation,
+    summarize,
+)
 from benchmarks.uni_o4.policy_zoo import perturbed
 from policy.networks import GaussianActor
 
@@ -50,11 +58,12 @@ def test_estimates_that_disagree_are_wider_together_than_apart():
     assert agreed.deviation == pytest.approx(3.0)
 
 
-def policy(score: float, guess: float, held: bool) -> dict[str, Any]:
+def policy(score: float, guess: float, held: bool, error: float = 0.0) -> dict[str, Any]:
     interval = [score - 1.0, score + 1.0] if held else [score + 1.0, score + 2.0]
     return {
         "true_score": score,
         "true_discounted_return": score,
+        "true_discounted_return_error": error,
         "estimates": dict.fromkeys(RANKED, guess),
         "intervals": dict.fromkeys(WITH_INTERVAL, interval),
     }
@@ -67,6 +76,30 @@ def test_correlation_and_coverage_over_policies():
     assert found["coverage"] == dict.fromkeys(WITH_INTERVAL, 0.75)
     # Ranks 2, 3, 4, 1 against 1, 2, 3, 4: one less six times twelve over sixty.
     assert found["rank_correlation"]["am_q"] == pytest.approx(1.0 - 6.0 * 12.0 / 60.0)
+
+
+def test_an_interval_is_widened_by_the_error_of_the_measured_truth():
+    """It ends 1 beside the truth and is 0.5 wide to each side: 1.5 from its middle, which 1.645 errors of 1 reach."""
+    found = summarize([policy(1.0, 5.0, False, error=1.0), policy(1.0, 5.0, False, error=0.5)], 0.9)
+    assert found["coverage_of_exact_truth"] == dict.fromkeys(WITH_INTERVAL, 0.0)
+    assert found["coverage"] == dict.fromkeys(WITH_INTERVAL, 0.5)
+
+
+def test_starts_are_drawn_from_all_and_equally_often():
+    starts, generator = torch.arange(0, 1000, 10), torch.Generator().manual_seed(0)
+    few = initial_rows(starts, 8, generator)
+    assert len(few.unique()) == 8 and not torch.equal(few.sort().values, starts[:8])
+    many = initial_rows(starts, 256, generator)
+    assert many.unique(return_counts=True)[1].tolist() == [2] * 100
+
+
+def test_branches_of_one_start_are_one_piece_of_evidence():
+    values = torch.tensor([[1.0, 3.0, 10.0, 10.0]])
+    averaged = mean_by_start(values, torch.tensor([4, 4, 7, 7]))
+    assert averaged.tolist() == [[2.0, 10.0]]
+    # Doubling every branch adds nothing to what is known.
+    doubled = mean_by_start(values.repeat_interleave(2, dim=1), torch.tensor([4, 4, 4, 4, 7, 7, 7, 7]))
+    assert Estimate.of_members(doubled) == Estimate.of_members(averaged)
 
 
 def test_a_perturbed_policy_is_another_one_and_leaves_the_first_alone():

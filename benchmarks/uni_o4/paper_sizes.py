@@ -1,0 +1,26 @@
+"""The published method's sizes, for whoever has the hours, and to say by how much a budget stays below them."""
+
+from __future__ import annotations
+
+from policy.uni_o4.cloning import CloningSettings
+from policy.uni_o4.critics import CriticSettings
+from policy.uni_o4.dynamics import DynamicsSettings
+from policy.uni_o4.published import PublishedSettings
+
+# Lei et al. 2024: four clones of 512-256-128 (its Go1 actor), Q of 2 x 1024, V of 3 x 512, seven members. The widths of
+# the transition model are those of Janner et al. 2019 and Yu et al. 2020, whose model it takes over: 4 x 200.
+PAPER_CLONING = CloningSettings(members=4, hidden_dims=(512, 256, 128))
+PAPER_CRITICS = CriticSettings(action_value_dims=(1024, 1024), value_dims=(512, 512, 512))
+PAPER_STEPS = PublishedSettings().updates
+PAPER_DYNAMICS = DynamicsSettings(members=7, hidden_dims=(200, 200, 200, 200))
+
+
+def has_paper_widths(critics: CriticSettings) -> bool:
+    """Whether the critics are as wide as the published ones."""
+    paper = PAPER_CRITICS
+    return (critics.action_value_dims, critics.value_dims) == (paper.action_value_dims, paper.value_dims)
+
+
+def is_reduced(critics: CriticSettings, published: PublishedSettings) -> bool:
+    """Whether the published method has narrower critics or fewer clipped steps than in its paper."""
+    return not has_paper_widths(critics) or published.updates < PAPER_STEPS
