@@ -11,6 +11,7 @@ from deploy.host.doctor.probe import probe
 from deploy.host.doctor.sample import Sample, read_sample
 from deploy.host.doctor.wiggle import check_wiggle, wiggle
 from deploy.onboard.clock import MonotonicClock
+from deploy.onboard.lease import Lease
 from deploy.onboard.runner import open_link
 from robot_configs.robot import RobotModel
 
@@ -87,23 +88,30 @@ def examine(
         move_joints: wiggle every joint by 0.05 rad, if nothing else is wrong. The robot must hang, feet off the ground.
 
     Raises:
+        LeaseTakenError: another program of this machine drives the robot.
+        LeaseError: the lease's file cannot be used.
         ProbeError: the host is unknown.
         LinkError: the link cannot be opened a second time.
     """
     port = robot.network.port if port is None else port
-    findings = check_sample(probe(robot, host, port, listen_s), robot)
     address = f"{host}:{port}"
-    if not move_joints:
-        why_not = "ask for it with --wiggle, while the robot hangs"
-    elif any(finding.verdict is Verdict.FAULT for finding in findings):
-        why_not = "a robot with a fault is not moved: put the others right first"
-    else:
-        why_not = ""
-    if why_not:
-        return Examination(address, (*findings, not_checked("wiggle", why_not)))
-    link = open_link((host, port), "codec", robot)
+    # Also for listening: it sends damping, under which a robot that somebody drives falls.
+    lease = Lease(address)
     try:
-        findings = (*findings, check_wiggle(wiggle(robot, link, MonotonicClock()), robot))
+        findings = check_sample(probe(robot, host, port, listen_s), robot)
+        return Examination(address, (*findings, _moved(robot, (host, port), findings, move_joints)))
+    finally:
+        lease.release()
+
+
+def _moved(robot: RobotModel, address: tuple[str, int], findings: tuple[Finding, ...], move_joints: bool) -> Finding:
+    """What moving the joints shows, or why they were not moved."""
+    if not move_joints:
+        return not_checked("wiggle", "ask for it with --wiggle, while the robot hangs")
+    if any(finding.verdict is Verdict.FAULT for finding in findings):
+        return not_checked("wiggle", "a robot with a fault is not moved: put the others right first")
+    link = open_link(address, "codec", robot)
+    try:
+        return check_wiggle(wiggle(robot, link, MonotonicClock()), robot)
     finally:
         link.close()
-    return Examination(address, findings)
