@@ -23,7 +23,11 @@ def add_learning(commands: Commands) -> None:
     improve.add_argument("--init", type=existing_file, metavar="BUNDLE", help="the policy that made the logs")
     improve.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="the bundle to write")
     improve.add_argument(
-        "--method", choices=["ensemble", "uni_o4"], default="ensemble", help="uni_o4 is as published [%(default)s]"
+        "--method",
+        choices=["ensemble", "uni_o4"],
+        default="ensemble",
+        help="ensemble improves inside a model of the logs; uni_o4 follows the paper, with smaller critics (Q and V of "
+        "256 x 256; there 1024 x 1024 and 512 x 512 x 512) [%(default)s]",
     )
     improve.add_argument("--seed", type=int, default=0, help="of everything random [%(default)s]")
     add_json(improve)
