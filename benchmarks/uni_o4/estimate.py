@@ -33,7 +33,7 @@ RATES = {
     "wide critic update": 4.7,  # of the paper's widths
     "clipped update": 59.0,  # of the published step, one member
     "model step": 44_000.0,  # of one branch
-    "fitted Q update": 6.0,  # of about 25 policies
+    "fitted Q update": 9.0,  # of two networks for each of about 25 policies
     "online step": 600.0,  # collected and learned from
 }
 """Units a processor second."""
@@ -62,7 +62,8 @@ def hours_of(jobs: Sequence[Job], budget: Budget, made: Sequence[tuple[str, str]
     trained: dict[str, int] = {robot: UNTIL_MEDIUM for robot, _ in made}
     for job in jobs:
         if (job.robot, job.data_set) not in made:
-            length = budget.recipe.expert_steps if job.data_set == "medium-expert" else UNTIL_MEDIUM
+            whole = budget.recipe.expert_steps
+            length = whole if job.data_set == "medium-expert" else min(UNTIL_MEDIUM, whole)
             missing = max(0, length - trained.get(job.robot, 0))
             trained[job.robot] = max(length, trained.get(job.robot, 0))
             hours["data"] += missing / RATES["training step"] / 3600
@@ -97,8 +98,9 @@ def _shared_fits(job: Job, budget: Budget) -> dict[str, float]:
 
 
 def _rows(job: Job, budget: Budget) -> int:
-    whole = {"medium": budget.recipe.logged_steps, "medium-expert": 2 * budget.recipe.logged_steps}
-    return whole.get(job.data_set, UNTIL_MEDIUM)
+    recipe = budget.recipe
+    known = {"medium": recipe.logged_steps, "medium-expert": 2 * recipe.logged_steps}
+    return known.get(job.data_set, min(UNTIL_MEDIUM, recipe.expert_steps))
 
 
 def _seconds(job: Job, budget: Budget) -> float:
@@ -114,11 +116,12 @@ def _seconds(job: Job, budget: Budget) -> float:
         return points * looks + budget.online.steps / RATES["online step"]
     if job.part == "ope":
         return _ope_seconds(budget)
-    points = 10 * budget.curve_episodes * EPISODE_STEPS / RATES["environment step"]
+    point = budget.curve_episodes * EPISODE_STEPS / RATES["environment step"]
     if job.method in ("bc", "td3bc", "iql"):
         updates = budget.peers.cloning_updates if job.method == "bc" else budget.peers.updates
-        return looks + points + updates / RATES[f"{job.method} update"]
-    return looks + points + _our_seconds(job.method, budget.ours)
+        points = -(-updates // budget.peers.watch_interval)
+        return looks + points * point + updates / RATES[f"{job.method} update"]
+    return looks + 10 * point + _our_seconds(job.method, budget.ours)
 
 
 def _our_seconds(method: str, settings: OurSettings) -> float:

@@ -30,7 +30,7 @@ from benchmarks.uni_o4.evaluate import Evaluation, evaluate, mean_policy, standa
 from benchmarks.uni_o4.fitted_q import evaluate_by_fitted_q
 from benchmarks.uni_o4.gymnasium_world import ExecutedCritics, ExecutedModel
 from benchmarks.uni_o4.ope_settings import OpeSettings
-from benchmarks.uni_o4.policy_zoo import ZooPolicy, make_zoo
+from benchmarks.uni_o4.policy_zoo import ZOO_REPLACES, ZooPolicy, make_zoo
 from benchmarks.uni_o4.preparation import Preparation, PreparationCache, prepare, stream
 from benchmarks.uni_o4.results import Stopwatch, Trial
 from policy.networks import GaussianActor, ValueNetwork
@@ -71,9 +71,11 @@ class Estimate:
 
 
 def ope_trial(robot: str, data_set: str, seed: int, budget: Budget) -> Trial:
-    """The trial with every setting that it uses."""
-    settings = {"ours": asdict(budget.ours), "ope": asdict(budget.ope)}
-    return Trial("ope", robot, data_set, seed, "estimators", settings, "ope")
+    """The trial with every setting that it uses; the zoo has its own in place of some of ours."""
+    ours = asdict(budget.ours)
+    for stage, replaced in ZOO_REPLACES.items():
+        ours[stage] = {name: value for name, value in ours[stage].items() if name not in replaced}
+    return Trial("ope", robot, data_set, seed, "estimators", {"ours": ours, "ope": asdict(budget.ope)}, "ope")
 
 
 def run_ope(trial: Trial, data: DataSet, budget: Budget, prepared: Path, progress: Progress) -> dict[str, Any]:

@@ -23,6 +23,12 @@ from policy.uni_o4.offline import improve_in_ensemble
 from policy.uni_o4.published import improve_published
 from policy.uni_o4.settings import Progress, no_progress, require
 
+ZOO_REPLACES = {
+    "improvement": ("iterations", "kl_budget"),
+    "published": ("updates", "learning_rate", "gate", "evaluation"),
+}
+"""Settings of ours by stage that no policy of the zoo is made with."""
+
 
 @dataclass(frozen=True)
 class ZooSettings:
@@ -35,8 +41,8 @@ class ZooSettings:
     """
 
     perturbations: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
-    path_iterations: int = 40
-    path_stride: int = 4
+    path_iterations: int = 30
+    path_stride: int = 3
     published_updates: tuple[int, ...] = (500, 1000, 4000)
     published_rates: tuple[float, ...] = (1e-4, 1e-3)
 

@@ -42,11 +42,12 @@ def test_every_method_has_its_place_in_the_order():
 
 
 def test_hours_are_those_of_the_rates():
-    """All updates of IQL by its rate, besides ten looks of three episodes and the last of ten, all of 1000 steps."""
+    """All updates of IQL by its rate, besides six looks of three episodes and the last of ten, all of 1000 steps."""
     budget = Budget()
+    assert budget.peers.updates == 6 * budget.peers.watch_interval
     job = Job("offline", "hopper", "medium", 0, "iql")
     found = hours_of([job], budget, [("hopper", "medium")])
-    looks = (10 * budget.curve_episodes + budget.episodes) * 1000 / RATES["environment step"]
+    looks = (6 * budget.curve_episodes + budget.episodes) * 1000 / RATES["environment step"]
     seconds = budget.peers.updates / RATES["iql update"] + looks
     assert abs(found.total - seconds / 3600) < 1e-9
     more = hours_of([job], replace(budget, peers=replace(budget.peers, updates=2 * budget.peers.updates)), [])
@@ -72,7 +73,12 @@ def test_a_fit_that_methods_share_is_counted_once():
 
 
 def test_a_first_seed_of_the_standard_budget_fits_a_night():
-    methods = {"methods": OFFLINE_METHODS, "online_methods": ("ensemble", "scratch", "iql")}
-    robots = ("hopper", "walker2d", "halfcheetah")
-    wanted = replace(WANTED, robots=robots, seeds=(0,), online_sets=Budget().online_sets, **methods)
+    wanted = replace(
+        WANTED,
+        robots=("hopper", "walker2d", "halfcheetah"),
+        seeds=(0,),
+        methods=OFFLINE_METHODS,
+        online_methods=("ensemble", "scratch", "iql"),
+        online_sets=Budget().online_sets,
+    )
     assert hours_of(list(plan(wanted)), Budget(), []).total < 12.0

@@ -12,8 +12,9 @@ from benchmarks.uni_o4.budgets import smoke_budget
 from benchmarks.uni_o4.comparison import Comparison, compare
 from benchmarks.uni_o4.data import DataSet
 from benchmarks.uni_o4.finetune import online_trial
+from benchmarks.uni_o4.offline_table import offline_table
 from benchmarks.uni_o4.offline_trials import offline_trial
-from benchmarks.uni_o4.report import BEGIN, END, offline_table, online_table, provenance_table, write_report
+from benchmarks.uni_o4.report import BEGIN, END, online_table, provenance_table, write_report
 from benchmarks.uni_o4.results import ResultStore
 from benchmarks.uni_o4.robots import BenchmarkError, benchmark_robot
 from tests.benchmarks.uni_o4.toy_robot import toy_steps

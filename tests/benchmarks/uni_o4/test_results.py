@@ -14,6 +14,7 @@ import pytest
 from benchmarks.uni_o4.budgets import Budget, budget_named, smoke_budget
 from benchmarks.uni_o4.data import DataSet
 from benchmarks.uni_o4.offline_trials import OFFLINE_METHODS, offline_trial
+from benchmarks.uni_o4.ope import ope_trial
 from benchmarks.uni_o4.ours import FORMALITY
 from benchmarks.uni_o4.provenance import code_that_computes
 from benchmarks.uni_o4.results import ResultStore, Spent, Stopwatch, Trial, to_json
@@ -131,6 +132,15 @@ def test_a_key_holds_what_its_method_uses_and_nothing_else(changed: Budget, meth
         != offline_trial("hopper", "medium", 0, method, STANDARD).key("d")
     }
     assert found == methods
+
+
+def test_offline_evaluation_depends_on_what_makes_its_policies_only():
+    gate = replace(OURS, published=replace(OURS.published, gate="lower_bound", updates=3))
+    clip = replace(OURS, published=replace(OURS.published, clip=0.1))
+    plain, ungated, clipped = (
+        ope_trial("hopper", "medium", 0, replace(STANDARD, ours=ours)).key("d") for ours in (OURS, gate, clip)
+    )
+    assert plain == ungated != clipped
 
 
 def test_methods_that_were_given_less_than_their_papers_say_so():

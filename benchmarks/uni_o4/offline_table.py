@@ -1,0 +1,100 @@
+"""The offline comparison: a row a data set, a column a method, and the two targets with their intervals."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from benchmarks.uni_o4.cells import NAMES, header, method_name, row, set_name
+from benchmarks.uni_o4.comparison import Record
+from benchmarks.uni_o4.offline_trials import OFFLINE_METHODS
+from benchmarks.uni_o4.peers import PEER_METHODS
+from benchmarks.uni_o4.statistics import difference, ratio_to_best
+
+LEAST_RATIO = 1.15
+
+Cells = Mapping[str, Mapping[int, Record]]
+"""Results by method and seed."""
+
+
+def offline_table(records: Sequence[Record]) -> list[str]:
+    """Mean normalised score over seeds +- half their range (seeds), a row a data set; then means and the targets."""
+    methods = [method for method in OFFLINE_METHODS if any(record["method"] == method for record in records)]
+    by_set: dict[str, dict[str, dict[int, Record]]] = defaultdict(lambda: defaultdict(dict))
+    for record in records:
+        by_set[set_name(record)][record["method"]][record["seed"]] = record
+    lines = header(["data", "behaviour", *(method_name(records, method) for method in methods)])
+    for name, cells in by_set.items():
+        behavior = next(iter(next(iter(cells.values())).values()))["data"]["behavior_score"]
+        scores = [_spread([each["score"] for each in cells[method].values()]) for method in methods]
+        lines.append(row([name, f"{behavior:.1f}", *scores]))
+    complete = {name: _common(cells, methods) for name, cells in by_set.items()}
+    complete = {name: cells for name, cells in complete.items() if cells}
+    means = [
+        np.mean([np.mean(cells[method]) for cells in complete.values()]) if complete else None for method in methods
+    ]
+    lines.append(row(["mean of the rows that are whole", "", *map(_number, means)]))
+    seconds = {method: [each["wall_s"] for each in records if each["method"] == method] for method in methods}
+    lines.append(row(["minutes a run", "", *(f"{np.mean(seconds[method]) / 60:.1f}" for method in methods)]))
+    return [*lines, "", *_unequal(by_set, methods), *_targets(by_set)]
+
+
+def _common(cells: Cells, methods: Iterable[str]) -> dict[str, list[list[float]]]:
+    """Episode scores by method of the seeds that every method has; nothing where one lacks them all."""
+    methods = list(methods)
+    seeds = sorted(set.intersection(*(set(cells.get(method, {})) for method in methods))) if methods else []
+    return {method: [cells[method][seed]["episode_scores"] for seed in seeds] for method in methods} if seeds else {}
+
+
+def _unequal(by_set: Mapping[str, Cells], methods: Sequence[str]) -> list[str]:
+    counts = {len(cells.get(method, {})) for cells in by_set.values() for method in methods}
+    lines = []
+    if len(counts) > 1:
+        lines.append(
+            f"- Between {min(counts)} and {max(counts)} seeds a cell (in brackets): means and targets take "
+            "of each row the seeds that all methods in question have."
+        )
+    if min(counts) <= 1:
+        lines.append("- Where there is one seed, no interval holds the luck of training: it is wider than it says.")
+    return lines
+
+
+def _targets(by_set: Mapping[str, Cells]) -> list[str]:
+    """The two targets of the offline comparison with their measured figures."""
+    compared = [*PEER_METHODS, "ensemble"]
+    complete = [cells for cells in (_common(each, compared) for each in by_set.values()) if cells]
+    lines = []
+    if complete:
+        best, ratio = ratio_to_best(complete, "ensemble", PEER_METHODS)
+        lines.append(
+            f"- Mean score over the best peer's ({NAMES[best]}), {len(complete)} data sets: {ratio} "
+            f"(target {LEAST_RATIO}): {ratio.verdict(LEAST_RATIO)}."
+        )
+    else:
+        lines.append("- The target of the mean needs BC, IQL, TD3+BC and the ensemble on the same data sets and seeds.")
+    verdicts: dict[str, list[str]] = defaultdict(list)
+    for name, each in by_set.items():
+        cells = _common(each, ["bc", "ensemble"])
+        if cells:
+            gap = difference(cells["ensemble"], cells["bc"])
+            verdicts[gap.verdict(0.0)].append(f"{name} {gap}")
+    if verdicts:
+        overall = "MISSED" if verdicts["MISSED"] else "open" if verdicts["open"] else "met"
+        lines.append(f"- The ensemble's score less BC's (target: nowhere below 0): {overall}.")
+        lines += [f"    - {verdict}: {'; '.join(names)}" for verdict, names in verdicts.items() if names]
+    return lines
+
+
+def _spread(values: Sequence[float]) -> str:
+    """A single value has no spread."""
+    if not values:
+        return "-"
+    if len(values) == 1:
+        return f"{values[0]:.1f} (1)"
+    return f"{np.mean(values):.1f} +- {0.5 * (max(values) - min(values)):.1f} ({len(values)})"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
