@@ -45,9 +45,7 @@ def _policy(*names: str) -> tuple[str, ...]:
 
 _GATE = _onboard("gate/test_gate", "gate/test_state_limits", "gate/test_state_age", "gate/test_state_history")
 _WIRE = _onboard("test_wire", "test_wire_damage", "test_wire_fixed_point")
-_FILE = _policy("test_sealed_file")
-_CONTRACT = _policy("test_contract_fields")
-_GRAPH = _policy("onnx/test_allow_list", "onnx/test_shapes", "onnx/test_edits", "test_protobuf_reader")
+_FILE = _policy("test_sealed_file", "test_bounded_json")
 TESTS: dict[str, tuple[str, ...]] = {
     "deploy/onboard/gate.py": _GATE,
     "deploy/onboard/reasons.py": _onboard("test_reasons"),
@@ -71,6 +69,12 @@ TESTS: dict[str, tuple[str, ...]] = {
     "deploy/onboard/episode_schedule.py": _onboard("test_episode_schedule"),
     "deploy/onboard/remote_schedule.py": _onboard("test_remote_schedule"),
     "deploy/onboard/operator_schedule.py": _onboard("test_operator_schedule"),
+    "deploy/onboard/control_loop.py": _onboard(
+        *(f"test_control_loop{part}" for part in ("", "_breakdown", "_faults", "_halt", "_time"))
+    ),
+    "deploy/onboard/pilot_seat.py": _onboard("test_pilot_seat"),
+    "deploy/onboard/shared_slot.py": _onboard("test_shared_slot"),
+    "deploy/onboard/exchange.py": _onboard("test_exchange"),
     "deploy/onboard/gate_process.py": _onboard("test_gate_process"),
     "deploy/onboard/pulse_watch.py": _onboard("test_pulse_watch"),
     "deploy/onboard/guard.py": _onboard("test_guard"),
@@ -83,14 +87,14 @@ TESTS: dict[str, tuple[str, ...]] = {
     "deploy/onboard/wire.py": _WIRE,
     "policy/sealed_file.py": _FILE,
     "policy/bounded_json.py": _FILE,
-    "policy/contract_types.py": _CONTRACT,
-    "policy/contract_evidence.py": _CONTRACT,
+    "policy/contract_types.py": _policy("test_contract_types"),
+    "policy/contract_evidence.py": _policy("test_contract_evidence"),
     "policy/golden_vectors.py": _policy("test_golden_vectors"),
-    "policy/bundle.py": (*_FILE, *_CONTRACT, *_policy("test_bundle")),
-    "policy/protobuf_reader.py": _GRAPH,
-    "policy/onnx_messages.py": _GRAPH,
-    "policy/onnx_allow_list.py": _GRAPH,
-    "policy/onnx_shapes.py": _GRAPH,
+    "policy/bundle.py": (*_policy("test_bundle_replay", "test_policy_session"), *_FILE),
+    "policy/protobuf_reader.py": _policy("test_protobuf_reader"),
+    "policy/onnx_messages.py": _policy("onnx/test_messages"),
+    "policy/onnx_allow_list.py": _policy("onnx/test_allow_list", "onnx/test_border"),
+    "policy/onnx_shapes.py": _policy("onnx/test_shapes", "onnx/test_operator_shapes"),
 }
 """Which files must notice a change of a module."""
 
