@@ -1,22 +1,30 @@
-"""How a bundle fares in worlds it was not trained in: the acceptance table of pretraining, through the wire.
+"""How a bundle fares on the twin, physics that no training engine has: the acceptance table of pretraining, by wire.
 
     python -m benchmarks.transfer policy/bundles/go1_velocity.go1policy --out docs/results/transfer
 
+The simulator is another one; the conditions are no secret: the ranges of the preset `robust` were chosen to hold them.
 Each condition is walked with the mean action, commands over the whole range: eight times 50 walks of 20 s are more
-than two hours of twin time. What is finished is written at once, and a second call goes on where the first stopped.
+than two hours of twin time. What is finished is written at once, and a second call goes on where the first stopped; a
+file of another measurement is refused, not written over.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass
+import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, List
 
 from policy.bundle import read_bundle
+from robot_configs.errors import Go1Error
 from robot_configs.twin_conditions import load_condition
 from sim.evaluate import DEFAULT_COMMANDS, Evaluation, evaluate_bundle
+
+
+class TransferError(Go1Error):
+    """Results that are not of the measurement asked for."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,8 @@ def misses(result: Dict[str, Any], demand: Demand) -> List[str]:
         "m/s": (error["linear_m_s"], demand.linear_m_s),
         "rad/s": (error["yaw_rad_s"], demand.yaw_rad_s),
     }
-    return [f"{name} {value:.3g} > {bound:g}" for name, (value, bound) in measured.items() if value > bound]
+    # Not `value > bound`: what is not a number meets nothing.
+    return [f"{name} {value:.3g} > {bound:g}" for name, (value, bound) in measured.items() if not value <= bound]
 
 
 def table(results: Dict[str, Dict[str, Any]]) -> str:
@@ -78,14 +87,37 @@ def table(results: Dict[str, Dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def finished(path: Path, bundle_sha256: str, episodes: int, episode_s: float, seed: int) -> Dict[str, Dict[str, Any]]:
-    """Results of the same measurement that a call before has left, by condition; none if it measured something else."""
+def finished(path: Path, measurement: Dict[str, Any]) -> Dict[str, Dict[str, Any]]:
+    """Results of the same measurement that a call before has left, by condition; none where there is no file.
+
+    Raises:
+        TransferError: the file is of another measurement, or one of its conditions has changed since.
+    """
     if not path.is_file():
         return {}
     content = json.loads(path.read_text())
-    wanted = {"bundle_sha256": bundle_sha256, "episodes": episodes, "episode_s": episode_s, "seed": seed}
-    same = {name: content[name] for name in wanted} == wanted
-    return dict(content["conditions"]) if same else {}
+    other = [name for name in measurement if content.get(name) != measurement[name]]
+    walked_in: Dict[str, Any] = content.get("walked_in", {})
+    other += [name for name in content["conditions"] if walked_in.get(name) != condition_content(name)]
+    if other:
+        raise TransferError(f"{path} of this measurement", f"another {', '.join(other)}", "Give another --out.")
+    return dict(content["conditions"])
+
+
+def condition_content(name: str) -> Dict[str, Any]:
+    """A condition as JSON has it: its name says nothing of what its file says today."""
+    content: Dict[str, Any] = json.loads(json.dumps(asdict(load_condition(name))))
+    return content
+
+
+def write(out: Path, measurement: Dict[str, Any], results: Dict[str, Dict[str, Any]]) -> None:
+    """Results and table beside each other, each complete or not at all."""
+    walked_in = {name: condition_content(name) for name in results}
+    content = {**measurement, "walked_in": walked_in, "conditions": results}
+    for suffix, text in ((".json", json.dumps(content, indent=1)), (".md", table(results))):
+        part = out.with_suffix(f"{suffix}.part")
+        part.write_text(text + "\n")
+        os.replace(part, out.with_suffix(suffix))
 
 
 def main() -> None:
@@ -98,10 +130,15 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True, help="without its ending: .json and .md are written")
     options = parser.parse_args()
-    sha256 = read_bundle(options.bundle).sha256
-    written = options.out.with_suffix(".json")
-    written.parent.mkdir(parents=True, exist_ok=True)
-    results = finished(written, sha256, options.episodes, options.episode_s, options.seed)
+    measurement = {
+        "bundle_sha256": read_bundle(options.bundle).sha256,
+        "episodes": options.episodes,
+        "episode_s": options.episode_s,
+        "seed": options.seed,
+        "commands": DEFAULT_COMMANDS,
+    }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    results = finished(options.out.with_suffix(".json"), measurement)
     for name in options.conditions:
         if name in results:
             continue
@@ -109,16 +146,7 @@ def main() -> None:
             options.bundle, name, options.episodes, options.seed, options.episode_s, DEFAULT_COMMANDS, options.workers
         )
         results[name] = evaluation.to_dict()
-        content = {
-            "bundle_sha256": sha256,
-            "episodes": options.episodes,
-            "episode_s": options.episode_s,
-            "seed": options.seed,
-            "commands": DEFAULT_COMMANDS,
-            "conditions": results,
-        }
-        written.write_text(json.dumps(content, indent=1) + "\n")
-        options.out.with_suffix(".md").write_text(table(results) + "\n")
+        write(options.out, measurement, results)
         print(f"{name}: {', '.join(misses(results[name], DEMANDS[name])) or 'met'}", flush=True)
     print(table(results))
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from benchmarks import transfer
-from benchmarks.transfer import ABROAD, DEMANDS, NOMINAL, finished, misses, table
+from benchmarks.transfer import ABROAD, DEMANDS, NOMINAL, TransferError, finished, misses, table, write
 from robot_configs.twin_conditions import load_condition
 
 
@@ -23,6 +23,7 @@ def summary(falls: int = 0, linear: float = 0.1, yaw: float = 0.1) -> dict[str, 
         (summary(0, 0.151, 0.21), NOMINAL, ["m/s 0.151 > 0.15", "rad/s 0.21 > 0.2"]),
         (summary(1, 0.3, 9.0), ABROAD, []),
         (summary(2, 0.31, 9.0), ABROAD, ["falls 0.04 > 0.02", "m/s 0.31 > 0.3"]),
+        (summary(0, float("nan"), 0.1), NOMINAL, ["m/s nan > 0.15"]),
     ],
 )
 def test_verdicts_at_the_bounds(result, demand, missed):
@@ -78,15 +79,29 @@ def test_a_second_call_measures_only_what_is_missing(tmp_path, monkeypatch: pyte
     assert asked == ["nominal", "slope", "pushes"]
     assert set(json.loads(out.with_suffix(".json").read_text())["conditions"]) == {"nominal", "slope", "pushes"}
     assert len(out.with_suffix(".md").read_text().splitlines()) == 2 + 3
-    call("--conditions", "nominal", "--seed", "2")
-    assert asked[3:] == ["nominal"], "another measurement begins anew"
+    before = out.with_suffix(".json").read_text()
+    with pytest.raises(TransferError, match="another seed"):
+        call("--conditions", "nominal", "--seed", "2")
+    assert out.with_suffix(".json").read_text() == before, "hours of another measurement are not written over"
+    assert [path.suffix for path in sorted(out.parent.iterdir())] == [".json", ".md"], "nothing half written is left"
+
+
+MEASUREMENT = {"bundle_sha256": "ab", "episodes": 50, "episode_s": 20.0, "seed": 1, "commands": "random:"}
 
 
 def test_only_the_same_measurement_is_gone_on_with(tmp_path):
     path = tmp_path / "a.json"
-    assert finished(path, "ab", 50, 20.0, 1) == {}
-    content = {"bundle_sha256": "ab", "episodes": 50, "episode_s": 20.0, "seed": 1, "conditions": {"nominal": {}}}
-    path.write_text(json.dumps(content))
-    assert finished(path, "ab", 50, 20.0, 1) == {"nominal": {}}
-    for other in (("cd", 50, 20.0, 1), ("ab", 49, 20.0, 1), ("ab", 50, 10.0, 1), ("ab", 50, 20.0, 2)):
-        assert finished(path, *other) == {}
+    assert finished(path, MEASUREMENT) == {}
+    write(tmp_path / "a", MEASUREMENT, {"nominal": summary()})
+    assert finished(path, MEASUREMENT) == {"nominal": summary()}
+    others = {"bundle_sha256": "cd", "episodes": 49, "episode_s": 10.0, "seed": 2, "commands": "vx=1,vy=0,yaw=0"}
+    for name, value in others.items():
+        with pytest.raises(TransferError, match=f"another {name}"):
+            finished(path, {**MEASUREMENT, name: value})
+
+
+def test_a_condition_that_has_changed_is_another_one(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    write(tmp_path / "a", MEASUREMENT, {"nominal": summary(), "slope": summary()})
+    monkeypatch.setattr(transfer, "load_condition", lambda name: load_condition("pushes" if name == "slope" else name))
+    with pytest.raises(TransferError, match="another slope"):
+        finished(tmp_path / "a.json", MEASUREMENT)
