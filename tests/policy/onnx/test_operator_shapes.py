@@ -140,6 +140,7 @@ MISFITS: list[tuple[str, list[Tensor], dict[str, Any], str]] = [
     ("Concat", [of(2, 2), of(2, 3)], {"axis": 0}, "beside the axis"),
     ("Concat", [of(2, 3), of(2)], {"axis": 1}, "index out of range"),
     ("Concat", [of(2, 3)], {"axis": 2}, "axis 2 of 2"),
+    ("Concat", [of(2, 3)], {"axis": 3}, "axis 3 of 2"),
     ("Concat", [of(2, 3)], {"axis": -3}, "axis -3 of 2"),
     ("ConstantOfShape", [holding(2, -1)], {"value": FILL}, "non-negative"),
     ("ConstantOfShape", [holding(2)], {"value": np.zeros(2, np.float32)}, "reshape"),
