@@ -3,134 +3,125 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
-import numpy as np
-
-from robot_configs.errors import Go1Error
-
-_LEAST_GAP = 1.0  # of return: where the oracle is not this much better there is nothing to close
-
-
-class ConditionReportError(Go1Error):
-    """Results that no table can be made of."""
-
-
-@dataclass(frozen=True)
-class StageMeasure:
-    """One stage of one condition and seed.
-
-    Attributes:
-        mean: return. half_width: of its 95 % interval. linear_error_m_s: tracking. falls: of `episodes`.
-    """
-
-    mean: float
-    half_width: float
-    linear_error_m_s: float
-    falls: int
-    episodes: int
-
-
-def gap_closed(before: float, after: float, oracle: float) -> Optional[float]:
-    """(R - R_pre) / (R_oracle - R_pre): 0 is where it started, 1 is the oracle; None where there is no gap."""
-    gap = oracle - before
-    return (after - before) / gap if gap >= _LEAST_GAP else None
-
-
-def read_measures(folder: Path) -> dict[tuple[str, int], dict[str, StageMeasure]]:
-    """Measures by (condition, seed) and stage.
-
-    Raises:
-        ConditionReportError: no results below the folder, or results of different pretrained bundles.
-    """
-    measures: dict[tuple[str, int], dict[str, StageMeasure]] = {}
-    parents: set[str] = set()
-    for file in sorted(folder.glob("*_seed*/*.json")):
-        record: dict[str, Any] = json.loads(file.read_text())
-        if "evaluation" not in record:  # settings of a trainer, say
-            continue
-        parents.add(record["settings"]["pretrained_sha256"])
-        cell = measures.setdefault((record["condition"], record["seed"]), {})
-        cell[record["stage"]] = _measure(record["evaluation"])
-    if not measures:
-        raise ConditionReportError(f"results below {folder}", "none", "Run the benchmark into it first.")
-    if len(parents) > 1:
-        raise ConditionReportError(
-            f"results of one pretrained bundle below {folder}", f"{len(parents)}", "Give each bundle its own --out."
-        )
-    return measures
-
-
-def _measure(evaluation: dict[str, Any]) -> StageMeasure:
-    low, high = evaluation["return_ci95"]
-    return StageMeasure(
-        mean=evaluation["return_mean"],
-        half_width=(high - low) / 2.0,
-        linear_error_m_s=evaluation["velocity_error"]["linear_m_s"],
-        falls=evaluation["falls"],
-        episodes=evaluation["episodes"],
-    )
+from benchmarks.twin_conditions_gaps import ConditionReturns, Estimate, mean_closed
+from benchmarks.twin_conditions_results import ConditionResults, StageResult, read_results
+from sim.twin_batch.coverage import LEFT_OUT
 
 
 def report(folder: Path) -> str:
-    """One table of every stage and one of the gaps closed."""
-    measures = read_measures(folder)
-    refined = sorted({stage for cell in measures.values() for stage in cell if stage.startswith("refined")})
+    """A table of every stage, one of the gaps and the shares of them that were closed, and what all that was made with.
+
+    Raises:
+        ConditionReportError: see `read_results`.
+    """
+    results = read_results(folder)
     lines = [
         f"### {folder.name}",
         "",
-        "Measured on batches of twins, not through the wire. Return of ten-second walks: mean and half width of the "
-        "95 % interval over episodes.",
+        "Measured on batches of twins, not through the wire. Return of the same walks for all: mean and 95 % interval, "
+        "over grounds where walks share them. Left out:",
         "",
-        *_stage_table(measures, ("pre", *refined, "oracle")),
+        *(f"- {line}" for line in LEFT_OUT),
         "",
-        "Gap closed, (R - R_pre) / (R_oracle - R_pre): mean over seeds, each seed in brackets.",
+        *_stage_table(results),
         "",
-        *_gap_table(measures, refined),
+        "Gap: best oracle on held-out episodes minus `pre`, paired. The oracle is a reference, not a bound: PPO on "
+        "reward and shaping, from `pre`. Closed: (R - R_pre) / gap, mean over seeds with its 95 % interval over "
+        "episodes and seeds, each seed in brackets.",
+        "",
+        *_gap_table(results),
+        "",
+        *_settings(results),
         "",
     ]
     return "\n".join(lines)
 
 
-def _stage_table(measures: dict[tuple[str, int], dict[str, StageMeasure]], stages: tuple[str, ...]) -> list[str]:
+def _stage_table(results: ConditionResults) -> list[str]:
     lines = ["| condition | seed | stage | return | velocity error m/s | falls |", "|---|---|---|---|---|---|"]
-    for (condition, seed), cell in sorted(measures.items()):
-        for stage in stages:
-            if stage in cell:
-                found = cell[stage]
+    for condition in results.conditions:
+        for stage in ("pre", *results.rounds, "oracle"):
+            for seed, found in sorted(results.of(condition, stage).items(), key=lambda item: item[0] or 0):
+                low, high = found.interval
                 lines.append(
-                    f"| {condition} | {seed} | {stage} | {found.mean:.0f} ± {found.half_width:.0f} "
-                    f"| {found.linear_error_m_s:.3f} | {found.falls} of {found.episodes} |"
+                    f"| {condition} | {'' if seed is None else seed} | {stage} | {found.returns.mean():.0f} "
+                    f"[{low:.0f}, {high:.0f}] | {found.linear_error_m_s:.3f} | {found.falls} of {len(found.returns)} |"
                 )
     return lines
 
 
-def _gap_table(measures: dict[tuple[str, int], dict[str, StageMeasure]], refined: list[str]) -> list[str]:
-    lines = [f"| condition | {' | '.join(refined)} |", "|---" * (len(refined) + 1) + "|"]
-    means: dict[str, list[float]] = {stage: [] for stage in refined}
-    for condition in sorted({condition for condition, _ in measures}):
-        cells = [cell for (name, _), cell in sorted(measures.items()) if name == condition]
-        row = []
-        for stage in refined:
-            closed = [
-                gap_closed(cell["pre"].mean, cell[stage].mean, cell["oracle"].mean)
-                for cell in cells
-                if {"pre", stage, "oracle"} <= set(cell)
-            ]
-            known = [share for share in closed if share is not None]
-            if known:
-                means[stage].append(float(np.mean(known)))
-            row.append(_shares(closed, known))
+def _gap_table(results: ConditionResults) -> list[str]:
+    rounds, left_out = results.rounds, _missing(results)
+    lines = [f"| condition | gap | {' | '.join(rounds)} |", "|---" * (len(rounds) + 2) + "|"]
+    counted: dict[str, list[Estimate]] = {stage: [] for stage in rounds}
+    for index, condition in enumerate(results.conditions):
+        before, oracle = results.of(condition, "pre").get(None), results.best_oracle(condition)
+        if before is None or oracle is None:
+            lines.append(f"| {condition} |{' |' * (len(rounds) + 1)}")
+            continue
+        gap = _returns(before, oracle, {}).gap()
+        row = [f"{gap.value:+.0f} [{gap.interval[0]:+.0f}, {gap.interval[1]:+.0f}], seed {oracle.seed}"]
+        if not gap.is_above_its_interval:
+            row += ["no gap"] * len(rounds)
+            left_out.append(f"{condition}: its gap is not larger than its interval is wide")
+        else:
+            for stage in rounds:
+                found = results.of(condition, stage)
+                row.append(_closed(_returns(before, oracle, found), index, counted[stage]) if found else "")
         lines.append(f"| {condition} | {' | '.join(row)} |")
-    overall = [f"{np.mean(shares):.2f}" if shares else "" for shares in means.values()]
-    lines.append(f"| mean over conditions | {' | '.join(overall)} |")
+    overall = [_mean(shares, len(results.conditions)) for shares in counted.values()]
+    lines.append(f"| mean over conditions | | {' | '.join(overall)} |")
+    told = [f"- {line}" for line in left_out] or ["- nothing"]
+    return [*lines, "", f"Left out of the shares ({len(left_out)}):", "", *told]
+
+
+def _returns(before: StageResult, oracle: StageResult, refined: dict[Optional[int], StageResult]) -> ConditionReturns:
+    by_seed = {seed: one.returns for seed, one in refined.items() if seed is not None}
+    return ConditionReturns(before.returns, oracle.returns, by_seed, before.grounds)
+
+
+def _closed(returns: ConditionReturns, draw_seed: int, counted: list[Estimate]) -> str:
+    closed = returns.closed(draw_seed)
+    counted.append(closed)
+    each = ", ".join(f"{share:.2f}" for share in returns.shares().values())
+    return f"{_share(closed)} ({each})"
+
+
+def _share(closed: Estimate) -> str:
+    low, high = closed.interval
+    return f"{closed.value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _mean(counted: list[Estimate], conditions: int) -> str:
+    return f"{_share(mean_closed(counted))}, {len(counted)} of {conditions}" if counted else f"0 of {conditions}"
+
+
+def _missing(results: ConditionResults) -> list[str]:
+    """Stages that should be there for the table to be whole, a line each."""
+    lines = []
+    for condition in results.conditions:
+        if not results.of(condition, "pre"):
+            lines.append(f"{condition}: no result of pre")
+        if results.best_oracle(condition) is None:
+            lines.append(f"{condition}: no result of any oracle")
+        for stage in (*results.rounds, "oracle"):
+            found = results.of(condition, stage)
+            without = [str(seed) for seed in results.seeds if seed not in found]
+            if without and not (stage == "oracle" and not found):
+                lines.append(f"{condition}: no result of {stage} with seed {', '.join(without)}")
     return lines
 
 
-def _shares(closed: list[Optional[float]], known: list[float]) -> str:
-    if not closed:
-        return ""
-    each = ", ".join("no gap" if share is None else f"{share:.2f}" for share in closed)
-    return f"{np.mean(known):.2f} ({each})" if known else f"({each})"
+def _settings(results: ConditionResults) -> list[str]:
+    """What the results have in common, and the versions of the code that made them."""
+    first = results.stages[0].settings
+    lines = [f"Pretrained bundle {first['pretrained_sha256'][:12]}; episodes: `{json.dumps(first['evaluation'])}`."]
+    for stage in sorted({one.stage for one in results.stages}):
+        made_with = next(one.settings["stage"] for one in results.stages if one.stage == stage)
+        lines.append(f"- {stage}: `{json.dumps(made_with)}`")
+    versions = sorted({one.code_version for one in results.stages})
+    warning = " (**several: what differs between them may be in the figures**)" if len(versions) > 1 else ""
+    return [*lines, f"- made by {', '.join(versions)}{warning}"]

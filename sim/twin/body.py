@@ -13,18 +13,23 @@ from deploy.onboard.remote import Key, encode_remote
 from deploy.onboard.wire import JointCommand, RobotState
 from robot_configs.robot import RobotModel, load_robot
 from robot_configs.twin_conditions import TwinCondition
+from sim.twin.handling import (
+    DROP_HEIGHT_M,
+    LOOK_EVERY_TICKS,
+    SETTLE_LIMIT_S,
+    SETTLED_LOOK_STEPS,
+    SETTLED_RAD_S,
+    draw_push,
+    draw_push_tick,
+)
 from sim.twin.motor import MotorBank
 from sim.twin.sensors import SensorSuite
 from sim.twin.world import PHYSICS_STEP_S, build_model, ground_quaternion, roll_terrain
 
-_SETTLE_LIMIT_S = 3.0  # from the folded pose, motors braking, nothing moves any more after about 2 s
-_SETTLED_RAD_S = 0.01
 _RESCUE_AFTER_S = 1.0
 _TIPPED_COSINE = math.cos(math.radians(60.0))  # whatever the motors do
 _LIMP_TIPPED_COSINE = math.cos(math.radians(45.0))  # a limp robot that leans so does not lie on its belly
 _HOME_RADIUS_M = 0.5  # a folded robot within it needs nobody's help
-_LOOK_EVERY_TICKS = 50  # how often the handler and the pusher look: ten times a second
-_DROP_HEIGHT_M = 0.002
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +144,7 @@ class TwinBody:
         self._option.disableflags = self._with_sensors
         self._physics_step()
         self._ticks += 1
-        if self._ticks % _LOOK_EVERY_TICKS == 0:
+        if self._ticks % LOOK_EVERY_TICKS == 0:
             self._push_when_due()
             if self._rescue:
                 self._rescue_when_helpless()
@@ -187,9 +192,10 @@ class TwinBody:
 
     def _settle(self) -> None:
         """Let the folded robot sink until it rests, then set the physics' clock to zero."""
-        for step in range(round(_SETTLE_LIMIT_S / PHYSICS_STEP_S)):
+        for step in range(round(SETTLE_LIMIT_S / PHYSICS_STEP_S)):
             self._physics_step()
-            if step % 100 == 99 and np.abs(self.data.qvel).max() < _SETTLED_RAD_S:
+            looks = step % SETTLED_LOOK_STEPS == SETTLED_LOOK_STEPS - 1
+            if looks and np.abs(self.data.qvel).max() < SETTLED_RAD_S:
                 break
         self._step_count = 0
         self.data.time = 0.0
@@ -236,26 +242,19 @@ class TwinBody:
         normal = np.empty(3)
         mujoco.mju_rotVecQuat(normal, np.array([0.0, 0.0, 1.0]), qpos[3:7])
         lowest = min(float(normal @ data.geom_xpos[foot]) - self.robot.geometry.foot_radius for foot in self._feet)
-        qpos[:3] = normal * (_DROP_HEIGHT_M - lowest)
+        qpos[:3] = normal * (DROP_HEIGHT_M - lowest)
 
     def _draw_push_tick(self) -> float:
-        """Tick of the next push; intervals are exponential, so that a policy cannot learn their rhythm."""
-        interval_s = self.condition.disturbance.push_interval_s
-        if interval_s == 0.0:
-            return math.inf
-        return self._ticks + self._random.exponential(interval_s) * self.robot.link_hz
+        return draw_push_tick(self.condition.disturbance, self._ticks, self.robot.link_hz, self._random)
 
     def _push_when_due(self) -> None:
         if self._ticks < self._next_push_tick:
             return
-        direction = self._random.uniform(-math.pi, math.pi)
-        speed = self.condition.disturbance.push_speed_m_s
-        self.data.qvel[0] += speed * math.cos(direction)
-        self.data.qvel[1] += speed * math.sin(direction)
+        self.data.qvel[:3] += draw_push(self.condition.disturbance, self._random)
         self._next_push_tick = self._draw_push_tick()
 
     def _rescue_when_helpless(self) -> None:
-        self._helpless_ticks = self._helpless_ticks + _LOOK_EVERY_TICKS if self._needs_help() else 0
+        self._helpless_ticks = self._helpless_ticks + LOOK_EVERY_TICKS if self._needs_help() else 0
         if self._helpless_ticks >= _RESCUE_AFTER_S * self.robot.link_hz:
             self._fold_at_origin()
             self._helpless_ticks = 0

@@ -15,7 +15,10 @@ LEFT_OUT = (
     "the wire: packets, their CRC, and the fixed point of measured torques",
     "the gate: its limits on targets and every fault but the tilt, free fall included; a fall is a true tilt",
     "latency and loss of the link, and time that the policy's inference takes; the motors' own delay is kept",
-    "sensor noise between policy steps: it is drawn at 50 Hz, where a policy looks, with the twin's own deviations",
+    "sensor noise between policy steps: it is drawn where one looks, with the twin's own deviations: at 50 Hz for a "
+    "policy, at every tick for the velocity estimate of a log",
+    "loss, jitter and damage in logs: the velocity of a data set is the project's estimate, from sensors without a gap",
+    "ground of one's own: on bumps robots share at most eight grounds, and intervals are over grounds",
     "battery and heat: they are not followed, and nothing measured of them means anything",
 )
 """What a figure measured on a batch says nothing about, a line each."""

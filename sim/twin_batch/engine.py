@@ -32,19 +32,13 @@ class TwinEngine:
         threads: of mjbatch; 0 takes every core.
 
     Raises:
-        TwinBatchError: a slope (the task's shaping measures heights from the level), or what a batch does not cover.
+        TwinBatchError: see `require_trainable`.
     """
 
     def __init__(
         self, condition: TwinCondition, robot: RobotModel, num_envs: int, seed: int = 0, threads: int = 0
     ) -> None:
-        require_covered(condition, robot)
-        if condition.ground.slope_rad != 0.0:
-            raise TwinBatchError(
-                f"level ground to train on in {condition.name}",
-                f"ground.slope_rad: {condition.ground.slope_rad:g}",
-                "The velocity task measures feet and trunk from the level; train on a condition without slope.",
-            )
+        require_trainable(condition, robot)
         generators = [np.random.default_rng([seed, index]) for index in range(num_envs)]
         self.num_envs = num_envs
         self.physics_dt_s = PHYSICS_STEP_S
@@ -120,11 +114,27 @@ class TwinEngine:
         return self._gains
 
 
+def require_trainable(condition: TwinCondition, robot: RobotModel) -> None:
+    """Refuse a condition that a policy cannot be trained in.
+
+    Raises:
+        TwinBatchError: a slope (the task's shaping measures heights from the level), or what a batch does not cover.
+    """
+    require_covered(condition, robot)
+    if condition.ground.slope_rad != 0.0:
+        raise TwinBatchError(
+            f"level ground to train on in {condition.name}",
+            f"ground.slope_rad: {condition.ground.slope_rad:g}",
+            "The velocity task measures feet and trunk from the level; train on a condition without slope.",
+        )
+
+
 def condition_randomization(condition: TwinCondition) -> Randomization:
     """The condition as the velocity task draws it: one physics, the twin's own sensor errors and pushes.
 
     The task's noise is uniform: its half width is sqrt(3) standard deviations. A bias of the attitude is drawn with
-    the noise, for the task knows no other.
+    the noise, for the task knows no other. The task draws both axes of a push uniformly up to its largest speed p,
+    which is p sqrt(2 / 3) rms; the twin pushes by exactly its speed, so that p is sqrt(3 / 2) of it.
     """
     imu, encoders, pushes = condition.imu, condition.encoders, condition.disturbance
     half_width = math.sqrt(3.0)
@@ -142,5 +152,5 @@ def condition_randomization(condition: TwinCondition) -> Randomization:
         joint_position_noise_rad=half_width * encoders.position_noise_rad,
         joint_velocity_noise_rad_s=half_width * encoders.velocity_noise_rad_s,
         push_interval_s=Randomization.push_interval_s if never else pushes.push_interval_s,
-        push_speed_m_s=0.0 if never else pushes.push_speed_m_s,
+        push_speed_m_s=0.0 if never else math.sqrt(1.5) * pushes.push_speed_m_s,
     )

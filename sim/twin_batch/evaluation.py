@@ -1,7 +1,9 @@
 """Measure a bundle on a batch of twins: commands, seeds and scores of `sim.evaluate`, without the wire.
 
 Episode i of seed s is the same robot with the same commands as through the wire, so that the two can be compared in
-pairs; the noise between policy steps is another. What a batch leaves out stands beside every result.
+pairs; the noise between policy steps is another, and so are, on rough ground, the bumps: robots share at most eight
+grounds there, and the interval of the mean draws grounds, not episodes. What a batch leaves out stands beside every
+result.
 """
 
 from __future__ import annotations
@@ -19,21 +21,39 @@ from policy.export import load_graph
 from policy.graph import PolicyGraph, projected_gravity
 from policy.rewards import RewardInputs, RewardWeights, velocity_reward
 from robot_configs.robot import RobotModel
-from robot_configs.twin_conditions import TwinCondition, load_condition
+from robot_configs.twin_conditions import load_condition
 from sim.evaluate import DEFAULT_COMMANDS, EpisodeResult, Evaluation, seeded
 from sim.twin_batch.coverage import LEFT_OUT
 from sim.twin_batch.errors import TwinBatchError
+from sim.twin_batch.resampling import mean_interval
 from sim.twin_batch.twins import TwinBatch
 from sim.twin_batch.walk import BatchWalk, WalkStep
 
 
 @dataclass(frozen=True)
 class BatchEvaluation(Evaluation):
-    """An evaluation that says of itself that it was not measured through the wire."""
+    """An evaluation that says of itself that it was not measured through the wire.
+
+    Attributes:
+        grounds: number of each episode's ground; see `TwinBatch.grounds`.
+    """
+
+    grounds: tuple[int, ...]
 
     def summary(self) -> dict[str, Any]:
-        """See `Evaluation.summary`; with what was left out."""
-        return {**super().summary(), "through_the_wire": False, "left_out": list(LEFT_OUT)}
+        """See `Evaluation.summary`; the interval is over grounds, and what was left out stands beside it."""
+        grounds = np.array(self.grounds)
+        return {
+            **super().summary(),
+            "return_ci95": mean_interval(self.returns, grounds),
+            "distinct_grounds": len(np.unique(grounds)),
+            "through_the_wire": False,
+            "left_out": list(LEFT_OUT),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `Evaluation.to_dict`; with the grounds."""
+        return {**super().to_dict(), "grounds": list(self.grounds)}
 
 
 def evaluate_bundle_batched(
@@ -59,21 +79,23 @@ def evaluate_bundle_batched(
         raise TwinBatchError("at least one episode", f"{episodes}", "Raise --episodes.")
     sealed, loaded = read_bundle(bundle), load_condition(condition)
     seeds = [seed * 100_000 + index for index in range(episodes)]
-    results = evaluate_graph(load_graph(sealed), loaded, seeds, episode_s, commands, threads, progress)
-    return BatchEvaluation(sealed.sha256, loaded.name, episode_s, commands, results)
+    twins = TwinBatch(loaded, seeds, threads)
+    results = walk_episodes(load_graph(sealed), twins, seeds, episode_s, commands, progress)
+    return BatchEvaluation(sealed.sha256, loaded.name, episode_s, commands, results, tuple(twins.grounds.tolist()))
 
 
-def evaluate_graph(
+def walk_episodes(
     graph: PolicyGraph,
-    condition: TwinCondition,
+    twins: TwinBatch,
     seeds: Sequence[int],
     episode_s: float = 10.0,
     commands: str = DEFAULT_COMMANDS,
-    threads: int = 0,
     progress: Optional[Callable[[int, int], None]] = None,
 ) -> tuple[EpisodeResult, ...]:
-    """Results of a policy that need not be sealed, one episode a seed; see `evaluate_bundle_batched`."""
-    twins = TwinBatch(condition, seeds, threads)
+    """Results of a policy that need not be sealed, one episode a robot of `twins`, which were made of `seeds`.
+
+    The twins have to stand: fresh ones do, others after a `reset`.
+    """
     walk = BatchWalk(twins, graph, [seeded(commands, seed) for seed in seeds], seeds, exploration=0.0)
     scores = _Scores(twins.robot, len(seeds))
     steps = max(1, round(episode_s * graph.contract.control_hz))

@@ -1,13 +1,21 @@
-"""PPO carried on from a bundle in a condition itself: the return that refinement on logs is measured against."""
+"""PPO carried on from a bundle in a condition itself: the return that refinement on logs is measured against.
+
+It is a reference, not an upper bound. What PPO climbs is the task's reward with its shaping (`sim.shaping`), what is
+measured afterwards is the reward alone; so the policy is looked at now and then on twins held out for that, by the
+measure, and the best look is kept, the start included.
+"""
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Optional
 
+import numpy as np
 import torch
 
 from policy.graph import PolicyGraph
@@ -17,6 +25,9 @@ from robot_configs.twin_conditions import TwinCondition
 from sim.pretrain import PpoRunner, Progress, copy_actor
 from sim.pretrain_settings import PretrainSettings
 from sim.twin_batch.engine import TwinEngine, condition_randomization
+from sim.twin_batch.errors import TwinBatchError
+from sim.twin_batch.evaluation import walk_episodes
+from sim.twin_batch.twins import TwinBatch
 from sim.velocity_task import VelocityTask, VelocityTaskSettings
 
 
@@ -26,6 +37,7 @@ class OracleSettings:
 
     Attributes:
         steps: environment steps in all. robots: side by side.
+        look_every: iterations between two looks. held_out_episodes, held_out_seed: what is walked for a look.
         initial_std: of the actions. Smaller than for a policy that cannot walk yet; and the first steps must leave the
             critic, which starts from nothing, time before they can spoil the gait: hence the small rate and KL.
     """
@@ -36,8 +48,16 @@ class OracleSettings:
     entropy_weight: float = 0.004
     learning_rate: float = 2e-4
     desired_kl: float = 0.008
+    look_every: int = 20
+    held_out_episodes: int = 32
+    held_out_seed: int = 600_000
     seed: int = 1
     threads: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("robots", "look_every", "held_out_episodes"):
+            if getattr(self, name) < 1:
+                raise TwinBatchError(f"{name} of at least 1", f"{getattr(self, name)}", "Correct the setting.")
 
     def for_trainer(self, condition: TwinCondition, actor: GaussianActor) -> PretrainSettings:
         """The trainer's own settings."""
@@ -56,20 +76,35 @@ class OracleSettings:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Oracle:
+    """The best policy that was looked at.
+
+    Attributes:
+        graph: under the start's contract, its standard deviations those of the start.
+        iteration: after which it was; 0 is the start itself.
+        held_out_return: its mean return over the held-out episodes; the largest of several noisy ones, so no measure
+            of it: that takes other episodes.
+        looks: iteration and mean return of each look.
+    """
+
+    graph: PolicyGraph
+    iteration: int
+    held_out_return: float
+    looks: tuple[tuple[int, float], ...]
+
+
 def train_oracle(
     start: PolicyGraph,
     condition: TwinCondition,
     out: Path,
     settings: OracleSettings = OracleSettings(),
     progress: Optional[Progress] = None,
-) -> PolicyGraph:
+) -> Oracle:
     """Carry PPO on from `start` on the twins of `condition`; files beside as from `pretrain`, into `out`.
 
-    Returns:
-        The policy under `start`'s contract, its standard deviations those of `start`.
-
     Raises:
-        TwinBatchError: a condition that cannot be trained on, see `TwinEngine`.
+        TwinBatchError: a condition that cannot be trained on, see `require_trainable`.
     """
     out.mkdir(parents=True, exist_ok=True)
     trainer = settings.for_trainer(condition, start.actor)
@@ -81,13 +116,49 @@ def train_oracle(
     actor = GaussianActor(contract.observation_dim, contract.action_dim, start.actor.hidden_dims, settings.initial_std)
     graph = PolicyGraph(contract.without_slew(), actor).requires_grad_(False)
     engine = TwinEngine(condition, robot, settings.robots, settings.seed, settings.threads)
-    runner = PpoRunner(VelocityTask(trainer.task, robot, graph, engine), trainer, out, progress)
+    looks = _Looks(start, condition, settings)
+
+    def look_and_tell(iteration: int, iterations: int, row: dict[str, float]) -> None:
+        if iteration % settings.look_every == 0 or iteration == iterations:
+            looks.look(iteration, runner.alg.actor.state_dict())
+        if progress is not None:
+            progress(iteration, iterations, row)
+
+    runner = PpoRunner(VelocityTask(trainer.task, robot, graph, engine), trainer, out, look_and_tell)
     _load_start(runner, start, settings.initial_std)
+    looks.look(0, runner.alg.actor.state_dict())
     runner.learn(trainer.iterations, init_at_random_ep_len=True)
-    copy_actor(runner.alg.actor.state_dict(), actor)
-    with torch.no_grad():
-        actor.log_std.copy_(start.actor.log_std)
-    return PolicyGraph(contract, actor)
+    (out / "looks.json").write_text(json.dumps(looks.seen, indent=1))
+    return looks.best()
+
+
+class _Looks:
+    """Walks held-out episodes with the policy as it is, and keeps the best one."""
+
+    def __init__(self, start: PolicyGraph, condition: TwinCondition, settings: OracleSettings) -> None:
+        self._start = start
+        seeds = [settings.held_out_seed * 100_000 + index for index in range(settings.held_out_episodes)]
+        self._seeds, self._twins = seeds, TwinBatch(condition, seeds, settings.threads)
+        self.seen: list[tuple[int, float]] = []
+        self._best = start
+
+    def look(self, iteration: int, trained: Mapping[str, torch.Tensor]) -> None:
+        """Measure rsl_rl's actor after this iteration."""
+        graph = copy.deepcopy(self._start)
+        copy_actor(trained, graph.actor)
+        with torch.no_grad():
+            graph.actor.log_std.copy_(self._start.actor.log_std)
+        self._twins.reset(np.arange(self._twins.count))
+        walked = walk_episodes(graph, self._twins, self._seeds)
+        mean = float(np.mean([episode.episode_return for episode in walked]))
+        if not self.seen or mean > max(before for _, before in self.seen):
+            self._best = graph
+        self.seen.append((iteration, mean))
+
+    def best(self) -> Oracle:
+        """What the looks came to; the first of equals."""
+        iteration, held_out_return = max(self.seen, key=lambda look: look[1])
+        return Oracle(self._best, iteration, held_out_return, tuple(self.seen))
 
 
 def _load_start(runner: PpoRunner, start: PolicyGraph, std: float) -> None:

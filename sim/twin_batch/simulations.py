@@ -49,6 +49,9 @@ class Simulations:
             self._grounds.append(_Ground(rows, batch, {name: batch.bind(name) for name in names}))
             for generator in generators[first + 1 : rows.stop]:
                 roll_terrain(self.model, generator)
+        shared = np.concatenate([np.full(one.rows.stop - one.rows.start, i) for i, one in enumerate(self._grounds)])
+        self.grounds: np.ndarray = np.arange(count) if self.model.nhfield == 0 else shared
+        """(N,) number of the ground under each robot; even ground is nothing that robots have in common."""
         self.qpos = np.empty((count, self.model.nq))
         """(N, 19) after the last step, of MuJoCo: position, orientation w x y z, joints; a copy."""
         self.qvel = np.empty((count, self.model.nv))

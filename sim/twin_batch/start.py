@@ -1,4 +1,7 @@
-"""How robots of a batch come onto their feet: folded at the origin, settled, and stood up, as in front of the wire."""
+"""How robots of a batch come onto their feet: folded at the origin, settled, and stood up, as in front of the wire.
+
+tests/sim/twin_batch/test_start.py holds the settled poses equal to the twin's bit by bit.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,10 @@ import numpy as np
 from deploy.onboard.modes import ModeSettings, PoseRamp
 from robot_configs.robot import RobotModel
 from robot_configs.twin_conditions import TwinCondition
+from sim.twin.handling import DROP_HEIGHT_M, SETTLE_LIMIT_S, SETTLED_LOOK_STEPS, SETTLED_RAD_S
 from sim.twin.world import PHYSICS_STEP_S, ground_quaternion
 from sim.twin_batch.motors import BatchMotors
 from sim.twin_batch.simulations import Simulations
-
-# Those of the twin's own settling (`sim.twin.body`); test_start.py holds the settled poses equal bit by bit.
-_SETTLE_LIMIT_S = 3.0
-_SETTLED_RAD_S = 0.01
-_LOOK_EVERY_STEPS = 100
-_DROP_HEIGHT_M = 0.002
 
 
 def fold_at_origin(
@@ -38,18 +36,18 @@ def fold_at_origin(
     centers = simulations.derived("geom_xpos")[:, feet]
     for pose, own in zip(qpos, centers, strict=True):
         lowest = min(float(normal @ center) - robot.geometry.foot_radius for center in own)
-        pose[:3] = normal * (_DROP_HEIGHT_M - lowest)
+        pose[:3] = normal * (DROP_HEIGHT_M - lowest)
     simulations.place(rows, qpos)
 
 
 def settle(simulations: Simulations, motors: BatchMotors) -> None:
     """Let each folded robot sink until it rests, motors braking; one that rests is not stepped any more."""
     moving = np.ones(len(simulations.qpos), dtype=bool)
-    for step in range(round(_SETTLE_LIMIT_S / PHYSICS_STEP_S)):
+    for step in range(round(SETTLE_LIMIT_S / PHYSICS_STEP_S)):
         torque = motors.torque(step, simulations.qpos[:, 7:19], simulations.qvel[:, 6:18])
         simulations.step(torque, moving)
-        if step % _LOOK_EVERY_STEPS == _LOOK_EVERY_STEPS - 1:
-            moving &= np.abs(simulations.qvel).max(axis=1) >= _SETTLED_RAD_S
+        if step % SETTLED_LOOK_STEPS == SETTLED_LOOK_STEPS - 1:
+            moving &= np.abs(simulations.qvel).max(axis=1) >= SETTLED_RAD_S
             if not moving.any():
                 return
 

@@ -1,14 +1,15 @@
 """N twins in one process, in lockstep with each other: joint targets in, measurements and truth out.
 
-Robot i is the twin of `seeds[i]`: same bumps (see `Simulations`), same folded pose, same biases of its sensors. What a
-batch leaves out is listed in `sim.twin_batch.coverage`.
+Robot i is the twin of `seeds[i]`: same folded pose, same biases of its sensors. On rough ground robots share at most
+eight grounds, and only the first robot of each has the bumps of its own seed: `TwinBatch.grounds` says who shares one.
+What a batch leaves out is listed in `sim.twin_batch.coverage`.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Optional, Sequence
+from typing import Callable, Optional, Sequence
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from deploy.onboard.wire import MOTOR_MODE_SERVO, RobotState
 from robot_configs.robot import RobotModel, load_robot
 from robot_configs.twin_conditions import TwinCondition
 from sim.engines.rotations import world_to_trunk
+from sim.twin.handling import LOOK_EVERY_TICKS, draw_push, draw_push_tick
 from sim.twin.sensors import SensorSuite
 from sim.twin.world import PHYSICS_STEP_S
 from sim.twin_batch.coverage import require_covered
@@ -25,7 +27,8 @@ from sim.twin_batch.motors import BatchMotors
 from sim.twin_batch.simulations import Simulations
 from sim.twin_batch.start import fold_at_origin, settle, stand_ramp
 
-_LOOK_EVERY_TICKS = 50  # how often the twin looks whether a push is due: ten times a second
+OnTick = Callable[[list[RobotState]], None]
+"""Told what all robots measure at a tick of the link."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +61,12 @@ class BatchStep:
     Attributes:
         fell: (N,) bool, the trunk was past the robot's tilt limit at a tick of the link, as the gate would have seen.
         mean_torque: (N, 12) mean over the ticks of what the motors believed to deliver [Nm].
+        measured: what each robot measures at the end.
     """
 
     fell: np.ndarray
     mean_torque: np.ndarray
+    measured: list[RobotState]
 
 
 class TwinBatch:
@@ -140,8 +145,22 @@ class TwinBatch:
         """Robots `rows` (R,) are not stepped any more until they are reset; what they measure stays."""
         self._walking[rows] = False
 
-    def step(self, joint_target: np.ndarray, stiffness: np.ndarray, damping: np.ndarray) -> BatchStep:
-        """One policy step with targets (N, 12) [rad] and gains (12,) [Nm/rad], [Nm s/rad]."""
+    @property
+    def grounds(self) -> np.ndarray:
+        """(N,) number of the ground under each robot: robots of one number walk over the same bumps."""
+        return self._simulations.grounds
+
+    def step(
+        self,
+        joint_target: np.ndarray,
+        stiffness: np.ndarray,
+        damping: np.ndarray,
+        on_tick: Optional[OnTick] = None,
+    ) -> BatchStep:
+        """One policy step with targets (N, 12) [rad] and gains (12,) [Nm/rad], [Nm s/rad].
+
+        Sensors are read once, at the end, as the policy reads them; with `on_tick` at every tick of the link.
+        """
         self._motors.accept(joint_target, stiffness, damping, self._physics_steps)
         fell = np.zeros(self.count, dtype=bool)
         torque = np.zeros_like(self._motors.estimated_torque)
@@ -149,7 +168,12 @@ class TwinBatch:
             self._tick()
             fell |= self._upright() < self._lowest_upright
             torque += self._motors.estimated_torque
-        return BatchStep(fell, torque / self.robot.ticks_per_policy_step)
+            if on_tick is not None:
+                measured = self.measure()
+                on_tick(measured)
+        if on_tick is None:
+            measured = self.measure()
+        return BatchStep(fell, torque / self.robot.ticks_per_policy_step, measured)
 
     def measure(self, rows: Optional[Sequence[int]] = None) -> list[RobotState]:
         """What robots `rows`, by default all, measure now; their noise is drawn anew at each call."""
@@ -197,7 +221,7 @@ class TwinBatch:
             simulations.step(torque, rows)
             self._physics_steps += 1
         self._ticks += 1
-        if self._ticks % _LOOK_EVERY_TICKS == 0:
+        if self._ticks % LOOK_EVERY_TICKS == 0:
             self._push_when_due()
 
     def _upright(self) -> np.ndarray:
@@ -207,17 +231,11 @@ class TwinBatch:
         return upright
 
     def _draw_push_tick(self, row: int) -> float:
-        """Tick of a robot's next push, at exponential intervals as on the twin."""
-        interval_s = self.condition.disturbance.push_interval_s
-        if interval_s == 0.0:
-            return math.inf
-        return self._ticks + float(self._generators[row].exponential(interval_s)) * self.robot.link_hz
+        return draw_push_tick(self.condition.disturbance, self._ticks, self.robot.link_hz, self._generators[row])
 
     def _push_when_due(self) -> None:
         for row in np.flatnonzero((self._ticks >= self._next_push_tick) & self._walking).tolist():
-            direction = self._generators[row].uniform(-math.pi, math.pi)
-            speed = self.condition.disturbance.push_speed_m_s
-            self._simulations.push(row, speed * np.array([math.cos(direction), math.sin(direction), 0.0]))
+            self._simulations.push(row, draw_push(self.condition.disturbance, self._generators[row]))
             self._next_push_tick[row] = self._draw_push_tick(row)
 
 

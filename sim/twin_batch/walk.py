@@ -7,7 +7,7 @@ two policies, or a batch and the wire, are compared on the same commands.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence
+from typing import Optional, Sequence
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from deploy.onboard.wire import RobotState
 from policy.contract import OUTPUTS
 from policy.graph import PolicyGraph
 from sim.twin_batch.errors import TwinBatchError
-from sim.twin_batch.twins import BatchTruth, TwinBatch
+from sim.twin_batch.twins import BatchTruth, OnTick, TwinBatch
 
 SIGNAL_NAMES = ("orientation_trunk_in_world", "angular_velocity_trunk_in_trunk", "joint_position", "joint_velocity")
 """What of a state the policy reads, in the order of its graph."""
@@ -107,6 +107,11 @@ class BatchWalk:
         for row, state in zip(rows.tolist(), self.twins.measure(rows.tolist()), strict=True):
             self._states[row] = state
 
+    @property
+    def states(self) -> list[RobotState]:
+        """What each robot measured last."""
+        return [self._states[row] for row in range(self.twins.count)]
+
     def signals(self) -> dict[str, np.ndarray]:
         """What the policy will see in its next step: (N, ...) float32 by `SIGNAL_NAMES`."""
         return {
@@ -114,8 +119,12 @@ class BatchWalk:
             for name in SIGNAL_NAMES
         }
 
-    def step(self) -> WalkStep:
-        """One policy step of all robots that are not retired; rows of those that are mean nothing."""
+    def step(self, on_tick: Optional[OnTick] = None) -> WalkStep:
+        """One policy step of all robots that are not retired; rows of those that are mean nothing.
+
+        Args:
+            on_tick: see `TwinBatch.step`; what it is told last in a step is what the policy sees next.
+        """
         contract, twins = self.graph.contract, self.twins
         signals = self.signals()
         times_s = self.episode_step / contract.control_hz
@@ -133,9 +142,9 @@ class BatchWalk:
         self._memory = values[-1]
         outputs = {name: value.numpy() for name, value in zip(OUTPUTS, values, strict=True)}
         truth_before = twins.truth
-        moved = twins.step(outputs["joint_target"].astype(np.float64), *self._gains)
+        moved = twins.step(outputs["joint_target"].astype(np.float64), *self._gains, on_tick)
         self.episode_step += 1
-        self._states = dict(enumerate(twins.measure()))
+        self._states = dict(enumerate(moved.measured))
         return WalkStep(signals, command, noise, outputs, truth_before, twins.truth, moved.mean_torque, moved.fell)
 
     def _draw_noise(self) -> np.ndarray:

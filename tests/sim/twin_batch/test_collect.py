@@ -1,5 +1,6 @@
 """Data sets from a batch: what the learner makes of them, and what they say about where they come from."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,19 @@ import pytest
 import torch
 
 from offline_data.dataset import Dataset, DatasetError
+from offline_data.log_schema import Ending
+from offline_data.velocity import VelocitySettings
 from policy.bundle import read_bundle
 from policy.export import load_graph
+from policy.rewards import RewardWeights
 from policy.transitions import from_columns
+from robot_configs.robot import load_robot
+from robot_configs.twin_conditions import load_condition
 from sim.twin_batch.collect import BatchCollectSettings, collect_batched
+from sim.twin_batch.episode_rows import EpisodeRecord, KnownVelocity, completed
 from sim.twin_batch.errors import TwinBatchError
+from sim.twin_batch.sensed_log import SensedLog
+from sim.twin_batch.twins import TwinBatch
 
 SETTINGS = BatchCollectSettings(robots=3, episode_s=0.4)
 STEPS = 90  # 30 a robot: one whole episode of 20, and one that the plan cuts after 10
@@ -24,19 +33,66 @@ def dataset(shipped, tmp_path_factory) -> Dataset:
 
 
 def test_episodes_end_by_plan(dataset):
-    assert dataset.info().to_dict() == {
+    counted = dataset.info().to_dict()
+    assert counted.pop("masked") < 45
+    assert counted == {
         "episodes": 6,
         "steps": 90,
         "terminated": 0,
         "truncated": 6,
         "intervention": 0,
         "stopped": 0,
-        "masked": 0,
     }
     assert sorted(episode.stop - episode.start for episode in dataset.episodes) == [11, 11, 11, 21, 21, 21]
     assert {episode.source for episode in dataset.episodes} == {
         f"robot {row}, episode {number}" for row in range(3) for number in range(2)
     }
+
+
+def test_the_velocity_is_the_estimators(dataset, shipped, tmp_path):
+    """The same walks with the true velocity: the estimate is near it, is not it, and what differs is only that."""
+    settings = dataclasses.replace(SETTINGS, velocity="true")
+    true = collect_batched(shipped, "mattress", STEPS, tmp_path / "true", seed=7, settings=settings, threads=1)
+    np.testing.assert_array_equal(true["joint_position"], dataset["joint_position"])
+    np.testing.assert_array_equal(true["action"], dataset["action"])
+    assert (true["velocity_confidence"] == 1.0).all() and true["valid"][~true["final"]].all()
+    error = np.abs(dataset["velocity_trunk_in_trunk"] - true["velocity_trunk_in_trunk"])
+    assert 1e-4 < np.median(error[:, :2]) < 0.1
+    assert 0.0 < dataset["velocity_confidence"].min() < 1.0
+    assert (dataset["reward"] != true["reward"]).any()
+    assert true.provenance["velocity"].startswith("the twins' truth")
+    assert dataset.provenance["velocity"].startswith("leg odometry")
+
+
+def test_steps_that_the_estimator_does_not_trust_are_masked():
+    """Confidence 0.9 0.4 0.9 0.9 of three steps and the final row: only the transition between the last two counts."""
+    count = 4
+    columns = {
+        "orientation_trunk_in_world": np.tile([1.0, 0.0, 0.0, 0.0], (count, 1)),
+        "angular_velocity_trunk_in_trunk": np.zeros((count, 3)),
+        "joint_velocity": np.zeros((count, 12)),
+        "joint_torque": np.zeros((count, 12)),
+        "action": np.zeros((count, 12)),
+        "command": np.zeros((count, 3)),
+    }
+    episode = EpisodeRecord(0, 0, Ending.TRUNCATED, columns, np.arange(count))
+    known = KnownVelocity(np.full((count, 3), 0.1), np.array([0.9, 0.4, 0.9, 0.9]))
+    rows = completed(episode, known, 0.5, load_robot(), RewardWeights())
+    assert rows["valid"].tolist() == [False, False, True, False]
+    np.testing.assert_array_equal(rows["velocity_trunk_in_trunk"], known.velocity)
+
+
+def test_a_robots_clock_leaps_between_episodes():
+    """Two milliseconds a tick, and a second where the robot is put on its feet again: no accelerometer bridges that."""
+    log = SensedLog(load_robot(), 2)
+    state = TwinBatch(load_condition("nominal"), (1,), threads=1).measure()[0]
+    log.begin(np.array([0, 1]), [state, state])
+    log.tick([state, state])
+    log.begin(np.array([1]), [state, state])
+    log.tick([state, state])
+    stamps = [log.timeline(row, VelocitySettings()).stamps * 1e-9 for row in (0, 1)]
+    np.testing.assert_allclose(stamps[0], [1.0, 1.002, 1.004])
+    np.testing.assert_allclose(stamps[1], [1.0, 1.002, 2.002, 2.004])
 
 
 def test_it_says_that_it_did_not_come_through_the_wire(dataset, shipped):
@@ -103,9 +159,9 @@ def test_a_data_set_is_never_written_over(dataset, shipped):
         collect_batched(shipped, "mattress", 6, dataset.path, seed=7, settings=SETTINGS, threads=1)
 
 
-@pytest.mark.parametrize("wrong", [{"robots": 0}, {"episode_s": 0.0}])
+@pytest.mark.parametrize("wrong", [{"robots": 0}, {"episode_s": 0.0}, {"velocity": "guessed"}])
 def test_impossible_settings_are_refused(wrong):
-    with pytest.raises(TwinBatchError, match="above 0"):
+    with pytest.raises(TwinBatchError, match="above 0|one of"):
         BatchCollectSettings(**wrong)
 
 

@@ -7,17 +7,24 @@ import numpy as np
 import pytest
 import torch
 
+import sim.twin_batch.oracle as oracle_module
 from policy.bundle import read_bundle
 from policy.export import load_graph
+from policy.graph import PolicyGraph
 from robot_configs.robot import load_robot
 from robot_configs.twin_conditions import TwinCondition, load_condition
+from sim.evaluate import EpisodeResult
 from sim.randomization import draw_physics
 from sim.twin_batch.engine import TwinEngine, condition_randomization
 from sim.twin_batch.errors import TwinBatchError
-from sim.twin_batch.oracle import OracleSettings, train_oracle
+from sim.twin_batch.oracle import OracleSettings, _Looks, train_oracle
+from sim.twin_batch.twins import TwinBatch
 
 ROBOT = load_robot()
 STAND = torch.tensor(ROBOT.stand_position, dtype=torch.float32)
+
+
+WALK = EpisodeResult(1, 500, 100.0, 0.1, 0.1, 0.5, 0.5, False, "truncated", 20.0, 5.0)
 
 
 def engine(condition: str, shipped, count: int = 2) -> TwinEngine:
@@ -95,16 +102,32 @@ def test_the_task_draws_the_condition_by_hand():
     assert drawn.friction == (0.7, 0.7) and drawn.delay_substeps == (0, 0)
     assert drawn.joint_position_noise_rad == pytest.approx(math.sqrt(3.0) * 0.002)
     assert drawn.gravity_noise == pytest.approx(math.sqrt(3.0) * math.sqrt(0.002**2 + 0.005**2))
-    assert (drawn.push_interval_s, drawn.push_speed_m_s) == (5.0, 0.4)
+    assert drawn.push_interval_s == 5.0
     assert condition_randomization(load_condition("nominal")).push_speed_m_s == 0.0
 
 
-def test_training_goes_on_from_the_policy_it_is_given(shipped, tmp_path):
+def test_pushes_of_the_task_are_as_strong_as_the_twins():
+    """The task draws both axes within the largest speed: rms sqrt(2 / 3) of it has to be the twin's 0.4 m/s."""
+    largest = condition_randomization(load_condition("rough")).push_speed_m_s
+    axes = (torch.rand(100_000, 2, generator=torch.Generator().manual_seed(1)) * 2.0 - 1.0) * largest
+    assert float(axes.norm(dim=1).square().mean().sqrt()) == pytest.approx(0.4, rel=0.01)
+
+
+def test_training_goes_on_from_the_policy_it_is_given(shipped, tmp_path, monkeypatch):
     """Two iterations of eight robots: another policy, but hardly; its spread is the one that a log explores with."""
     start = load_graph(read_bundle(shipped))
-    settings = OracleSettings(steps=2 * 24 * 8, robots=8, threads=1)
+    settings = OracleSettings(steps=2 * 24 * 8, robots=8, held_out_episodes=1, threads=1)
     rows: list[dict[str, float]] = []
-    trained = train_oracle(start, load_condition("nominal"), tmp_path, settings, lambda i, n, row: rows.append(row))
+    seen: list[PolicyGraph] = []
+
+    def walk(graph: PolicyGraph, twins: TwinBatch, seeds: list[int]) -> tuple[EpisodeResult, ...]:
+        seen.append(graph)
+        return (dataclasses.replace(WALK, episode_return=100.0 + len(seen)),)
+
+    monkeypatch.setattr(oracle_module, "walk_episodes", walk)
+    oracle = train_oracle(start, load_condition("nominal"), tmp_path, settings, lambda i, n, row: rows.append(row))
+    trained = oracle.graph
+    assert oracle.looks == ((0, 101.0), (2, 102.0)) and trained is seen[-1]
     assert len(rows) == 2 and rows[0]["action_std"] == pytest.approx(0.3, abs=0.01)
     weights = [graph.actor.state_dict() for graph in (start, trained)]
     change = max(float((weights[0][name] - weights[1][name]).abs().max()) for name in weights[0])
@@ -113,3 +136,38 @@ def test_training_goes_on_from_the_policy_it_is_given(shipped, tmp_path):
     assert trained.contract == start.contract
     assert (tmp_path / "settings.json").is_file() and (tmp_path / "curve.csv").is_file()
     assert np.isfinite(rows[-1]["reward_per_step"]) and rows[0]["reward_per_step"] > 0.3  # it walks from the start
+
+
+def test_of_all_looks_the_best_is_kept_and_the_start_is_one_of_them(shipped, monkeypatch):
+    """Returns 50, 80, 80, 60: the policy of the first 80, by weights that say which look they are of."""
+    start = load_graph(read_bundle(shipped))
+    looks = _Looks(start, load_condition("nominal"), OracleSettings(held_out_episodes=1, threads=1))
+    returns = iter([50.0, 80.0, 80.0, 60.0])
+    standing = []
+
+    def walk(graph: PolicyGraph, twins: TwinBatch, seeds: list[int]) -> tuple[EpisodeResult, ...]:
+        standing.append(twins.truth.position_trunk_in_world[0, 2])
+        twins.step(ROBOT.sit_position[np.newaxis], np.full(12, 20.0), np.full(12, 0.5))
+        return (dataclasses.replace(WALK, episode_return=next(returns)),)
+
+    monkeypatch.setattr(oracle_module, "walk_episodes", walk)
+    names = [name for name in start.actor.state_dict() if name.startswith("mean_network.")]
+    for iteration in (0, 20, 40, 60):
+        trained = {
+            name.replace("mean_network.", "mlp."): torch.full_like(start.actor.state_dict()[name], float(iteration))
+            for name in names
+        }
+        trained["distribution.log_std_param"] = start.actor.log_std + 1.0
+        looks.look(iteration, trained)
+    best = looks.best()
+    assert (best.iteration, best.held_out_return) == (20, 80.0)
+    assert best.looks == ((0, 50.0), (20, 80.0), (40, 80.0), (60, 60.0))
+    assert float(best.graph.actor.state_dict()[names[0]].flatten()[0]) == 20.0
+    torch.testing.assert_close(best.graph.actor.log_std, start.actor.log_std)
+    assert len(set(standing)) == 1, "every look begins with a robot that stands"
+
+
+@pytest.mark.parametrize("wrong", [{"robots": 0}, {"look_every": 0}, {"held_out_episodes": 0}])
+def test_an_oracle_of_nothing_is_refused(wrong):
+    with pytest.raises(TwinBatchError, match="at least 1"):
+        OracleSettings(**wrong)

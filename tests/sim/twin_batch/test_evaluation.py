@@ -10,10 +10,10 @@ from cli.main import main
 from policy.bundle import read_bundle
 from robot_configs.robot import load_robot
 from robot_configs.twin_conditions import TwinConditionError
-from sim.evaluate import evaluate_bundle, paired_difference
+from sim.evaluate import EpisodeResult, evaluate_bundle, paired_difference
 from sim.twin_batch.coverage import LEFT_OUT
 from sim.twin_batch.errors import TwinBatchError
-from sim.twin_batch.evaluation import _Scores, evaluate_bundle_batched
+from sim.twin_batch.evaluation import BatchEvaluation, _Scores, evaluate_bundle_batched
 from sim.twin_batch.twins import BatchTruth
 from sim.twin_batch.walk import WalkStep
 
@@ -76,6 +76,19 @@ def test_the_scores_of_two_robots_by_hand():
     assert second.linear_error_m_s == pytest.approx(1.0 / 3.0)
     assert (first.power_w, second.power_w) == (20.0, 40.0)
     assert second.distance_m == pytest.approx(1.0 / 50.0)
+
+
+def test_the_interval_is_over_grounds_where_robots_share_them():
+    """Two grounds, 100 on one and 200 on the other: four of each are no more than one of each."""
+    walks = [
+        EpisodeResult(seed, 500, 100.0 * (1 + seed // 4), 0.1, 0.1, 0.5, 0.5, False, "truncated", 20.0, 5.0)
+        for seed in range(8)
+    ]
+    shared = BatchEvaluation("sha", "rough", 10.0, "random:", tuple(walks), (0, 0, 0, 0, 1, 1, 1, 1)).to_dict()
+    own = BatchEvaluation("sha", "nominal", 10.0, "random:", tuple(walks), tuple(range(8))).to_dict()
+    assert shared["return_ci95"] == (100.0, 200.0) and shared["distinct_grounds"] == 2
+    assert own["return_ci95"] == pytest.approx((112.5, 187.5), abs=13.0) and own["distinct_grounds"] == 8
+    assert shared["grounds"] == [0, 0, 0, 0, 1, 1, 1, 1]
 
 
 def test_an_episode_does_not_depend_on_its_neighbours_or_on_threads(shipped):

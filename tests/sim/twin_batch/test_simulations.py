@@ -74,5 +74,6 @@ def test_a_push_adds_to_one_trunk():
 
 def test_at_most_eight_grounds():
     """Seventeen robots on rough ground: three a ground, six grounds; on even ground they all share one."""
-    assert len(simulations("rough", 17)._grounds) == 6
+    assert simulations("rough", 17).grounds.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5]
     assert len(simulations("nominal", 17)._grounds) == 1
+    assert simulations("nominal", 3).grounds.tolist() == [0, 1, 2]
