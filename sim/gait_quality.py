@@ -13,7 +13,7 @@ import numpy as np
 from robot_configs.errors import Go1Error
 from robot_configs.robot import GRAVITY_M_S2
 
-CONTACT_ABOVE_N = 5.0  # a twentieth of a standing foot's load, and above the noise of a foot that brushes the ground
+CONTACT_ABOVE_N = 5.0  # a sixth of a standing foot's 31 N, and above the noise of a foot that brushes the ground
 RIPPLE_ABOVE_HZ = 15.0  # a trot of 2.5 Hz has five harmonics below; the policy acts at 50 Hz
 _TOUCHDOWN_WINDOW_S = 0.03
 
@@ -32,7 +32,7 @@ class GaitRecord:
         mass_kg: of the robot.
         position_trunk_in_world: (T, 3) [m].
         foot_position_in_world: (T, 4, 3), of the feet's centres [m].
-        foot_force_n: (T, 4), normal force of the ground.
+        foot_force_n: (T, 4), of the ground on the feet, along the normal of the floor (not of a bump on it).
         joint_velocity: (T, 12) [rad/s].
         joint_torque: (T, 12), delivered [Nm].
     """

@@ -18,10 +18,11 @@ from deploy.onboard.wire import JointCommand, RobotState
 from policy.bundle import Bundle
 from robot_configs.errors import Go1Error
 from robot_configs.robot import load_robot
-from robot_configs.twin_conditions import TwinCondition, load_condition
+from robot_configs.twin_conditions import Ground, TwinCondition, load_condition
 from sim.gait_quality import GaitRecord
 from sim.twin.body import TwinBody, TwinTruth
 from sim.twin.transport import TwinTransport
+from sim.twin.world import ground_quaternion
 
 
 class GaitRecordingError(Go1Error):
@@ -61,6 +62,13 @@ class _WhileWalking:
         self._body.recording = False
 
 
+def ground_normal(ground: Ground) -> np.ndarray:
+    """(3,) unit vector out of the floor, world frame: on a slope it is not the world's z."""
+    normal = np.empty(3)
+    mujoco.mju_rotVecQuat(normal, np.array([0.0, 0.0, 1.0]), ground_quaternion(ground))
+    return normal
+
+
 def record_gait(
     bundle: Bundle,
     condition: Union[str, Path],
@@ -75,7 +83,8 @@ def record_gait(
         GaitRecordingError: the robot did not get that far.
     """
     robot = load_robot()
-    body = _RecordingBody(load_condition(condition), seed)
+    loaded = load_condition(condition)
+    body = _RecordingBody(loaded, seed)
     observer = _WhileWalking(body, round(skip_s * robot.control_hz))
     settings = RunSettings(commands, SessionSettings(episode_s=walk_s, episodes=1), exploration=0.0, lockstep=True)
     link = PacketLink(TwinTransport(body))
@@ -90,7 +99,7 @@ def record_gait(
         mass_kg=robot.total_mass_kg,
         position_trunk_in_world=np.array([truth.position_trunk_in_world for truth in truths]),
         foot_position_in_world=np.array(body.feet),
-        foot_force_n=np.array([truth.foot_contact_force_in_world[:, 2] for truth in truths]),
+        foot_force_n=np.array([truth.foot_contact_force_in_world for truth in truths]) @ ground_normal(loaded.ground),
         joint_velocity=np.array([truth.joint_velocity for truth in truths]),
         joint_torque=np.array([truth.joint_torque for truth in truths]),
     )

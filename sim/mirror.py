@@ -15,6 +15,7 @@ from tensordict import TensorDict
 from policy.contract import PolicyContract
 from robot_configs.errors import Go1Error
 from robot_configs.robot import RobotModel
+from sim.privileged import PRIVILEGED
 
 Signed = List[Tuple[int, float]]
 """For each place of the mirrored vector, the place of the original that it comes from, and its sign."""
@@ -58,8 +59,17 @@ class Mirror:
         feet: Signed = [(robot.foot_names.index(_OTHER_SIDE[name]), 1.0) for name in robot.foot_names]
         same: Signed = [(0, 1.0)]
         self._observation = _joined([terms[term.name] for term in contract.terms])
-        # As `VelocityTask` puts it together: velocity, gravity, turning, height, feet, friction, payload, delay.
-        self._privileged = _joined([_VECTOR, _VECTOR, _TURNING, same, feet, same, same, same])
+        seen_by_critic: Dict[str, Signed] = {
+            "linear_velocity": _VECTOR,
+            "gravity": _VECTOR,
+            "angular_velocity": _TURNING,
+            "trunk_height": same,
+            "foot_height": feet,
+            "friction": same,
+            "payload": same,
+            "delay": same,
+        }
+        self._privileged = _joined([seen_by_critic[name] for name in PRIVILEGED])
         self._action = _joined([joints])
 
     @staticmethod

@@ -18,6 +18,7 @@ from policy.graph import PHASE, PolicyGraph, is_standing, projected_gravity
 from policy.rewards import REWARD_TERMS, RewardInputs, RewardWeights, velocity_reward
 from robot_configs.robot import RobotModel
 from sim.engines.protocol import Engine, EngineState
+from sim.privileged import PRIVILEGED
 from sim.randomization import Randomization, draw_commands, draw_physics
 from sim.shaping import SHAPING_TERMS, ShapingInputs, ShapingWeights, shaping_reward
 from sim.terrain.grid import TerrainGrid
@@ -25,7 +26,6 @@ from sim.terrain.ground import FlatGround, Ground, TerrainGround
 from sim.terrain.settings import TerrainSettings
 
 START_HEIGHT_M = 0.30  # of the trunk above the ground, legs in the default pose: the feet fall the last centimetre
-PRIVILEGED_WIDTH = 17  # what the critic sees beyond the observation; known before there is a task
 
 
 @dataclass(frozen=True)
@@ -236,19 +236,17 @@ class VelocityTask(VecEnv):
             self.command,
             self.memory,
         )
-        self.privileged = torch.cat(
-            [
-                state.linear_velocity_trunk_in_trunk,
-                gravity,
-                state.angular_velocity_trunk_in_trunk * 0.25,
-                (self._trunk_height(state)[:, None] - self.settings.shaping.trunk_height_m) * 10.0,
-                (self._foot_height(state) + self.foot_radius_m) * 10.0,
-                self.physics.friction[:, None],
-                self.physics.payload_kg[:, None] * 0.5,
-                self.physics.delay_substeps[:, None].float(),
-            ],
-            dim=1,
-        )
+        parts = {
+            "linear_velocity": state.linear_velocity_trunk_in_trunk,
+            "gravity": gravity,
+            "angular_velocity": state.angular_velocity_trunk_in_trunk * 0.25,
+            "trunk_height": (self._trunk_height(state)[:, None] - self.settings.shaping.trunk_height_m) * 10.0,
+            "foot_height": (self._foot_height(state) + self.foot_radius_m) * 10.0,
+            "friction": self.physics.friction[:, None],
+            "payload": self.physics.payload_kg[:, None] * 0.5,
+            "delay": self.physics.delay_substeps[:, None].float(),
+        }
+        self.privileged = torch.cat([parts[name] for name in PRIVILEGED], dim=1)
 
     def _noise(self, half_width: float, width: int) -> torch.Tensor:
         return (torch.rand(self.num_envs, width, generator=self.generator) * 2.0 - 1.0) * half_width

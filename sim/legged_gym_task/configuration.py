@@ -8,8 +8,9 @@ from typing import Any, Tuple
 from policy.contract import PolicyContract
 from sim.engines.isaacgym import PHYSICS_DT_S
 from sim.pretrain_settings import PretrainSettings
+from sim.privileged import PRIVILEGED_WIDTH
 from sim.randomization import Randomization
-from sim.velocity_task import PRIVILEGED_WIDTH, VelocityTaskSettings
+from sim.velocity_task import VelocityTaskSettings
 
 TASK_NAME = "go1_velocity"
 

@@ -13,7 +13,8 @@ from robot_configs.errors import Go1Error
 from robot_configs.robot import load_robot
 from sim.engines.isaacgym import IsaacGymEngine
 from sim.legged_gym_task.configuration import task_settings
-from sim.velocity_task import PRIVILEGED_WIDTH, VelocityTask
+from sim.privileged import PRIVILEGED_WIDTH
+from sim.velocity_task import VelocityTask
 
 FiveTuple = Tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, Dict[str, Any]]
 

@@ -7,13 +7,14 @@ generator; it returns heights (n, n) [m]. At the tile's edge it is at height zer
 from __future__ import annotations
 
 import math
-from typing import Callable, Dict
+from typing import TYPE_CHECKING, Callable, Dict
 
 import numpy as np
 
-from sim.terrain.settings import TerrainSettings
+if TYPE_CHECKING:  # the settings, in turn, take their kinds from `PIECES`
+    from sim.terrain.settings import TerrainSettings
 
-Piece = Callable[[np.ndarray, np.ndarray, float, TerrainSettings, np.random.Generator], np.ndarray]
+Piece = Callable[[np.ndarray, np.ndarray, float, "TerrainSettings", np.random.Generator], np.ndarray]
 
 
 def _from_edge(x: np.ndarray, y: np.ndarray, settings: TerrainSettings) -> np.ndarray:

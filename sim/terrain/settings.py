@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from typing import Tuple
 
 from robot_configs.errors import Go1Error
+from sim.terrain.pieces import PIECES
 
-KINDS = ("flat", "rough", "slope_up", "slope_down", "steps_up", "steps_down", "gaps")
+KINDS = tuple(PIECES)
+
+
+_AT_LEAST_ZERO = ("platform_m", "rough_height_m", "slope_rad", "step_height_m", "gap_width_m", "gap_depth_m")
 
 
 class TerrainError(Go1Error):
@@ -22,7 +26,7 @@ class TerrainSettings:
         kinds: of `KINDS`; one may occur several times, to be met more often.
         levels: rows of the grid.
         tile_m: edge of a tile. border_m: level ground around the grid.
-        spacing_m: between two heights.
+        spacing_m: between two heights; tile_m, border_m and gap_distance_m are whole multiples of it.
         platform_m: half edge of the level square in the middle of every tile, where robots start.
         rough_height_m: largest height of the bumps at the hardest level; they are rough_spacing_m apart.
         slope_rad: inclination at the hardest level.
@@ -56,6 +60,18 @@ class TerrainSettings:
         lengths = (self.tile_m, self.spacing_m, self.rough_spacing_m, self.step_width_m, self.gap_distance_m)
         if min(lengths) <= 0.0 or self.levels < 1 or 2.0 * self.platform_m >= self.tile_m:
             raise TerrainError("lengths above zero and a platform within its tile", repr(self), "Correct them.")
+        self._check_spacing()
+        for name in (*_AT_LEAST_ZERO, "border_m"):
+            if not getattr(self, name) >= 0.0:
+                raise TerrainError(f"{name} of at least zero", f"{getattr(self, name):g}", "Correct it.")
         if not self.demoted_below < self.promoted_above:
             found = f"{self.demoted_below:g} and {self.promoted_above:g}"
             raise TerrainError("demoted_below < promoted_above", found, "Let a robot stay somewhere.")
+
+    def _check_spacing(self) -> None:
+        """The grid is laid in whole cells: what is no multiple of one would come out longer or shorter than it says."""
+        for name in ("tile_m", "border_m", "gap_distance_m"):
+            cells = getattr(self, name) / self.spacing_m
+            if not abs(cells - round(cells)) < 1e-6:
+                found = f"{getattr(self, name):g} / {self.spacing_m:g} = {cells:g}"
+                raise TerrainError(f"{name} in whole multiples of spacing_m", found, "Change one of the two.")

@@ -13,7 +13,8 @@ from policy.velocity_contract import velocity_contract
 from robot_configs.robot import RobotModel, load_robot
 from sim.engines.mujoco import MujocoEngine
 from sim.mirror import Mirror, MirrorError
-from sim.velocity_task import PRIVILEGED_WIDTH, VelocityTask, VelocityTaskSettings
+from sim.privileged import PRIVILEGED, PRIVILEGED_WIDTH
+from sim.velocity_task import VelocityTask, VelocityTaskSettings
 from tests.sim.velocity_task.bench import QUIET
 
 torch.set_num_threads(1)
@@ -44,6 +45,16 @@ def test_twice_mirrored_is_as_before(mirror, contract):
         values = torch.randn(5, width)
         assert torch.equal(mirrored(mirrored(values)), values)
         assert not torch.equal(mirrored(values), values)
+
+
+def test_every_part_of_the_critics_view_is_mirrored_in_its_own_place(mirror):
+    """No part mixes with another: what a mirrored part holds comes from that part alone."""
+    first = 0
+    for width in PRIVILEGED.values():
+        values = torch.zeros(1, PRIVILEGED_WIDTH)
+        values[:, first : first + width] = 1.0
+        assert mirror.privileged(values).abs().tolist() == values.tolist()
+        first += width
 
 
 def test_an_action_by_hand(mirror):

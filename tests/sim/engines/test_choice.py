@@ -14,7 +14,8 @@ from sim.engines.isaacgym import IsaacGymEngine
 from sim.engines.mujoco import MujocoEngine
 from sim.pretrain import pretrain
 from sim.pretrain_settings import PretrainSettings
-from sim.velocity_task import PRIVILEGED_WIDTH, VelocityTask, VelocityTaskSettings
+from sim.privileged import PRIVILEGED_WIDTH
+from sim.velocity_task import VelocityTask, VelocityTaskSettings
 
 
 def test_engines_by_name():

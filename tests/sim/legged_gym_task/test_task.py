@@ -11,8 +11,8 @@ from sim.isaacgym_shim import gymapi, gymutil
 from sim.legged_gym_task.configuration import task_settings
 from sim.legged_gym_task.task import LeggedGymTaskError
 from sim.pretrain_settings import PretrainSettings
+from sim.privileged import PRIVILEGED_WIDTH
 from sim.randomization import Randomization
-from sim.velocity_task import PRIVILEGED_WIDTH
 
 torch.set_num_threads(1)
 ROBOTS, STEPS = 6, 12

@@ -59,10 +59,14 @@ def test_robots_start_on_the_ground_of_their_tile(ground, grid):
     torch.testing.assert_close(start[:, 2], ground.height_at(start))
 
 
-def test_the_edge_is_a_metre_before_the_end(ground):
-    place = torch.tensor([[-5.1, 0.0], [-4.9, 0.0], [0.0, 28.9], [0.0, 29.1], [36.9, 5.0], [37.1, 5.0], [0.0, -5.5]])
+def test_a_robot_has_left_when_it_is_off_its_own_tile(ground):
+    """Tiles of 8 m: that of level 1 and kind 2 reaches from 8 to 16 m along x and from 16 to 24 m along y."""
+    ground.level[:], ground.kind[:] = 1, 2
+    place = torch.tensor(
+        [[12.0, 20.0], [8.1, 16.1], [7.9, 20.0], [15.9, 23.9], [16.1, 20.0], [12.0, 24.1], [12.0, 15.9]]
+    )
     left = ground.left(torch.cat([place, torch.zeros(ROBOTS, 1)], dim=1))
-    assert left.tolist() == [True, False, False, True, False, True, True]
+    assert left.tolist() == [False, False, True, False, True, True, True]
 
 
 def test_levels_by_hand(ground):

@@ -1,4 +1,4 @@
-"""The velocity task on terrain: heights are above the ground, edges end an episode, levels follow how it went."""
+"""The velocity task on terrain: heights are above the ground, a tile's edge ends an episode, levels follow it."""
 
 import dataclasses
 
@@ -28,19 +28,18 @@ def make(robot, graph, engine, grid, episode_s: float = 20.0) -> VelocityTask:
     return VelocityTask(settings, robot, graph, engine, grid)
 
 
-def on(grid, engine, height_m: float) -> dict[str, torch.Tensor]:
-    """Robots at the middle of the stairs of the first level, their trunks and feet so high above the ground."""
-    place = grid.centre_m[0, 0]
-    top = float(grid.field.height_at(place))
-    position = torch.tensor([float(place[0]), float(place[1]), top + height_m]).repeat(ROBOTS, 1)
-    feet = torch.zeros(ROBOTS, 4, 3)
-    feet[:, :, :2], feet[:, :, 2] = place, top + height_m - 0.27
+def on(task: VelocityTask, height_m: float) -> dict[str, torch.Tensor]:
+    """Each robot at the middle of its tile, its trunk and feet so high above the ground there."""
+    position = task.ground.start(torch.arange(ROBOTS))
+    feet = position[:, None].repeat(1, 4, 1)
+    position[:, 2] += height_m
+    feet[:, :, 2] += height_m - 0.27
     return {"position_trunk_in_world": position, "foot_position_in_world": feet}
 
 
 def test_heights_are_above_the_ground(robot, graph, engine, grid):
     task = make(robot, graph, engine, grid)
-    engine.change(**on(grid, engine, 0.31))
+    engine.change(**on(task, 0.31))
     _, _, done, _ = task.step(NO_ACTION)
     assert not done.any()
     torch.testing.assert_close(task.privileged[:, 9], torch.full((ROBOTS,), 0.2), atol=1e-5, rtol=0)
@@ -49,17 +48,21 @@ def test_heights_are_above_the_ground(robot, graph, engine, grid):
 
 def test_a_trunk_on_the_stairs_has_fallen_however_high_they_are(robot, graph, engine, grid):
     task = make(robot, graph, engine, grid)
-    engine.change(**on(grid, engine, 0.11))
+    engine.change(**on(task, 0.11))
     assert float(engine.now.position_trunk_in_world[0, 2]) > task.settings.fall_height_m + 0.1
     _, _, done, extras = task.step(NO_ACTION)
     assert done.all()
     assert not extras["time_outs"].any(), "a fall is no time-out"
 
 
-def test_the_edge_of_the_ground_ends_an_episode_as_a_time_out(robot, graph, engine, grid):
+def test_the_edge_of_its_tile_ends_an_episode_as_a_time_out(robot, graph, engine, grid):
+    """Robot 1 stands 10 cm beyond the edge, on the next level's ground; robot 3 as far within it."""
     task = make(robot, graph, engine, grid)
-    position = on(grid, engine, 0.3)["position_trunk_in_world"]
-    position[1, 0], position[1, 2] = grid.field.origin_m[0] + 0.5, 0.3
+    assert isinstance(task.ground, TerrainGround)
+    task.ground.level[:], task.ground.kind[:] = 0, 0
+    position = on(task, 0.3)["position_trunk_in_world"]
+    position[1, 0], position[1, 2] = 8.1, 0.3
+    position[3, 0], position[3, 2] = 7.9, 0.3
     engine.change(position_trunk_in_world=position)
     _, _, done, extras = task.step(NO_ACTION)
     assert done.tolist() == [False, True, False, False]
@@ -74,7 +77,7 @@ def test_good_episodes_climb_and_falls_descend(robot, graph, engine, grid):
     task.command[:] = 0.0
     column = REWARD_TERMS.index("track_linear_velocity")
     task.episode_length_buf[:] = 8
-    state = on(grid, engine, 0.3)
+    state = on(task, 0.3)
     engine.change(**state)
     task.step(NO_ACTION)
     assert task.episode_terms[:, column].tolist() == pytest.approx([1.0] * ROBOTS)
