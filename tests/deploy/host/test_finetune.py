@@ -32,7 +32,7 @@ SETTINGS = FinetuneSettings(
     seed=5,
     threads=1,
     # Adam's first step moves every weight by the rate: at 3e-4 it alone would overdraw the KL limit and be undone.
-    online=OnlineSettings(PpoSettings(epochs=2, minibatch_size=32, actor_learning_rate=2e-5), warm_up_epochs=2),
+    online=OnlineSettings(PpoSettings(epochs=2, minibatch_size=32, actor_learning_rate=2e-5), warm_up_epochs=2, seed=3),
     model=ModelSettings(VALUE, DYNAMICS, improvement()),
 )
 
@@ -111,6 +111,8 @@ def test_each_round_drives_the_bundle_of_the_one_before(undisturbed, shipped):
         assert after.lineage.stage == "finetune"
         assert after.lineage.parents == (before.sha256,)
         assert after.lineage.command == "go1 finetune in a test"
+        assert after.lineage.seed == SETTINGS.online.seed
+        assert {"seed of the learner: 3", "seed of the logging: 5"} <= set(after.lineage.notes)
     for number in (1, 2):
         data = Dataset.open(out / f"round_{number}" / "dataset")
         assert bundles[number].lineage.data == (data.sha256,)
@@ -221,7 +223,7 @@ def test_a_kill_between_two_artefacts_changes_nothing(
 
 
 def test_an_interrupted_session_is_logged_anew(undisturbed, shipped, collector, tmp_path):
-    """Its partial logs are thrown away: they must not be learned from together with the new ones."""
+    """Its partial logs are set aside: they must not be learned from together with the new ones."""
 
     def interrupted(bundle: Path, steps: int, log_dir: Path, seed: int) -> None:
         if len(collector.calls) == 1:
@@ -234,6 +236,7 @@ def test_an_interrupted_session_is_logged_anew(undisturbed, shipped, collector, 
     assert not (tmp_path / "run" / "round_2" / "logs").exists()
     finetune(shipped, collector, tmp_path / "run", SETTINGS)
     assert not (tmp_path / "run" / "round_2" / "logs.partial").exists()
+    assert list((tmp_path / "run" / "round_2" / "unfinished_session_1").rglob("*.mcap")), "nothing logged is deleted"
     assert_same_run(tmp_path / "run", undisturbed[0])
 
 
