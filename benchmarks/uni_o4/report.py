@@ -1,7 +1,7 @@
 """Tables and pictures of the results there are, as a Markdown page with SVG files beside it.
 
 Every table compares results of one budget and one version of the data (`comparison`). A target is met or missed only
-where the interval of the figure says so (`statistics`), and open otherwise.
+where the interval of the figure says so (`significance`), and open otherwise.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.uni_o4.offline_table import offline_table
 from benchmarks.uni_o4.ope import RANKED, WITH_INTERVAL
 from benchmarks.uni_o4.pictures import offline_curves, online_curves, predicted_against_true
 from benchmarks.uni_o4.results import ResultStore
-from benchmarks.uni_o4.statistics import CONFIDENCE, drop_probability, gain_probability
+from benchmarks.uni_o4.significance import CONFIDENCE, drop_probability, gain_probability
 from benchmarks.uni_o4.whole_files import write_whole
 
 BEGIN, END = "<!-- benchmarks.uni_o4: begin -->", "<!-- benchmarks.uni_o4: end -->"
@@ -125,6 +125,8 @@ def online_table(records: Sequence[Record]) -> list[str]:
 
 def _online_verdicts(record: Record) -> tuple[str, str]:
     episodes = [point["episode_scores"] for point in record["curve"]]
+    if 0.5 ** len(episodes[0]) >= SIGNIFICANCE:
+        return "open", "open"  # so few episodes that not even a change of every one of them would show
     held = drop_probability(episodes) >= SIGNIFICANCE
     if gain_probability(episodes[0], episodes[-1]) < SIGNIFICANCE:
         gained = "met"
@@ -160,19 +162,21 @@ def provenance_table(found: Comparison) -> list[str]:
         mixed = f"MIXED: {text}" if len(codes) > 1 else next(iter(codes))
         episodes = str(settings.get("episodes", settings.get("ope", {}).get("episodes", "-")))
         lines.append(row([part, method_name(records, method), _updates(settings), episodes, str(len(records)), mixed]))
-    versions = Counter(_versions(record) for record in found.compared)
-    lines += ["", "Code is a hash over the source that the figures depend on, without comments. Packages (runs):", ""]
-    lines += [f"- {text} ({count})" for text, count in versions.items()]
+    commits: dict[str, set[str]] = defaultdict(set)
+    for record in found.compared:
+        packages = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+        commits[packages].add(record["code_version"])
+    lines += [
+        "",
+        "Code is a hash over the source that the figures depend on, without comments. Packages and commits:",
+        "",
+    ]
+    lines += [f"- {packages}; {', '.join(sorted(names))}" for packages, names in commits.items()]
     data = {set_name(record): record["data"] for record in found.compared}
     lines += [
         f"- {name}: {each['steps']} steps, {each['source']}, {each['sha256'][:12]}" for name, each in data.items()
     ]
     return lines
-
-
-def _versions(record: Record) -> str:
-    packages = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    return f"{packages}; commit {record['code_version']}"
 
 
 def _updates(settings: Mapping[str, Any]) -> str:

@@ -59,8 +59,8 @@ def test_scores_are_means_over_seeds_with_half_their_range_and_their_number():
 def test_targets_stand_with_their_figures_and_intervals():
     text = "\n".join(offline_table(RECORDS))
     # 62.5 / 50; of the two sets, drawn twice, the hopper alone has 70 / 60 and the walker alone 55 / 60.
-    assert "the best peer's (BC), 2 data sets: 1.25 [0.92, 1.25] (target 1.15): open." in text
-    assert "(target: nowhere below 0): MISSED." in text
+    assert "the best peer's (BC), 2 data sets: 1.25 [0.92, 1.25] (target 1.15): open, by one seed." in text
+    assert "(target: nowhere below 0): MISSED, by one seed." in text
     assert "MISSED: walker2d medium -5.00" in text and "met: hopper medium 30.00" in text
 
 
@@ -104,6 +104,7 @@ def curve(*points: list[float]) -> list[dict[str, Any]]:
         ([[50.0] * 10, [30.0, 70.0] * 5, [50.0, 50.1] * 5], "met | met"),  # no lower on average
         ([[50.0] * 10, [20.0, 70.0] * 5, [48.0, 52.1] * 5], "met | open"),  # 5 lower on average, which is noise
         ([[50.0] * 10, [40.0] * 10, [40.0] * 10], "MISSED | MISSED"),
+        ([[50.0] * 4, [40.0] * 4, [40.0] * 4], "open | open"),  # 1 of 16 patterns: never below 5 %
     ],
 )
 def test_a_drop_and_a_gain_are_judged_by_paired_episodes(points: list[list[float]], verdicts: str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.uni_o4.statistics import Measured, difference, drop_probability, gain_probability, ratio_to_best
+from benchmarks.uni_o4.significance import Measured, difference, drop_probability, gain_probability, ratio_to_best
 
 
 def test_a_verdict_needs_the_whole_interval():
