@@ -1,4 +1,7 @@
-"""The published critics of Uni-O4: twin Q with V by IQL (or SARSA), fitted once on the logs and then frozen."""
+"""The critics of Uni-O4: twin Q with V by IQL (or SARSA), fitted once on the logs and then frozen.
+
+As in the paper but for their size: the default networks are smaller (see `CriticSettings`).
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ class CriticSettings:
         expectile: of V under the data's actions; 0.5 makes V their mean (always so with `sarsa`).
         discount: gamma a policy step. target_rate: tau of the slowly following copy of Q.
         updates, batch_size, learning_rate: of Adam, for Q and V alike.
-        action_value_dims, value_dims: widths of the hidden layers.
+        action_value_dims, value_dims: widths of the hidden layers. The paper has (1024, 1024) and (512, 512, 512); an
+            update then costs seven times the processor time (0.22 s against 0.032 s on one thread, 47 observations),
+            so that 20,000 of them take more than an hour.
     """
 
     method: Literal["iql", "sarsa"] = "iql"
