@@ -7,26 +7,31 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import subprocess
 import time
 from pathlib import Path
 
+# Only what every Python has: as a program this runs where the project is not installed.
 TASK = "Go1JoystickFlatTerrain-v1"
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in use."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class EnvPool:
     """Robots of `TASK` under random actions.
 
     Attributes:
-        variant: whether the viewer's bounding volumes (`bvactive`) are as shipped or off.
         bytes_a_robot: resident memory that the robots brought.
     """
 
     def __init__(self, python: str, robots: int, threads: int) -> None:
         command = [python, str(Path(__file__).resolve()), "--robots", str(robots), "--threads", str(threads)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.variant, size = self._answer().rsplit(" ", 1)
-        self.bytes_a_robot = float(size)
+        self.bytes_a_robot = float(self._answer())
 
     def run(self, steps: int) -> float:
         """One round; how long it took [s]."""
@@ -35,8 +40,11 @@ class EnvPool:
         self._process.stdin.flush()
         return float(self._answer())
 
-    def close(self) -> None:
-        """End the process."""
+    def __enter__(self) -> EnvPool:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """End the process, whatever happened."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
@@ -55,9 +63,6 @@ def serve(robots: int, threads: int) -> None:
 
     envpool = importlib.import_module("envpool")  # in this program's own Python only
 
-    def resident_bytes() -> int:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-
     before = resident_bytes()
     pool = envpool.make_gymnasium(TASK, num_envs=robots, num_threads=threads, seed=1)
     random = np.random.default_rng(1)
@@ -65,7 +70,7 @@ def serve(robots: int, threads: int) -> None:
     space = pool.action_space
     actions = random.uniform(space.low, space.high, (16, robots, *space.shape)).astype(space.dtype)
     pool.step(actions[0])
-    print(f"as shipped {(resident_bytes() - before) / robots}", flush=True)
+    print((resident_bytes() - before) / robots, flush=True)
     while True:
         try:
             steps = int(input())

@@ -24,15 +24,15 @@ from deploy.onboard.pilot import Pilot
 from deploy.onboard.runner import run_session
 from deploy.onboard.schedule import SessionSettings
 from deploy.onboard.session import RunSettings
-from policy.bundle import read_bundle
-from robot_configs.robot import CONFIG_DIR, load_robot
+from policy.bundle import BUNDLES, read_bundle
+from robot_configs.robot import load_robot
 from robot_configs.twin_conditions import load_condition
 from sim.twin.body import TwinBody
 from sim.twin.motor import MotorBank
 from sim.twin.sensors import SensorSuite
 from sim.twin.transport import TwinTransport
 
-BUNDLE = CONFIG_DIR.parent / "policy" / "bundles" / "go1_velocity.go1policy"
+BUNDLE = BUNDLES / "go1_velocity.go1policy"
 PARTS: dict[str, tuple[Any, str]] = {
     "whole tick": (ControlLoop, "_tick"),
     "twin: step": (TwinBody, "step"),

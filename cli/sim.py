@@ -13,6 +13,13 @@ from cli.output import add_json, print_result, progress_bars
 
 def add_sim(commands: Commands) -> None:
     """Worlds."""
+    _add_train(commands)
+    _add_play(commands)
+    _add_twin(commands)
+    _add_eval(commands)
+
+
+def _add_train(commands: Commands) -> None:
     train = commands.command(
         "train",
         run_sim_train,
@@ -25,9 +32,9 @@ def add_sim(commands: Commands) -> None:
     train.add_argument("--seed", type=int, default=1, help="of everything random [%(default)s]")
     train.add_argument(
         "--preset",
-        choices=["standard", "quick", "robust"],
+        metavar="NAME",
         default="standard",
-        help="settings: of the shipped bundle; for minutes on 2 cores; for ground and loads unseen [%(default)s]",
+        help="settings by name, see docs/pretraining.md; one that is not there tells which are [%(default)s]",
     )
     train.add_argument("--steps", type=count, help="environment steps in all, instead of the preset's")
     train.add_argument("--engine", choices=["mujoco", "isaacgym"], default="mujoco", help="physics [%(default)s]")
@@ -36,6 +43,8 @@ def add_sim(commands: Commands) -> None:
         "--engine-python", metavar="PYTHON", help="run Isaac Gym in this Python, for it ends at Python 3.8"
     )
 
+
+def _add_play(commands: Commands) -> None:
     play = commands.command(
         "play",
         run_sim_play,
@@ -50,6 +59,8 @@ def add_sim(commands: Commands) -> None:
         "--out", type=Path, default=Path("walk.gif"), help="file to write; its ending chooses the format [%(default)s]"
     )
 
+
+def _add_twin(commands: Commands) -> None:
     twin = commands.command(
         "twin",
         run_sim_twin,
@@ -63,6 +74,8 @@ def add_sim(commands: Commands) -> None:
     twin.add_argument("--seed", type=int, default=1, help="of the sensors' noise and the pushes [%(default)s]")
     twin.add_argument("--duration", type=seconds, help="stop after this much simulated time [s]")
 
+
+def _add_eval(commands: Commands) -> None:
     measure = commands.command(
         "eval",
         run_sim_eval,

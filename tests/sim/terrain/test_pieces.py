@@ -1,6 +1,5 @@
 """Every kind of ground by hand, on a tile of 8 m with heights each 10 cm."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -99,8 +98,17 @@ def test_lengths_that_no_cells_make_up_are_refused(changed):
 
 
 @pytest.mark.parametrize(
-    "name", ["border_m", "platform_m", "rough_height_m", "slope_rad", "step_height_m", "gap_width_m", "gap_depth_m"]
+    "changed",
+    [
+        {"border_m": -0.1},
+        {"platform_m": -0.1},
+        {"rough_height_m": -0.01},
+        {"slope_rad": -0.1},
+        {"step_height_m": -0.01},
+        {"gap_width_m": -0.1},
+        {"gap_depth_m": -0.1},
+    ],
 )
-def test_heights_below_zero_are_refused(name):
-    with pytest.raises(TerrainError, match=f"{name} of at least zero"):
-        dataclasses.replace(SETTINGS, **{name: -0.1})
+def test_heights_below_zero_are_refused(changed):
+    with pytest.raises(TerrainError, match=f"{next(iter(changed))} of at least zero"):
+        TerrainSettings(**changed)
