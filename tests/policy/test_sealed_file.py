@@ -174,6 +174,13 @@ def test_a_header_size_past_the_end_is_refused() -> None:
         parse_bundle(MAGIC + bytes(31))
 
 
+@pytest.mark.parametrize(("text", "message"), [(b"", "the header in JSON"), (b"[]", "an object as the header")])
+def test_a_header_may_fill_the_file_and_is_then_looked_at(text: bytes, message: str) -> None:
+    """The first of them is the smallest file there can be."""
+    with pytest.raises(BundleError, match=message):
+        unseal(with_header(text), SECTIONS)
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [

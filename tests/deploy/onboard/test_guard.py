@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import select
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -41,7 +42,15 @@ class Post:
 
 
 @pytest.fixture
-def post(robot: RobotModel, folded_link: Any) -> Iterator[Post]:
+def post(robot: RobotModel, folded_link: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Post]:
+    """One that fails instead of standing guard for ever; no test here needs it for longer than a second."""
+    look, looks = select.select, iter(range(1000))
+
+    def look_again(*arguments: Any) -> Any:
+        assert next(looks, None) is not None, "it does not end"
+        return look(*arguments)
+
+    monkeypatch.setattr(guard.select, "select", look_again)
     numbers = (signal.SIGTERM, PARENT_DIED)
     before = [signal.getsignal(number) for number in numbers]
     yield Post(robot, folded_link)
@@ -129,6 +138,7 @@ class Watch:
     def _select(self, reading: list[int], *rest: Any) -> tuple[list[int], list[int], list[int]]:
         assert (reading, rest) == ([self._pipe], ([], [], guard.POLL_S))
         self.looks += 1
+        assert self.looks < 100, "it does not end"
         self.events.get(self.looks, lambda: None)()
         return ([self._pipe] if self.killed_at or self.looks == self.ends_at else [], [], [])
 
