@@ -144,16 +144,21 @@ def test_the_bundle_verifies(bundle_bytes: bytes) -> None:
     assert verify_bundle(bundle, ROBOT).largest_error < 1e-4
 
 
+def exchange_names(one: dict[str, Any], other: dict[str, Any]) -> None:
+    one["name"], other["name"] = other["name"], one["name"]
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
         (lambda contract: contract.update(action_clip=0.75), "action_clip"),
         (lambda contract: contract.pop("action_clip"), "action_clip"),
         (lambda contract: contract.pop("history_start"), "history_start"),
-        (lambda contract: contract["terms"][-1].update(name="last_action"), "memory"),
+        (lambda contract: contract["terms"].pop(), "memory"),
+        (lambda contract: exchange_names(*contract["terms"][-2:]), "action_before_last"),
         (lambda contract: contract["terms"][-1].update(scale=[0.5]), "action_before_last"),
     ],
-    ids=["clip", "no clip", "history", "term", "scale"],
+    ids=["clip", "no clip", "history", "no term", "terms", "scale"],
 )
 def test_a_contract_that_was_edited_is_refused(
     bundle_bytes: bytes, change: Callable[[dict[str, Any]], object], named: str
@@ -175,3 +180,10 @@ def test_the_neutral_value_may_be_edited(bundle_bytes: bytes) -> None:
     """It is the operator's, not the network's: nothing in the graph depends on it."""
     content = resealed(lambda header: header["contract"]["commands"][2].update(neutral=0.25), content=bundle_bytes)
     assert parse_bundle(content).contract.commands[2].neutral == 0.25
+
+
+def test_a_term_that_is_observed_twice_is_refused() -> None:
+    """The graph keeps one scale a name: the first of two would be computed with that of the second."""
+    twice = (*VELOCITY.terms, dataclasses.replace(VELOCITY.terms[0], scale=(0.5,)))
+    with pytest.raises(ContractError, match="each observation term once"):
+        dataclasses.replace(VELOCITY, terms=twice)
