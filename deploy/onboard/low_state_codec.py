@@ -44,7 +44,7 @@ def _offset(*path: str) -> int:
     """Where a field, given by its names from the outside in, begins in the packet."""
     offset, layout = 0, LOW_STATE
     for name in path:
-        layout, begins = layout.fields[name]  # type: ignore[index]
+        layout, begins, *_ = layout.fields[name]  # type: ignore[index]
         offset += begins
     return offset
 

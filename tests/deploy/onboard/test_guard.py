@@ -72,6 +72,13 @@ def test_a_dismissed_guard_sends_nothing(post: Post) -> None:
     assert post.link.sent == []
 
 
+@pytest.mark.parametrize("byte", [b"\0", b"\2", b"\xff"])
+def test_any_byte_but_the_agreed_one_is_no_dismissal(post: Post, byte: bytes) -> None:
+    os.write(post.writing, byte)
+    post.stand()
+    assert len(post.link.sent) == 10
+
+
 def test_signals_that_end_programs_do_not_end_it(post: Post) -> None:
     """They come as soon as it stands, and by default would end this process."""
 
