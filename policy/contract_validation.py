@@ -61,9 +61,9 @@ def _validate_terms(contract: PolicyContract) -> None:
             _refuse(f"an observation term among {', '.join(sorted(known))}", term.name)
         if len(term.scale) not in (1, contract.term_width(term.name)):
             _refuse(f"one scale or {contract.term_width(term.name)} for the term {term.name}", term.scale)
-    names = [term.name for term in contract.terms]
-    if len(set(names)) < len(names):
-        _refuse("each observation term once", names)
+    observed = [term.name for term in contract.terms]
+    if len(set(observed)) < len(observed):
+        _refuse("each observation term once", observed)
     clock = contract.gait_clock
     if (clock is not None) != any(term.name == "gait_clock" for term in contract.terms):
         _refuse("a gait clock exactly if the term gait_clock is used", clock)

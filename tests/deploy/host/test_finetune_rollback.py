@@ -1,6 +1,7 @@
 """Comparing what two rounds logged: hand-computed returns, intervals and boundaries."""
 
 from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from deploy.host.finetune_rollback import (
     compare_logged_returns,
     logged_episodes,
 )
-from offline_data.dataset import Episode
+from offline_data.dataset import Dataset, Episode
 
 
 class Columns(SimpleNamespace):
@@ -39,7 +40,7 @@ def test_returns_are_summed_over_each_episodes_own_steps() -> None:
         ),
     )
     # The masked third step counts as the mean of the two that are trusted; a final row's reward never does.
-    assert logged_episodes(data) == (LoggedEpisode(4.5, 3, False), LoggedEpisode(-0.5, 2, True))
+    assert logged_episodes(cast(Dataset, data)) == (LoggedEpisode(4.5, 3, False), LoggedEpisode(-0.5, 2, True))
 
 
 @pytest.mark.parametrize(("after", "worse"), [(3.0, True), (10.0, False), (11.0, False)])
