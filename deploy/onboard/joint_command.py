@@ -46,8 +46,8 @@ class JointCommand:
         # The gate makes one every tick: all shapes in one comparison, names only where it fails.
         if {self.mode.shape, *[field.shape for field in fields]} != _SHAPES or self.mode.dtype != _MODE_TYPE:
             require_array("mode", self.mode, (MOTORS,), _MODE_TYPE)
-            for name, field in zip(COMMAND_FIELDS, fields):
-                require_array(name, field, (MOTORS,), _FIELD_TYPE)
+            wrong = [field.shape == (MOTORS,) for field in fields].index(False)
+            require_array(COMMAND_FIELDS[wrong], fields[wrong], (MOTORS,), _FIELD_TYPE)
 
     @classmethod
     def servo(cls, position: np.ndarray, stiffness: float, damping: float) -> JointCommand:

@@ -22,11 +22,9 @@ class Observer(Protocol):
 
     def on_policy_step(self, step: PilotStep) -> None:
         """The pilot has made a step; this tick's command has not been sent yet."""
-        ...
 
     def on_episode_end(self, summary: EpisodeSummary) -> None:
         """An episode is over; the newest state is the one it ended in."""
-        ...
 
 
 class Moment(NamedTuple):
@@ -54,25 +52,20 @@ class PilotSeat(Protocol):
     @property
     def steps(self) -> int:
         """Policy steps of this episode that gave a target."""
-        ...
 
     @property
     def inference(self) -> LatenessHistogram:
         """How long the policy took [s], over all episodes."""
-        ...
 
     @property
     def stop_reason(self) -> str:
         """Why the session can not go on, whatever the schedule says; empty if it can."""
-        ...
 
     def begin_episode(self, episode: int, standing: Optional[JointTarget]) -> None:
         """WALK begins; `standing` is the target of the tick before, which a pilot that takes time may bridge with."""
-        ...
 
     def attend(self, moment: Moment) -> Optional[JointTarget]:
         """Called every tick, in every mode; the target for WALK, None before the episode's first."""
-        ...
 
 
 class PilotAtHand:

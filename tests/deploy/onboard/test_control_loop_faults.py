@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import pytest
 
 from deploy.onboard import control_loop
 from deploy.onboard.control_loop import SilentRobotError
+from deploy.onboard.episode_schedule import EpisodeSchedule
 from deploy.onboard.reasons import Reason
 from deploy.onboard.remote import Key, encode_remote
+from deploy.onboard.schedule import Change, TickView
 from deploy.onboard.target import Mode
 from deploy.onboard.wire import RobotState
 from offline_data.log_schema import Ending, EventKind
+from tests.deploy.onboard import control_bench
 from tests.deploy.onboard.control_bench import FAREWELL, IN_WALK, TIPPED, Bench, ends_damped, from_tick, is_damping
 
 TOO_OLD = 11
@@ -186,3 +189,27 @@ def test_the_first_state_is_waited_for_as_long(slow_states: Bench) -> None:
     with pytest.raises(SilentRobotError, match="within 0.125 s"):
         slow_states.loop(episode_s=1.0, episodes=1).run()
     assert slow_states.link.received - FAREWELL == 3
+
+
+class Impatient(EpisodeSchedule):
+    """Asks to be armed again in every tick of a fault, whatever the robot's state."""
+
+    def decide(self, view: TickView) -> Optional[Change]:
+        if view.mode is not Mode.FAULT:
+            return super().decide(view)
+        return Change(Mode.DAMP)
+
+
+def test_a_schedule_that_asks_too_early_does_not_rearm(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tipped for 40 ticks, then upright: the robot stays in FAULT for the 40, however often it is asked to leave it."""
+    monkeypatch.setattr(control_bench, "EpisodeSchedule", Impatient)
+    bench.link.tamper = lambda number, state: (
+        replace(state, orientation_trunk_in_world=TIPPED) if IN_WALK <= number < IN_WALK + 40 else state
+    )
+    bench.loop(episode_s=0.2, episodes=2, auto_rearm=True).run()
+    after = bench.notes.commands[IN_WALK + 1 :]
+    modes = [mode for _, mode, _ in after]
+    rearmed = modes.index(Mode.DAMP)
+    assert rearmed >= 39 and set(modes[:rearmed]) == {Mode.FAULT}
+    assert Mode.WALK in modes[rearmed:], "upright again, it may go on"
+    assert all(is_damping(decision.command) for decision, _, _ in after[:rearmed])
