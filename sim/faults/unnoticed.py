@@ -19,6 +19,9 @@ from a blow to a foot. So what passes is bounded, whatever its cause:
   0.5 rad/s or more, and changes next to nothing if it does not.
 - **Orientation.** Gyroscope and quaternion differ by less than 0.1 rad over 0.2 s: a delay of 50 ms passes while the
   trunk turns by less than 2 rad/s, as in a sound walk, and means at most that angle. A trunk that falls turns faster.
+- **Tilt.** The judge looks at the twin's true attitude, the gate at the IMU's, which is off by up to 0.04 rad. A trunk
+  that swings up to the limit of 1 rad and back (`pilot/saturated`: 1.00 true, 0.96 measured, for 2 ms) is damped when a
+  later swing goes further.
 - **To the bit.** No log shows what a real joint's last bits do at complete rest, so a reading that repeats itself is
   believed until something says that the joint moves: a sensor may die unnoticed for as long as nothing moves.
 
