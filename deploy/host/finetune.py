@@ -46,8 +46,8 @@ class FinetuneSettings:
 
     Attributes:
         steps: policy steps to log in all. rounds: equal parts of them, each followed by an update.
-        method: `ensemble` refits the transition model to everything logged and improves inside it, the default because
-            it measures better; `ppo` is PPO on the round's own steps (see `OnlineSettings` for the paper's).
+        method: `ensemble` refits the transition model to everything logged and improves inside it, the default;
+            `ppo` is PPO on the round's own steps (see `OnlineSettings` for the paper's).
         earlier_data: data sets logged before, under the same contract; `ensemble` learns from them too.
         seed: of the logging: commands and exploration. The learner draws from `online.seed`.
     """
