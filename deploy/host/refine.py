@@ -52,7 +52,7 @@ class RefineSettings:
     """What a refinement does.
 
     Attributes:
-        method: `ensemble` is PPO inside the transition model, the default (see `policy.uni_o4.offline`); `uni_o4` follows
+        method: `ensemble` is PPO inside the transition model, the default; `uni_o4` follows
             the paper: cloned ensemble (or the one policy that is given), IQL critics, AM-Q gate; its critics are
             smaller than the paper's unless `critics` says otherwise (see `CriticSettings`).
         seed: of the one generator.
