@@ -76,12 +76,12 @@ class ControlLoop:
         self._modes = ModeMachine(robot, settings.modes)
         self._link_hz, self._ticks_per_step = robot.link_hz, robot.ticks_per_policy_step
         self._lateness = LatenessHistogram()
-        self._late_s: float
+        self._late_s = 0.0
         self._tick_index = self._mode_since_index = self._next_step_index = 0
         self._ticks_missed = 0
         self._start_s = self._time_s = self._state_time_s = clock.now_s()
         self._state: Optional[RobotState] = None
-        self._heard_s: float
+        self._heard_s = 0.0
         self._target: Optional[JointTarget] = None
         self._episode = NO_EPISODE
         self._episode_clamps = NO_CLAMPS

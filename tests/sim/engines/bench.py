@@ -39,3 +39,16 @@ def assert_reset_touches_only_its_rows(engine: Engine, stand: torch.Tensor) -> N
     torch.testing.assert_close(after.joint_position[rows], joints, atol=1e-6, rtol=0)
     assert after.joint_velocity[rows].abs().max() == 0
     assert before.joint_velocity.abs().max() > 0.1, "they were moving before"
+
+
+def assert_less_friction_slides_further(engine: Engine, stand: torch.Tensor) -> None:
+    """Four standing robots on ground of other friction are pushed sideways. For the tests of every engine."""
+    engine.set_parameters(parameters(friction=[0.05, 0.1, 0.3, 1.2]))
+    place(engine, 0.30, stand)
+    engine.step(stand, 250)
+    before = engine.state().foot_position_in_world
+    engine.push(torch.tensor([0.0, 0.4, 0.0]).repeat(ROBOTS, 1))
+    engine.step(stand, 125)
+    slid = (engine.state().foot_position_in_world - before).norm(dim=2).mean(dim=1)
+    assert slid[0] > slid[1] > slid[2] > slid[3]
+    assert slid[0] > 4 * slid[3]

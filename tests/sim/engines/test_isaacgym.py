@@ -14,7 +14,15 @@ import torch
 from robot_configs.robot import GRAVITY_M_S2, load_robot
 from sim.engines.isaacgym import IsaacGymEngine
 from sim.engines.mujoco import MujocoEngine
-from tests.sim.engines.bench import LEVEL, ROBOTS, ROWS, assert_reset_touches_only_its_rows, parameters, place
+from tests.sim.engines.bench import (
+    LEVEL,
+    ROBOTS,
+    ROWS,
+    assert_less_friction_slides_further,
+    assert_reset_touches_only_its_rows,
+    parameters,
+    place,
+)
 
 torch.set_num_threads(1)
 TIGHT = 1e-4
@@ -182,15 +190,7 @@ def test_parameters_that_are_changed_in_place_are_seen(engine, stand):
 
 
 def test_less_friction_slides_further(engine, stand):
-    engine.set_parameters(parameters(friction=[0.05, 0.1, 0.3, 1.2]))
-    place(engine, 0.30, stand)
-    engine.step(stand, 250)
-    before = engine.state().foot_position_in_world
-    engine.push(torch.tensor([0.0, 0.4, 0.0]).repeat(ROBOTS, 1))
-    engine.step(stand, 125)
-    slid = (engine.state().foot_position_in_world - before).norm(dim=2).mean(dim=1)
-    assert slid[0] > slid[1] > slid[2] > slid[3]
-    assert slid[0] > 4 * slid[3]
+    assert_less_friction_slides_further(engine, stand)
 
 
 def test_torque_ends_at_the_motors_limit(engine, robot, stand):

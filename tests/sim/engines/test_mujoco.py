@@ -9,7 +9,15 @@ from robot_configs.robot import GRAVITY_M_S2
 from sim.engines.mujoco import MujocoEngine
 from sim.engines.protocol import PhysicsParameters
 from sim.engines.rotations import world_to_trunk
-from tests.sim.engines.bench import LEVEL, ROBOTS, ROWS, assert_reset_touches_only_its_rows, parameters, place
+from tests.sim.engines.bench import (
+    LEVEL,
+    ROBOTS,
+    ROWS,
+    assert_less_friction_slides_further,
+    assert_reset_touches_only_its_rows,
+    parameters,
+    place,
+)
 
 torch.set_num_threads(1)
 
@@ -132,15 +140,7 @@ def test_a_shifted_mass_leans_the_trunk_to_its_side(engine, stand):
 
 
 def test_less_friction_slides_further_after_a_push(engine, stand):
-    engine.set_parameters(parameters(friction=[0.05, 0.1, 0.3, 1.2]))
-    place(engine, 0.30, stand)
-    engine.step(stand, 250)
-    before = engine.state().foot_position_in_world
-    engine.push(torch.tensor([0.0, 0.4, 0.0]).repeat(ROBOTS, 1))
-    engine.step(stand, 125)
-    slid = (engine.state().foot_position_in_world - before).norm(dim=2).mean(dim=1)
-    assert slid[0] > slid[1] > slid[2] > slid[3]
-    assert slid[0] > 4 * slid[3]
+    assert_less_friction_slides_further(engine, stand)
 
 
 def test_a_push_adds_its_velocity_in_the_world_frame(engine, stand):
