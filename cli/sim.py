@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import sys
 from pathlib import Path
 
 from cli.arguments import COMMANDS_HELP, add_bundle, add_condition, count, seconds
@@ -23,7 +24,7 @@ def _add_train(commands: Commands) -> None:
     train = commands.command(
         "train",
         run_sim_train,
-        "Pretrain the velocity task by PPO.",
+        "Pretrain the velocity task by PPO; the same command again goes on with an interrupted run.",
         "go1 sim train --preset quick --out runs/quick --seed 1",
     )
     train.add_argument(
@@ -107,12 +108,19 @@ def run_sim_train(options: argparse.Namespace) -> int:
     from sim.engines.choice import EngineChoice
     from sim.presets import preset
     from sim.pretrain import pretrain
+    from sim.pretrain_checkpoint import iterations_done, last_checkpoint
 
     engine = EngineChoice(options.engine, options.device, options.engine_python)
     settings = preset(options.preset, options.seed, engine, options.steps)
+    done = iterations_done(last_checkpoint(settings, options.out))
+    path = options.out / "policy.go1policy"
+    if done == settings.iterations and path.exists():
+        print(f"{path}\nfinished before: nothing to do")
+        return 0
+    if done:
+        print(f"going on after iteration {done} of {settings.iterations}", file=sys.stderr)
     with progress_bars() as advance:
         graph = pretrain(settings, options.out, functools.partial(advance, "iterations"))
-    path = options.out / "policy.go1policy"
     lineage = Lineage("pretrain", (), (), code_version(), options.seed, options.command_line)
     print(f"{path}\nsha256 {export_bundle(graph, path, lineage, 1, load_robot()).sha256}")
     return 0

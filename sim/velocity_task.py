@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any, Optional
+from typing import Any, Mapping, Optional
 
 import torch
 from rsl_rl.env import VecEnv
@@ -21,6 +21,7 @@ from sim.engines.protocol import Engine, EngineState
 from sim.privileged import PRIVILEGED
 from sim.randomization import Randomization, draw_commands, draw_physics
 from sim.shaping import SHAPING_TERMS, ShapingInputs, ShapingWeights, shaping_reward
+from sim.tensor_state import part_of, put_tensors, tensors_of, under
 from sim.terrain.grid import TerrainGrid
 from sim.terrain.ground import FlatGround, Ground, TerrainGround
 from sim.terrain.settings import TerrainSettings
@@ -139,6 +140,16 @@ class VelocityTask(VecEnv):
         self._new_commands()
         self._observe()
         return self.get_observations(), reward, done, extras
+
+    def snapshot(self) -> dict[str, torch.Tensor]:
+        """Copies of all that the task's future depends on, but for its engine's state."""
+        return {**tensors_of(self), **under("ground", self.ground.snapshot())}
+
+    def restore(self, snapshot: Mapping[str, torch.Tensor]) -> None:
+        """Be as at the `snapshot` of a task with the same settings; its engine is given its parameters only."""
+        put_tensors(self, {k: v for k, v in snapshot.items() if not k.startswith("ground.")})
+        self.ground.restore(part_of(snapshot, "ground"))
+        self.engine.set_parameters(self.physics)
 
     def _push(self) -> None:
         randomization = self.settings.randomization

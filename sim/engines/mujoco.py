@@ -6,7 +6,7 @@ computed in every physics step without coming back to Python.
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Mapping, Optional
 
 import numpy as np
 import torch
@@ -44,6 +44,7 @@ class MujocoEngine:
         self.physics_dt_s = float(model.opt.timestep)
         self._model = model
         self._batch = Batch(model, num_envs, num_threads)
+        self._integration_state = self._batch.bind("state")
         self._qpos = self._batch.bind("qpos")
         self._qvel = self._batch.bind("qvel")
         self._ctrl = self._batch.bind("ctrl")
@@ -142,3 +143,17 @@ class MujocoEngine:
 
     def push(self, velocity_change: torch.Tensor) -> None:
         self._qvel[:, :3] += velocity_change.numpy()
+
+    def snapshot(self) -> dict[str, torch.Tensor]:
+        """MuJoCo's integration state, histories of the actuators and the solver's warm start included, and its outputs."""
+        return {
+            "integration_state": torch.tensor(self._integration_state),
+            "torque": torch.tensor(self._torque),
+            "site_position": torch.tensor(self._site_xpos),
+        }
+
+    def restore(self, snapshot: Mapping[str, torch.Tensor]) -> None:
+        self._integration_state[:] = snapshot["integration_state"].numpy()
+        # Else feet and torques would be those of the model's zero pose until the next step.
+        self._torque[:] = snapshot["torque"].numpy()
+        self._site_xpos[:] = snapshot["site_position"].numpy()

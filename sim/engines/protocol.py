@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, Sequence
+from typing import Mapping, Protocol, Sequence, runtime_checkable
 
 import torch
 
@@ -113,3 +113,14 @@ class Engine(Protocol):
 
     def push(self, velocity_change: torch.Tensor) -> None:
         """Add (N, 3) [m/s], world frame, to the trunks' velocities."""
+
+
+@runtime_checkable
+class ResumableEngine(Engine, Protocol):
+    """An engine that can tell all of its state, so that an interrupted run goes on as if it had not been."""
+
+    def snapshot(self) -> dict[str, torch.Tensor]:
+        """Copies of all that the robots' future depends on but `set_parameters` does not set."""
+
+    def restore(self, snapshot: Mapping[str, torch.Tensor]) -> None:
+        """Be as at the `snapshot` of an engine with the same robots and parameters, bit for bit."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Mapping, Protocol
 
 import torch
 
@@ -27,6 +27,12 @@ class Ground(Protocol):
     def log(self) -> dict[str, torch.Tensor]:
         """What a curve may show."""
 
+    def snapshot(self) -> dict[str, torch.Tensor]:
+        """Copies of what has changed since the beginning."""
+
+    def restore(self, snapshot: Mapping[str, torch.Tensor]) -> None:
+        """Be as at the `snapshot` of such a ground."""
+
 
 class FlatGround:
     """An endless plane at height zero."""
@@ -45,6 +51,12 @@ class FlatGround:
 
     def log(self) -> dict[str, torch.Tensor]:
         return {}
+
+    def snapshot(self) -> dict[str, torch.Tensor]:
+        return {}
+
+    def restore(self, snapshot: Mapping[str, torch.Tensor]) -> None:
+        """Nothing has changed."""
 
 
 class TerrainGround:
@@ -94,3 +106,9 @@ class TerrainGround:
             if there.any():
                 log[f"/level/{kind}"] = self.level[there].float().mean()
         return log
+
+    def snapshot(self) -> dict[str, torch.Tensor]:
+        return {"level": self.level.clone()}
+
+    def restore(self, snapshot: Mapping[str, torch.Tensor]) -> None:
+        self.level = snapshot["level"].clone()

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 
 from policy.graph import PolicyGraph
 from policy.networks import GaussianActor
+from policy.trainer_state import load_trainer_state
 from policy.velocity_contract import velocity_contract
 from robot_configs.robot import load_robot
 from sim.pretrain import PretrainSettings, policy_from_checkpoint, pretrain, with_deployed_std
+from sim.pretrain_checkpoint import iterations_done
 from sim.velocity_task import VelocityTaskSettings
 
 TINY = PretrainSettings(
@@ -75,13 +76,15 @@ def test_no_pickle_is_left_behind(run):
     assert kinds == {".json", ".csv", ".safetensors"}
 
 
-def test_the_trainer_state_holds_actor_critic_and_moments(run):
+def test_the_checkpoint_holds_everything_that_goes_on(run):
     out, _, _ = run
-    with safe_open(str(out / "trainer.safetensors"), framework="pt") as stream:
-        names = set(stream.keys())
-        assert stream.metadata()["iteration"] == "1"
-    assert {name.split(".")[0] for name in names} == {"actor", "critic", "optimizer"}
+    checkpoint = load_trainer_state(out / "trainer.safetensors")
+    names = set(checkpoint.tensors)
+    parts = {"actor", "critic", "optimizer", "task", "engine", "torch_generator"}
+    assert {name.split(".")[0] for name in names} == parts
     assert sum(name.endswith("exp_avg") for name in names) == sum(name.endswith("exp_avg_sq") for name in names) > 8
+    assert iterations_done(checkpoint) == 2
+    assert checkpoint.record["curve"]["size_bytes"] == (out / "curve.csv").stat().st_size
 
 
 def test_the_policy_comes_back_from_the_checkpoint(run):
