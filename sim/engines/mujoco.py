@@ -145,7 +145,7 @@ class MujocoEngine:
         self._qvel[:, :3] += velocity_change.numpy()
 
     def snapshot(self) -> dict[str, torch.Tensor]:
-        """MuJoCo's integration state, the actuators' histories and the solver's warm start included, and its outputs."""
+        """MuJoCo's integration state, actuators' histories and the solver's warm start included, and its outputs."""
         return {
             "integration_state": torch.tensor(self._integration_state),
             "torque": torch.tensor(self._torque),
