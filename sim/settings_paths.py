@@ -1,0 +1,83 @@
+"""Change one setting of a frozen dataclass by its path, such as `task.randomization.friction`."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, Literal, Tuple, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from robot_configs.errors import Go1Error
+
+_Settings = TypeVar("_Settings")
+_SCALARS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
+
+class SettingsPathError(Go1Error):
+    """A path that leads to no setting, or a value that it can not have."""
+
+
+def with_value(settings: _Settings, path: str, value: Any) -> _Settings:
+    """The same settings with another value at a path; `__post_init__` of everything on the way checks again.
+
+    Args:
+        value: as YAML or JSON has it; lists become tuples and whole numbers become floats where the field says so.
+
+    Raises:
+        SettingsPathError: no such field, or not a value of its type.
+    """
+    return _changed(settings, path, path.split("."), value)
+
+
+def _changed(settings: Any, path: str, names: list[str], value: Any) -> Any:
+    if not is_dataclass(settings) or isinstance(settings, type):
+        above = path.removesuffix("." + ".".join(names))
+        raise SettingsPathError(f"settings at {above}", f"{settings!r}", f"There is nothing below {above} to set.")
+    known = [entry.name for entry in fields(settings)]
+    name = names[0]
+    if name not in known:
+        expected = f"one of {', '.join(known)}"
+        raise SettingsPathError(expected, f"{name!r} in {path}", "Correct the path.")
+    if len(names) > 1:
+        inner = _changed(getattr(settings, name), path, names[1:], value)
+    else:
+        inner = _converted(value, get_type_hints(type(settings))[name], path)
+    return replace(settings, **{name: inner})
+
+
+def _converted(value: Any, hint: Any, path: str) -> Any:
+    """The value as the field's type wants it."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        if value in arguments:
+            return value
+        raise SettingsPathError(f"{path}: one of {', '.join(map(str, arguments))}", repr(value), "Choose one of them.")
+    if origin is Union:
+        if value is None and type(None) in arguments:
+            return None
+        (inner,) = (one for one in arguments if one is not type(None))
+        return _converted(value, inner, path)
+    if origin is tuple:
+        return _converted_tuple(value, arguments, path)
+    if hint in _SCALARS:
+        return _converted_scalar(value, hint, path)
+    raise SettingsPathError(f"a single setting at {path}", f"{hint.__name__}, which holds several", "Name one of them.")
+
+
+def _converted_tuple(value: Any, arguments: Tuple[Any, ...], path: str) -> Tuple[Any, ...]:
+    open_ended = arguments[-1] is Ellipsis
+    wanted = "a list" if open_ended else f"a list of {len(arguments)}"
+    if not isinstance(value, (list, tuple)) or not (open_ended or len(value) == len(arguments)):
+        raise SettingsPathError(f"{path}: {wanted}", repr(value), "Write it in brackets, as in [0.4, 1.25].")
+    hints = [arguments[0]] * len(value) if open_ended else list(arguments)
+    return tuple(_converted(one, hint, path) for one, hint in zip(value, hints, strict=True))
+
+
+def _converted_scalar(value: Any, hint: Any, path: str) -> Any:
+    # A bool is an int to Python; YAML 1.1 reads 1e-3, for its missing point, as a text.
+    if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+        return value
+    if hint is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError:
+            pass  # said below, with the path
+    raise SettingsPathError(f"{path}: {_SCALARS[hint]}", repr(value), "Correct the value.")

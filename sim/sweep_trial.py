@@ -1,0 +1,95 @@
+"""One trial of a sweep: a pretraining run in its folder, and the record that says what became of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Dict, Literal, Optional
+
+from policy.bundle import Lineage
+from policy.code_version import code_version
+from policy.export import export_bundle
+from robot_configs.errors import Go1Error
+from robot_configs.robot import load_robot
+from sim.pretrain import pretrain
+from sim.sweep_plan import Trial
+
+RECORD = "trial.json"
+BUNDLE = "policy.go1policy"
+Status = Literal["started", "finished", "failed"]
+
+
+class TrialError(Go1Error):
+    """A trial's folder that holds something else."""
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What is known of a trial.
+
+    Attributes:
+        settings: as JSON has them.
+        code_version: of the process that wrote the record.
+        bundle_sha256: of a finished trial. failure: of a failed one, in a line.
+    """
+
+    status: Status
+    settings: Dict[str, Any]
+    code_version: str
+    bundle_sha256: Optional[str] = None
+    failure: Optional[str] = None
+
+
+def run_trial(trial: Trial, folder: Path, command: str) -> None:
+    """Train, or go on with a training that stopped half-way, seal the policy, and say that it is finished.
+
+    Args:
+        command: what a person typed, for the bundle's lineage.
+    """
+    write_record(folder, TrialRecord("started", json_settings(trial), code_version()))
+    graph = pretrain(trial.settings, folder)
+    lineage = Lineage("pretrain", (), (), code_version(), trial.seed, command)
+    bundle = export_bundle(graph, folder / BUNDLE, lineage, 1, load_robot())
+    write_record(folder, TrialRecord("finished", json_settings(trial), code_version(), bundle_sha256=bundle.sha256))
+
+
+def json_settings(trial: Trial) -> Dict[str, Any]:
+    """The trial's settings as they come back from a file."""
+    content: Dict[str, Any] = json.loads(json.dumps(asdict(trial.settings)))
+    return content
+
+
+def write_record(folder: Path, record: TrialRecord) -> None:
+    """Complete or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{RECORD}.part"
+    part.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
+    os.replace(part, folder / RECORD)
+
+
+def read_record(trial: Trial, folder: Path) -> Optional[TrialRecord]:
+    """What became of the trial so far; None where it never began.
+
+    Raises:
+        TrialError: the folder was made with other settings, for instance before a preset was changed.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        return None
+    record = TrialRecord(**json.loads(path.read_text(encoding="utf-8")))
+    other = differing(record.settings, json_settings(trial))
+    if other:
+        found = f"another {', '.join(other)}"
+        raise TrialError(f"{folder} made with the settings of this sweep", found, "Give another --out, or remove it.")
+    return record
+
+
+def differing(before: Any, now: Any, path: str = "") -> list[str]:
+    """Paths at which two contents of JSON differ."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return [] if before == now else [path]
+    names = sorted({*before, *now})
+    inner = [differing(before.get(name), now.get(name), f"{path}.{name}".lstrip(".")) for name in names]
+    return [one for some in inner for one in some]

@@ -1,0 +1,137 @@
+"""A sweep on a local Ray: processes of their own, going on where it stopped, and failures that stop nobody else."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+from policy.bundle import read_bundle
+from sim.pretrain import pretrain
+from sim.sweep import SweepError, SweepResources, run_sweep
+from sim.sweep_plan import SweepPlan, Trial
+from sim.sweep_trial import TrialError, TrialRecord, json_settings, read_record, run_trial, write_record
+
+pytest.importorskip("ray", reason="a sweep needs ray: pip install '.[sweep]'")
+
+ONE_CORE = SweepResources(cpus_per_trial=1)
+TINY = (
+    ("task.num_envs", (8,)),
+    ("steps_per_iteration", (8,)),
+    ("task.episode_s", (0.1,)),
+    ("actor_hidden", ([8],)),
+    ("critic_hidden", ([8],)),
+    ("minibatches", (1,)),
+    ("save_every", (1,)),
+    ("threads", (1,)),
+)
+
+
+def tiny(*varied, seeds=(1,), iterations: int = 2) -> tuple[Trial, ...]:
+    return SweepPlan(seeds=seeds, varied=(*TINY, *varied), steps=8 * 8 * iterations).trials()
+
+
+def finished(trial: Trial) -> TrialRecord:
+    return TrialRecord("finished", json_settings(trial), "v1", bundle_sha256="ab")
+
+
+def test_trials_that_fail_or_die_are_reported_and_the_others_end(tmp_path):
+    """What a trial does is a stand-in here; it tells what process it was."""
+
+    def work(trial: Trial, folder: Path, command: str) -> None:
+        import signal
+
+        from sim.sweep_trial import TrialRecord, json_settings, write_record
+
+        if trial.seed == 2:
+            raise ValueError("a number\nthat is none")
+        if trial.seed == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        write_record(folder, TrialRecord("finished", json_settings(trial), command, bundle_sha256=str(os.getpid())))
+
+    trials = tiny(seeds=(1, 2, 3, 4))
+    told: list[tuple[int, int]] = []
+    records = run_sweep(trials, tmp_path, ONE_CORE, "typed", lambda *call: told.append(call), work)
+    assert [record.status for record in records] == ["finished", "failed", "failed", "finished"]
+    assert records[1].failure == "ValueError: a number that is none"
+    assert "died" in (records[2].failure or "")
+    assert records[0].code_version == "typed"
+    assert len({records[0].bundle_sha256, records[3].bundle_sha256, str(os.getpid())}) == 3, "processes of their own"
+    assert told == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+
+    def second_work(trial: Trial, folder: Path, command: str) -> None:
+        from sim.sweep_trial import TrialRecord, json_settings, write_record
+
+        assert trial.seed in (2, 3), "what is finished is not run again"
+        write_record(folder, TrialRecord("finished", json_settings(trial), "later"))
+
+    again = run_sweep(trials, tmp_path, ONE_CORE, "typed", work=second_work)
+    assert [record.code_version for record in again] == ["typed", "later", "later", "typed"]
+
+
+def test_more_than_any_machine_has_is_refused(tmp_path):
+    with pytest.raises(SweepError, match="a machine with 4096 cores and 0 GPUs"):
+        run_sweep(tiny(), tmp_path, SweepResources(cpus_per_trial=4096), "")
+
+
+def test_a_finished_sweep_needs_no_ray(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    (trial,) = tiny()
+    with pytest.raises(SweepError, match=r"pip install '\.\[sweep\]'"):
+        run_sweep([trial], tmp_path, ONE_CORE, "")
+    write_record(tmp_path / trial.name, finished(trial))
+    assert run_sweep([trial], tmp_path, ONE_CORE, "") == (finished(trial),)
+
+
+def test_a_folder_of_other_settings_is_found_before_anything_runs(tmp_path):
+    first, second = tiny(seeds=(1, 2))
+    other = dataclasses.replace(second.settings, epochs=4)
+    write_record(tmp_path / second.name, finished(dataclasses.replace(second, settings=other)))
+    with pytest.raises(TrialError, match="another epochs"):
+        run_sweep([first, second], tmp_path, ONE_CORE, "")
+    assert not (tmp_path / first.name).exists()
+
+
+def test_a_trial_is_a_training_of_its_own_and_goes_on_half_way(tmp_path):
+    """The real thing in this process: what it leaves is what `pretrain` leaves, also after an interruption."""
+    (trial,) = tiny(iterations=3)
+    alone = pretrain(trial.settings, tmp_path / "alone")
+    folder = tmp_path / trial.name
+
+    class Interrupted(Exception):
+        pass
+
+    def stop(done: int, total: int, row: dict[str, float]) -> None:
+        if done == 3:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        pretrain(trial.settings, folder, stop)
+    write_record(folder, TrialRecord("started", json_settings(trial), "v0"))
+    run_trial(trial, folder, "go1 sim sweep")
+    record = read_record(trial, folder)
+    assert record is not None and record.status == "finished"
+    bundle = read_bundle(folder / "policy.go1policy")
+    assert (bundle.sha256, bundle.lineage.seed) == (record.bundle_sha256, trial.seed)
+    from policy.export import load_graph
+
+    for name, tensor in load_graph(bundle).actor.state_dict().items():
+        assert tensor.equal(alone.actor.state_dict()[name]), name
+
+
+@pytest.mark.slow
+def test_a_sweep_from_the_command_line(tmp_path, capsys: pytest.CaptureFixture[str]):
+    from cli.main import main
+
+    words = ["sim", "sweep", "--out", str(tmp_path), "--seed", "1", "2", "--steps", "128", "--cpus-per-trial", "1"]
+    for path, (value,) in TINY:
+        words += ["--set", f"{path}={value}"]
+    words += ["--set", "engine.python=none.py,null", "--set", "engine.name=mujoco"]
+    assert main(words) == 0
+    assert "| 2 of 2 |" in capsys.readouterr().out
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.go1policy")}
+    assert len(stamps) == 4
+    assert main([*words, "--seed", "1", "2", "3"]) == 0
+    assert "| 3 of 3 |" in capsys.readouterr().out
+    for path, stamp in stamps.items():
+        assert path.stat().st_mtime_ns == stamp, "what is finished is not run again"
