@@ -53,6 +53,7 @@ class PolicyContract:
         history_start: what stands for the moments before the first: copies of the first frame ("repeat"), or "zeros".
         action_clip: largest magnitude of an action that is carried out and remembered; None: any. `action` and
             `log_prob` are of the action before it is clipped.
+        holds_commands: whether the graph clamps commands to their ranges and begins its slews at `CommandTerm.rest`.
     """
 
     robot: str
@@ -75,6 +76,7 @@ class PolicyContract:
     version: int = CONTRACT_VERSION
     history_start: str = "repeat"
     action_clip: Optional[float] = None
+    holds_commands: bool = False
 
     def __post_init__(self) -> None:
         validate_contract(self)
@@ -96,6 +98,14 @@ class PolicyContract:
     def remembers_two_actions(self) -> bool:
         """Whether the memory holds the action before the last as well."""
         return any(term.name == "action_before_last" for term in self.terms)
+
+    def command_bounds(self) -> Dict[str, Tuple[float, ...]]:
+        """What a graph that holds its commands needs to know of them, each (C,), by the names of its buffers."""
+        return {
+            "lowest_command": tuple(term.lower for term in self.commands),
+            "highest_command": tuple(term.upper for term in self.commands),
+            "command_at_rest": tuple(term.rest for term in self.commands),
+        }
 
     def without_slew(self) -> "PolicyContract":
         """The same with commands that are followed at once."""
@@ -226,7 +236,7 @@ class PolicyContract:
 
 # Fields that came later: not in the JSON where they have this value, so that older contracts keep their bytes.
 _LEFT_OUT_AT: Dict[type, Dict[str, Any]] = {
-    PolicyContract: {"history_start": "repeat", "action_clip": None},
+    PolicyContract: {"history_start": "repeat", "action_clip": None, "holds_commands": False},
     CommandTerm: {"neutral": None},
 }
 

@@ -52,6 +52,11 @@ def check_constants(graph: Graph, contract: PolicyContract) -> None:
     vectors = {name: np.array(getattr(contract, name), dtype=np.float32) for name in _VECTORS}
     if contract.action_clip is not None:
         vectors["action_clip"] = np.full(contract.action_dim, contract.action_clip, dtype=np.float32)
+    if contract.holds_commands:
+        bounds = {name: np.array(values, dtype=np.float32) for name, values in contract.command_bounds().items()}
+        if not contract.slews_commands:
+            del bounds["command_at_rest"]  # where nothing slews, nothing starts
+        vectors.update(bounds)
     for name, values in vectors.items():
         if values.size and not any(np.array_equal(values, constant) for constant in constants):
             raise untrusted(
@@ -122,14 +127,17 @@ def _one_step_earlier(values: np.ndarray) -> np.ndarray:
 
 
 def _followed_command(golden: Dict[str, np.ndarray], contract: PolicyContract) -> np.ndarray:
-    """Commands that the policy acts on, from zero and by at most their slew a step, (sequences, steps, commands)."""
+    """Commands that the policy acts on, by at most their slew a step, (sequences, steps, commands)."""
     command = golden["in.command"].astype(np.float64)
+    bounds = contract.command_bounds()
+    if contract.holds_commands:
+        command = np.clip(command, bounds["lowest_command"], bounds["highest_command"])
     if not contract.slews_commands:
         return command
     slew = [np.inf if term.slew_per_s is None else term.slew_per_s for term in contract.commands]
     step = np.array(slew) / contract.control_hz
     followed = np.empty_like(command)
-    last: np.ndarray = np.zeros_like(step)
+    last: np.ndarray = np.array(bounds["command_at_rest"]) if contract.holds_commands else np.zeros_like(step)
     for index in range(command.shape[1]):
         last = followed[:, index] = np.clip(command[:, index], last - step, last + step)
     return followed

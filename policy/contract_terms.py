@@ -31,7 +31,7 @@ class CommandTerm:
 
     Attributes:
         slew_per_s: how fast the value that the policy follows moves to the one commanded [unit/s]; None: at once. It
-            starts at zero, for a robot that begins to walk stands.
+            starts at zero, for a robot that begins to walk stands; at `rest` if the contract holds its commands.
         neutral: what stands for "nothing special" while the robot stands or is steered by sticks; None: zero, or the
             nearest value in the range. A gait phase needs it: zero is a gait of its own.
     """
@@ -42,6 +42,11 @@ class CommandTerm:
     upper: float
     slew_per_s: Optional[float] = None
     neutral: Optional[float] = None
+
+    @property
+    def rest(self) -> float:
+        """The neutral value; without one zero, or what is nearest to it in the range."""
+        return min(max(0.0, self.lower), self.upper) if self.neutral is None else self.neutral
 
 
 @dataclass(frozen=True)

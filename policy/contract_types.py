@@ -56,6 +56,11 @@ def _unit(value: Any, place: str) -> None:
         _refuse(f"a unit among {', '.join(UNITS)}", value, place)
 
 
+def _flag(value: Any, place: str) -> None:
+    if type(value) is not bool:
+        _refuse("true or false", value, place)
+
+
 def _integer(upper: int) -> Check:
     def check(value: Any, place: str) -> None:
         if type(value) is not int or not 1 <= value <= upper:
@@ -113,6 +118,7 @@ _CONTRACT: Dict[str, Check] = {
     ),
     "history_length": _integer(MAX_HISTORY),
     "history_start": _name,
+    "holds_commands": _flag,
     "joint_names": _NAMES,
     "link_hz": _integer(MAX_RATE_HZ),
     "observation_mean": _NUMBERS,

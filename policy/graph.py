@@ -37,6 +37,9 @@ class PolicyGraph(nn.Module):
     command_step: torch.Tensor
     highest_action: torch.Tensor
     lowest_action: torch.Tensor
+    lowest_command: torch.Tensor
+    highest_command: torch.Tensor
+    command_at_rest: torch.Tensor
 
     def __init__(self, contract: PolicyContract, actor: GaussianActor) -> None:
         super().__init__()
@@ -51,6 +54,9 @@ class PolicyGraph(nn.Module):
         # Finite for ONNX: no command is this far from another.
         step = torch.tensor(slews).clamp(max=1e6) / contract.control_hz
         self.register_buffer("command_step", step, persistent=False)
+        if contract.holds_commands:
+            for name, values in contract.command_bounds().items():
+                self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
         if contract.action_clip is not None:
             # A vector, not a number: the constant is then found in the exported graph as the other joint vectors are.
             highest = torch.full((contract.action_dim,), contract.action_clip)
@@ -156,9 +162,15 @@ class PolicyGraph(nn.Module):
 
     def followed(self, command: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
         """The commands (B, C) that the policy acts on: the last ones, moved towards those given by their slew."""
+        holds = self.contract.holds_commands
+        if holds:
+            command = torch.minimum(torch.maximum(command, self.lowest_command), self.highest_command)
         if not self.contract.slews_commands:
             return command
         last = memory[:, self._followed_at : self._history_at]
+        if holds:
+            # A memory that has just been reset is all zeros.
+            last = last + (1.0 - memory[:, STARTED : STARTED + 1]) * self.command_at_rest
         return torch.minimum(torch.maximum(command, last - self.command_step), last + self.command_step)
 
     def joint_target(self, action: torch.Tensor) -> torch.Tensor:
