@@ -81,6 +81,17 @@ COMMANDS_HELP = (
 )
 
 
+def add_gait(parser: argparse.ArgumentParser) -> None:
+    """How to walk, for policies that take it as commands."""
+    parser.add_argument(
+        "--gait",
+        default="",
+        metavar="NAME=VALUE,...",
+        help="hold gait commands of the policy, gait_frequency=2,swing_height=0.08,trunk_height=0.28 say; "
+        "without it the script's, or the policy's defaults",
+    )
+
+
 def add_robot_address(parser: argparse.ArgumentParser) -> None:
     """Where the robot is and how to talk to it."""
     parser.add_argument("--robot", type=address, required=True, metavar="HOST:PORT", help="the robot, or a twin")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict
 
-from cli.arguments import COMMANDS_HELP, add_robot_address, count, factor, seconds
+from cli.arguments import COMMANDS_HELP, add_gait, add_robot_address, count, factor, seconds
 from cli.commands import Commands
 from cli.doctor import add_doctor
 from cli.exit_status import EXIT_UNFINISHED
@@ -36,6 +36,7 @@ def add_robot(commands: Commands) -> None:
     add_bundle_choice(run)
     add_robot_address(run)
     run.add_argument("--commands", required=True, metavar="FILE|SPEC", help=COMMANDS_HELP.replace(" [%(default)s]", ""))
+    add_gait(run)
     run.add_argument("--duration", type=seconds, required=True, help="walking time in all [s]")
     run.add_argument("--log-dir", type=Path, required=True, help="folder of the logs (MCAP)")
     run.add_argument(
@@ -71,6 +72,7 @@ def run_robot_run(options: argparse.Namespace) -> int:
             auto_rearm=options.auto_rearm,
             supervision=supervision(options),
             shadow=shadow,
+            gait=options.gait,
         )
         ended(not summary.faults)
     print_result(summary.to_dict() if options.json else for_people(summary), options.json)

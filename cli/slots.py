@@ -29,7 +29,7 @@ def bundle_to_run(options: argparse.Namespace) -> Iterator[Tuple[Path, Ended]]:
     if options.slots is None:
         yield options.bundle, lambda faultless: None
         return
-    from deploy.onboard.commands import CommandError
+    from deploy.onboard.command_text import CommandError
     from deploy.onboard.control_loop import SilentRobotError
     from deploy.onboard.link import LinkError, PacketNotSentError
     from deploy.onboard.runner import RunnerError

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from cli.arguments import address, existing_file, factor
+from cli.arguments import add_gait, address, existing_file, factor
 from cli.commands import Commands
 from cli.exit_status import EXIT_UNFINISHED
 from cli.output import add_json, print_result
@@ -32,6 +32,7 @@ def add_teleop(commands: Commands) -> None:
         metavar="WHAT",
         help="keyboard, gamepad, gamepad:/dev/input/js1, remote, a script (FILE.yaml) or constants [%(default)s]",
     )
+    add_gait(teleop)
     teleop.add_argument("--gamepad-layout", choices=["xbox", "playstation"], default="xbox", help="[%(default)s]")
     teleop.add_argument(
         "--speed", type=factor, default=0.5, help="share of the policy's range that full deflection asks for [0.5]"
@@ -64,6 +65,7 @@ def run_teleop(options: argparse.Namespace) -> int:
         exploration=options.exploration,
         seed=options.seed,
         record=not options.no_recording,
+        gait=options.gait,
     )
     wish = SupervisorSettings(real_time=not options.no_real_time).gate_wish
     seat = Seat(options.commands, options.gamepad_layout, options.sdk, wish)

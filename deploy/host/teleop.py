@@ -22,6 +22,7 @@ from typing import Optional, Union
 from deploy.onboard.clock import Clock
 from deploy.onboard.commands import CommandSource, parse_commands
 from deploy.onboard.control_loop import ControlLoop, LoopSettings
+from deploy.onboard.held_commands import with_gait
 from deploy.onboard.link import Link
 from deploy.onboard.operator_input import (
     FASTEST,
@@ -65,6 +66,8 @@ class TeleopSettings:
     """Of that noise."""
     record: bool = True
     """Record from the start; the operator can switch it on and off."""
+    gait: str = ""
+    """Commands held over the operator's or the source's, for `held_commands.with_gait`; empty: none."""
 
     def __post_init__(self) -> None:
         if not SLOWEST <= self.speed <= FASTEST:
@@ -99,6 +102,7 @@ class Teleoperation:
         if settings.commands:
             source = parse_commands(settings.commands, contract.commands)
             commands = SupervisedCommands(source, contract.commands, self._operator)
+        commands = with_gait(commands, settings.gait, contract.commands)
         session = PolicySession(bundle, robot)
         pilot = Pilot(session, contract, robot, commands, settings.exploration, settings.seed)
         self._watch = _TickWatch(robot.link_hz)

@@ -1,8 +1,9 @@
-"""Where the policy's velocity command comes from: constants, a script, a random schedule, or the remote's sticks.
+"""Where the policy's command comes from: constants, a script, a random schedule, or the remote's sticks.
 
 `parse_commands` turns one string into a source:
 
     vx=0.5,vy=0,yaw=0                                    constant; names and units are the contract's command terms
+                                                         those with a neutral value have it where they are not named
     random:seed=3,hold_s=4,stand_fraction=0.1,scale=1    uniform over the contract's ranges, a new draw each hold_s
     walk.yaml                                            timed segments (`ScriptedCommands`)
     remote                                               the sticks of the robot's remote control
@@ -10,17 +11,16 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Protocol, Sequence
+from typing import List, Protocol, Sequence
 
 import numpy as np
 import yaml
 
+from deploy.onboard.command_text import CommandError, name_value_pairs, named_values, names_of, number_within
 from deploy.onboard.remote import decode_remote, with_dead_zone
 from deploy.onboard.wire import RobotState
 from policy.contract import CommandTerm
-from robot_configs.errors import Go1Error
 
 RANDOM_PREFIX = "random:"
 RANDOM_OPTIONS = {"seed": None, "hold_s": None, "stand_fraction": None, "scale": 1.0}
@@ -29,10 +29,6 @@ RANDOM_OPTIONS = {"seed": None, "hold_s": None, "stand_fraction": None, "scale":
 
 STICK_TERMS = ("vx", "vy", "yaw")
 """Command terms that the remote's sticks drive."""
-
-
-class CommandError(Go1Error):
-    """A command specification that cannot be read, names something unknown, or leaves the policy's range."""
 
 
 class CommandSource(Protocol):
@@ -46,9 +42,8 @@ class CommandSource(Protocol):
 
 
 def neutral_command(terms: Sequence[CommandTerm]) -> np.ndarray:
-    """Standing still, (C,) float32: a term's neutral value; without one zero, or what is nearest to it in its range."""
-    rest = [min(max(0.0, term.lower), term.upper) if term.neutral is None else term.neutral for term in terms]
-    return np.array(rest, dtype=np.float32)
+    """Standing still, (C,) float32: every term at rest."""
+    return np.array([term.rest for term in terms], dtype=np.float32)
 
 
 class ConstantCommands:
@@ -71,7 +66,8 @@ class ScriptedCommands:
     segments:
       - {duration_s: 2.0, ramp_s: 0.5, vx: 0.5, vy: 0.0, yaw: 0.0}
 
-    Every term of the contract must be named. `ramp_s` seconds at a segment's start lead linearly from the value before.
+    Terms of the contract that have no neutral value must be named. `ramp_s` seconds at a segment's start lead linearly
+    from the value before.
     """
 
     def __init__(
@@ -94,7 +90,7 @@ class ScriptedCommands:
             raise CommandError(
                 "a command script, or NAME=VALUE pairs, or random:..., or remote",
                 f"{str(path)!r}, which is no file",
-                f"Name a YAML file, or give all of {_names(terms)}.",
+                f"Name a YAML file, or give all of {names_of(terms)}.",
             )
         try:
             document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -114,9 +110,9 @@ class ScriptedCommands:
             values = {key: value for key, value in segment.items() if key not in timing}
             if "duration_s" not in timing:
                 raise CommandError(f"duration_s at {place}", f"the keys {', '.join(map(str, segment))}", "Add it.")
-            durations.append(_number(timing["duration_s"], f"{place}: duration_s", lower=1e-3))
-            ramps.append(_number(timing.get("ramp_s", 0.0), f"{place}: ramp_s", lower=0.0, upper=durations[-1]))
-            rows.append(_named_values(values, terms, place))
+            durations.append(number_within(timing["duration_s"], f"{place}: duration_s", lower=1e-3))
+            ramps.append(number_within(timing.get("ramp_s", 0.0), f"{place}: ramp_s", lower=0.0, upper=durations[-1]))
+            rows.append(named_values(values, terms, place))
         return cls(terms, durations, ramps, np.stack(rows))
 
     def begin_episode(self, episode: int) -> None:
@@ -173,7 +169,7 @@ class StickAxes:
     def __init__(self, terms: Sequence[CommandTerm]) -> None:
         names = [term.name for term in terms]
         if not set(STICK_TERMS) <= set(names):
-            raise CommandError(f"a policy with the commands {', '.join(STICK_TERMS)}", _names(terms), "Use a script.")
+            raise CommandError(f"a policy with the commands {', '.join(STICK_TERMS)}", names_of(terms), "Use a script.")
         self._columns = [names.index(name) for name in STICK_TERMS]
         self._lower = np.array([terms[column].lower for column in self._columns], np.float32)
         self._upper = np.array([terms[column].upper for column in self._columns], np.float32)
@@ -216,12 +212,12 @@ def parse_commands(specification: str, terms: Sequence[CommandTerm]) -> CommandS
     if text.startswith(RANDOM_PREFIX):
         return _random_commands(text[len(RANDOM_PREFIX) :], terms)
     if "=" in text:
-        return ConstantCommands(_named_values(_pairs(text, specification), terms, repr(specification)))
+        return ConstantCommands(named_values(name_value_pairs(text, specification), terms, repr(specification)))
     return ScriptedCommands.read(Path(text), terms)
 
 
 def _random_commands(options: str, terms: Sequence[CommandTerm]) -> RandomCommands:
-    found = _pairs(options, RANDOM_PREFIX + options)
+    found = name_value_pairs(options, RANDOM_PREFIX + options)
     missing = [name for name, default in RANDOM_OPTIONS.items() if default is None and name not in found]
     unknown = [name for name in found if name not in RANDOM_OPTIONS]
     if missing or unknown:
@@ -230,56 +226,13 @@ def _random_commands(options: str, terms: Sequence[CommandTerm]) -> RandomComman
             f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}",
             "For example random:seed=3,hold_s=4,stand_fraction=0.1",
         )
-    seed = _number(found["seed"], "seed", lower=0.0)
+    seed = number_within(found["seed"], "seed", lower=0.0)
     if seed != int(seed):
         raise CommandError("a whole number for seed", found["seed"], "Correct it.")
     return RandomCommands(
         terms,
         seed=int(seed),
-        hold_s=_number(found["hold_s"], "hold_s", lower=1e-3),
-        stand_fraction=_number(found["stand_fraction"], "stand_fraction", lower=0.0, upper=1.0),
-        scale=_number(found.get("scale", RANDOM_OPTIONS["scale"]), "scale", lower=0.0, upper=1.0),
+        hold_s=number_within(found["hold_s"], "hold_s", lower=1e-3),
+        stand_fraction=number_within(found["stand_fraction"], "stand_fraction", lower=0.0, upper=1.0),
+        scale=number_within(found.get("scale", RANDOM_OPTIONS["scale"]), "scale", lower=0.0, upper=1.0),
     )
-
-
-def _pairs(text: str, specification: str) -> Dict[str, str]:
-    pairs: Dict[str, str] = {}
-    for part in text.split(","):
-        name, equals, value = (piece.strip() for piece in part.partition("="))
-        if not (name and equals and value) or name in pairs:
-            raise CommandError(
-                f"NAME=VALUE pairs with distinct names, separated by commas, in {specification!r}",
-                repr(part),
-                "Correct it.",
-            )
-        pairs[name] = value
-    return pairs
-
-
-def _named_values(values: Mapping[str, Any], terms: Sequence[CommandTerm], place: str) -> np.ndarray:
-    expected = {term.name for term in terms}
-    missing, unknown = sorted(expected - set(values)), sorted(set(map(str, values)) - expected)
-    if missing or unknown:
-        raise CommandError(
-            f"exactly {_names(terms)} at {place}",
-            f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}",
-            "Name every command of the policy; there are no defaults.",
-        )
-    return np.array(
-        [_number(values[term.name], f"{place}: {term.name} [{term.unit}]", term.lower, term.upper) for term in terms],
-        dtype=np.float32,
-    )
-
-
-def _number(value: object, place: str, lower: float = -math.inf, upper: float = math.inf) -> float:
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        number = math.nan
-    if not lower <= number <= upper:
-        raise CommandError(f"a number within [{lower:g}, {upper:g}] at {place}", repr(value), "Correct the value.")
-    return number
-
-
-def _names(terms: Sequence[CommandTerm]) -> str:
-    return ", ".join(f"{term.name} [{term.unit}]" for term in terms)

@@ -14,6 +14,7 @@ from deploy.onboard.child_process import Reporter
 from deploy.onboard.clock import MonotonicClock
 from deploy.onboard.commands import parse_commands
 from deploy.onboard.exchange import NO_STEP, REPORT, Answer, AnswerWriter, Report, Slots, read_report
+from deploy.onboard.held_commands import with_gait
 from deploy.onboard.pilot import Pilot
 from deploy.onboard.pilot_seat import Observer
 from deploy.onboard.recorder import Recorder
@@ -89,7 +90,8 @@ def run_pilot(
         CommandError: the command specification is not for this policy.
     """
     verify_bundle(bundle, robot)
-    commands = parse_commands(settings.commands, bundle.contract.commands)
+    terms = bundle.contract.commands
+    commands = with_gait(parse_commands(settings.commands, terms), settings.gait, terms)
     session = PolicySession(bundle, robot)
     pilot = Pilot(session, bundle.contract, robot, commands, settings.exploration, settings.seed)
     loop = PilotLoop(pilot, slots, epoch, recorder, observers)

@@ -13,6 +13,7 @@ from typing import Optional, Sequence, Tuple, Union
 from deploy.onboard.clock import Clock, MonotonicClock, VirtualClock
 from deploy.onboard.commands import parse_commands
 from deploy.onboard.control_loop import ControlLoop, LoopSettings
+from deploy.onboard.held_commands import with_gait
 from deploy.onboard.lease import Lease
 from deploy.onboard.link import Link, PacketLink, UdpTransport
 from deploy.onboard.own_process import in_real_time
@@ -69,7 +70,7 @@ def run_session(
     # Everything that can be refused is refused here, before anything is sent.
     verify_bundle(bundle, robot)
     contract = bundle.contract
-    commands = parse_commands(settings.commands, contract.commands)
+    commands = with_gait(parse_commands(settings.commands, contract.commands), settings.gait, contract.commands)
     pilot = Pilot(PolicySession(bundle, robot), contract, robot, commands, settings.exploration, settings.seed)
     schedule = make_schedule(settings, robot)
     loop_settings = LoopSettings(LOCKSTEP_ANSWER_S if settings.lockstep else 0.0, modes=settings.modes)
@@ -101,6 +102,7 @@ def run_on_robot(
     auto_rearm: bool = False,
     supervision: SupervisorSettings = SUPERVISION,
     shadow: Optional[Bundle] = None,
+    gait: str = "",
 ) -> RunSummary:
     """Take the robot's lease, open the link to it (or to a twin), run one session, give both back.
 
@@ -108,7 +110,7 @@ def run_on_robot(
         robot_address: "HOST:PORT", or the pair of them.
         duration_s: walking to collect, over all episodes [s].
         sdk: "codec" for ours over UDP, "vendor" for the vendor's binding.
-        exploration, seed: see `RunSettings`.
+        exploration, seed, gait: see `RunSettings`.
         episodes: at most this many; None: as many as it takes.
         episode_s: longest episode [s]; None: one episode of the whole duration.
         auto_rearm: see `SessionSettings`.
@@ -131,7 +133,7 @@ def run_on_robot(
         walk_s=duration_s,
         auto_rearm=auto_rearm,
     )
-    settings = RunSettings(commands_spec, session, exploration, seed, lockstep)
+    settings = RunSettings(commands_spec, session, exploration, seed, lockstep, gait=gait)
     address = parse_robot_address(robot_address) if isinstance(robot_address, str) else robot_address
     if shadow is None:
         return _drive(bundle, robot, address, sdk, settings, Path(log_dir), supervision)

@@ -34,6 +34,8 @@ class RunSettings:
     """Virtual time, one answer for each command: twins only."""
     modes: ModeSettings = ModeSettings()
     """Durations of the ramps to and from the standing pose."""
+    gait: str = ""
+    """Commands held over the source's, for `held_commands.with_gait`; empty: none."""
 
 
 def make_schedule(settings: RunSettings, robot: RobotModel) -> Schedule:

@@ -55,7 +55,7 @@ def test_step_by_step_it_computes_the_same_as_in_the_golden_batch(shipped: Bundl
 def test_a_session_stands_walks_lies_down_and_is_logged(
     shipped: Bundle, robot: RobotModel, folded_link: Any, tmp_path: Path
 ) -> None:
-    commands = ",".join(f"{term.name}=0" for term in shipped.contract.commands)
+    commands = ",".join(f"{term.name}={term.rest}" for term in shipped.contract.commands)
     settings = RunSettings(commands, SessionSettings(episode_s=0.2, episodes=1), lockstep=True)
     summary = run_session(shipped, robot, folded_link, VirtualClock(), settings, tmp_path)
     assert (summary.faults, summary.stop_reason, summary.steps) == ((), "", 10)
