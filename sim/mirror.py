@@ -13,6 +13,7 @@ import torch
 from tensordict import TensorDict
 
 from policy.contract import PolicyContract
+from policy.gait_contract import GAIT_COMMANDS
 from robot_configs.errors import Go1Error
 from robot_configs.robot import RobotModel
 from sim.privileged import PRIVILEGED
@@ -22,7 +23,7 @@ Signed = List[Tuple[int, float]]
 
 _VECTOR: Signed = [(0, 1.0), (1, -1.0), (2, 1.0)]
 _TURNING: Signed = [(0, -1.0), (1, 1.0), (2, -1.0)]
-_COMMAND_SIGNS = {"vx": 1.0, "vy": -1.0, "yaw": -1.0}
+_COMMAND_SIGNS = {"vx": 1.0, "vy": -1.0, "yaw": -1.0, **{term.name: 1.0 for term in GAIT_COMMANDS}}
 _OTHER_SIDE = {"FR": "FL", "FL": "FR", "RR": "RL", "RL": "RR"}
 
 

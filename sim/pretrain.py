@@ -16,7 +16,6 @@ from safetensors.torch import load_file
 from policy.graph import PolicyGraph
 from policy.networks import GaussianActor
 from policy.trainer_state import TrainerState, save_trainer_state
-from policy.velocity_contract import velocity_contract
 from robot_configs.robot import load_robot
 from sim.curve_log import CurveLog, Progress
 from sim.engines.choice import make_engine
@@ -51,7 +50,7 @@ def pretrain(settings: PretrainSettings, out: Path, progress: Optional[Progress]
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.task.seed)
     robot = load_robot()
-    contract = velocity_contract(robot)
+    contract = settings.contract(robot)
     actor = GaussianActor(contract.observation_dim, contract.action_dim, settings.actor_hidden, settings.initial_std)
     # In training commands jump: the policy meets harder changes than its bundle lets through.
     graph = PolicyGraph(contract.without_slew(), actor).requires_grad_(False)
@@ -83,7 +82,7 @@ def policy_from_checkpoint(path: Path, settings: PretrainSettings) -> PolicyGrap
     """The policy in a `trainer.safetensors` that a run has written."""
     tensors = load_file(str(path))
     weights = {name[len("actor.") :]: value for name, value in tensors.items() if name.startswith("actor.")}
-    contract = velocity_contract(load_robot())
+    contract = settings.contract(load_robot())
     actor = GaussianActor(contract.observation_dim, contract.action_dim, settings.actor_hidden, settings.initial_std)
     copy_actor(weights, actor)
     return with_deployed_std(PolicyGraph(contract, actor), settings.deployed_std)

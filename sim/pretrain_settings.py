@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
+from policy.contract import PolicyContract
+from policy.gait_contract import gait_contract
+from policy.velocity_contract import velocity_contract
+from robot_configs.robot import RobotModel
 from sim.engines.choice import EngineChoice
 from sim.velocity_task import VelocityTaskSettings
 
@@ -21,6 +26,7 @@ class PretrainSettings:
             with. The mean action, which is what walks, does not depend on it.
         threads: torch threads; the engine uses every core on its own.
         engine: what simulates.
+        policy: what it is commanded: a velocity, or a velocity and a gait.
         mirror: whether every update learns from each sample twice, as it is and with left and right exchanged.
     """
 
@@ -40,9 +46,14 @@ class PretrainSettings:
     gae_lambda: float = 0.95
     save_every: int = 50
     threads: int = 2
+    policy: Literal["velocity", "gait"] = "velocity"
     mirror: bool = False
     engine: EngineChoice = field(default_factory=EngineChoice)
     task: VelocityTaskSettings = field(default_factory=VelocityTaskSettings)
+
+    def contract(self, robot: RobotModel) -> PolicyContract:
+        """Of the policy that comes out."""
+        return {"velocity": velocity_contract, "gait": gait_contract}[self.policy](robot)
 
     @property
     def iterations(self) -> int:

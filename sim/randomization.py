@@ -8,6 +8,7 @@ from typing import Tuple
 import torch
 
 from policy.contract import PolicyContract
+from policy.contract_types import VELOCITY_UNITS
 from robot_configs.errors import Go1Error
 from sim.engines.protocol import FIRM_GROUND_TIME_CONSTANT_S, MAX_DELAY_SUBSTEPS, PhysicsParameters
 
@@ -119,9 +120,10 @@ def draw_physics(
 def draw_commands(
     randomization: Randomization, contract: PolicyContract, count: int, generator: torch.Generator
 ) -> torch.Tensor:
-    """Commands (count, C), uniform in the contract's ranges; a part of them stands still."""
+    """Commands (count, C), uniform in the contract's ranges; a part of them stands still, at the drawn height."""
     lower = torch.tensor([term.lower for term in contract.commands])
     upper = torch.tensor([term.upper for term in contract.commands])
     command = lower + (upper - lower) * torch.rand(count, contract.command_dim, generator=generator)
     standing = torch.rand(count, 1, generator=generator) < randomization.standing_fraction
-    return torch.where(standing, torch.zeros_like(command), command)
+    velocity = torch.arange(contract.command_dim) < len(VELOCITY_UNITS)
+    return torch.where(standing & velocity, torch.zeros_like(command), command)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
+from policy.contract import PolicyContract
+from policy.gait_contract import DEFAULT_SWING_HEIGHT_M, DEFAULT_TRUNK_HEIGHT_M, SWING_HEIGHT, TRUNK_HEIGHT
+
 SHAPING_TERMS = ("swing", "slip", "posture", "height", "far")
 
 
@@ -15,23 +18,44 @@ class ShapingWeights:
     """Weights of `SHAPING_TERMS`, and what they aim for.
 
     Attributes:
-        swing_height_m: apex of a swinging foot above the ground.
+        swing_height_m: apex of a swinging foot above the ground, where the policy is not told.
         swing: weight of exp(-sum_feet (z - z*)^2 / swing_width_m2).
         slip: weight of the squared horizontal speed of feet that the clock has on the ground [m^2/s^2].
         posture: weight of the squared hip angles (keeps the feet under the hips).
-        height: weight of the squared error of the trunk's height to trunk_height_m.
+        height: weight of the squared error of the trunk's height to the wanted one, trunk_height_m where the policy is
+            not told.
         far: weight of the velocity error's norm [m/s] plus half the yaw rate's [rad/s]. The tracking kernel is flat far
             from its peak, and a robot that trots on the spot feels no pull towards 1.5 m/s without this.
     """
 
-    swing_height_m: float = 0.09
+    swing_height_m: float = DEFAULT_SWING_HEIGHT_M
     swing_width_m2: float = 0.01
     swing: float = 0.5
     slip: float = -0.08
     posture: float = -0.15
-    trunk_height_m: float = 0.29
+    trunk_height_m: float = DEFAULT_TRUNK_HEIGHT_M
     height: float = -8.0
     far: float = -0.4
+
+
+@dataclass(frozen=True)
+class WantedHeights:
+    """What each robot's gait aims for: the apex of a swinging foot (N, 1) and the trunk (N,), above the ground [m]."""
+
+    swing_m: torch.Tensor
+    trunk_m: torch.Tensor
+
+
+def wanted_heights(command: torch.Tensor, contract: PolicyContract, weights: ShapingWeights) -> WantedHeights:
+    """Those commanded (N, C); the weights' own for a policy without such commands."""
+
+    def column(name: str, otherwise: float) -> torch.Tensor:
+        if name not in contract.command_names:
+            return torch.full_like(command[:, 0], otherwise)
+        return command[:, contract.command_names.index(name)]
+
+    swing = column(SWING_HEIGHT, weights.swing_height_m)
+    return WantedHeights(swing[:, None], column(TRUNK_HEIGHT, weights.trunk_height_m))
 
 
 @dataclass(frozen=True)
@@ -45,6 +69,7 @@ class ShapingInputs:
         foot_velocity_m_s: (N, 4, 2), horizontal, world axes.
         hip_error_rad: (N, 4), from the default pose.
         trunk_height_m: (N,).
+        wanted: what swings and trunk aim for.
         velocity_error_m_s: (N, 2). yaw_rate_error_rad_s: (N,).
     """
 
@@ -54,6 +79,7 @@ class ShapingInputs:
     foot_velocity_m_s: torch.Tensor
     hip_error_rad: torch.Tensor
     trunk_height_m: torch.Tensor
+    wanted: WantedHeights
     velocity_error_m_s: torch.Tensor
     yaw_rate_error_rad_s: torch.Tensor
 
@@ -61,12 +87,12 @@ class ShapingInputs:
 def shaping_reward(inputs: ShapingInputs, weights: ShapingWeights) -> torch.Tensor:
     """The weighted terms (N, 5) in the order of `SHAPING_TERMS`; see `ShapingWeights`."""
     swinging = (inputs.foot_phase < 0.5) & inputs.walking
-    apex = swinging * weights.swing_height_m
+    apex = swinging * inputs.wanted.swing_m
     wanted = apex * torch.sin(2.0 * math.pi * inputs.foot_phase)
     swing = torch.exp(-(inputs.foot_height_m - wanted).square().sum(1) / weights.swing_width_m2)
     slip = (~swinging * inputs.foot_velocity_m_s.square().sum(2)).sum(1)
     posture = inputs.hip_error_rad.square().sum(1)
-    sag = (inputs.trunk_height_m - weights.trunk_height_m).square()
+    sag = (inputs.trunk_height_m - inputs.wanted.trunk_m).square()
     far = inputs.velocity_error_m_s.norm(dim=1) + 0.5 * inputs.yaw_rate_error_rad_s.abs()
     terms = (
         weights.swing * swing,

@@ -1,5 +1,7 @@
 """The velocity task: follow commanded vx, vy and yaw rate with a trot; batched, on any engine, for rsl_rl.
 
+Policies that take their gait as commands are drawn one with every velocity, and are shaped towards it.
+
 The actor sees what `PolicyGraph.observe` makes of noisy raw signals: the module that is exported. The critic also
 sees the truth.
 """
@@ -14,13 +16,14 @@ import torch
 from rsl_rl.env import VecEnv
 from tensordict import TensorDict
 
+from policy.gait_contract import TRUNK_HEIGHT
 from policy.graph import PHASE, PolicyGraph, is_standing, projected_gravity
 from policy.rewards import REWARD_TERMS, RewardInputs, RewardWeights, velocity_reward
 from robot_configs.robot import RobotModel
 from sim.engines.protocol import Engine, EngineState
 from sim.privileged import PRIVILEGED
 from sim.randomization import Randomization, draw_commands, draw_physics
-from sim.shaping import SHAPING_TERMS, ShapingInputs, ShapingWeights, shaping_reward
+from sim.shaping import SHAPING_TERMS, ShapingInputs, ShapingWeights, shaping_reward, wanted_heights
 from sim.tensor_state import part_of, put_tensors, tensors_of, under
 from sim.terrain.grid import TerrainGrid
 from sim.terrain.ground import FlatGround, Ground, TerrainGround
@@ -169,7 +172,7 @@ class VelocityTask(VecEnv):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         state = self.state
         inputs = RewardInputs(
-            command=self.command,
+            command=self.command[:, :3],
             linear_velocity_trunk_in_trunk=state.linear_velocity_trunk_in_trunk,
             angular_velocity_trunk_in_trunk=state.angular_velocity_trunk_in_trunk,
             gravity_in_trunk=projected_gravity(state.orientation_trunk_in_world),
@@ -192,8 +195,9 @@ class VelocityTask(VecEnv):
             foot_velocity_m_s=(state.foot_position_in_world - self.last_feet)[:, :, :2] / self.step_s,
             hip_error_rad=(state.joint_position - self.default_position)[:, 0::3],
             trunk_height_m=self._trunk_height(state),
-            velocity_error_m_s=(state.linear_velocity_trunk_in_trunk - self.command)[:, :2],
-            yaw_rate_error_rad_s=(state.angular_velocity_trunk_in_trunk - self.command)[:, 2],
+            wanted=wanted_heights(self.command, self.contract, self.settings.shaping),
+            velocity_error_m_s=state.linear_velocity_trunk_in_trunk[:, :2] - self.command[:, :2],
+            yaw_rate_error_rad_s=state.angular_velocity_trunk_in_trunk[:, 2] - self.command[:, 2],
         )
 
     def _foot_height(self, state: EngineState) -> torch.Tensor:
@@ -267,9 +271,12 @@ class VelocityTask(VecEnv):
         velocity = self.state.linear_velocity_trunk_in_trunk
         log = {
             "/error/linear_m_s": (velocity[:, :2] - self.command[:, :2]).norm(dim=1).mean(),
-            "/error/yaw_rad_s": (self.state.angular_velocity_trunk_in_trunk - self.command)[:, 2].abs().mean(),
+            "/error/yaw_rad_s": (self.state.angular_velocity_trunk_in_trunk[:, 2] - self.command[:, 2]).abs().mean(),
             "/falls_per_minute": fallen.float().mean() / self.step_s * 60.0,
         }
+        if TRUNK_HEIGHT in self.contract.command_names:
+            wanted = wanted_heights(self.command, self.contract, self.settings.shaping).trunk_m
+            log["/error/trunk_height_m"] = (self._trunk_height(self.state) - wanted).abs().mean()
         if done.any():
             ended = self.episode_terms[done].sum(0) / self.steps_walked[done].sum()
             names = (*REWARD_TERMS, *SHAPING_TERMS)
