@@ -10,7 +10,7 @@ from robot_configs.robot import RobotModel
 from sim.engines.protocol import Engine
 from sim.terrain.height_field import HeightField
 
-EngineName = Literal["mujoco", "isaacgym"]
+EngineName = Literal["mujoco", "mujoco_warp", "isaacgym"]
 
 
 class EngineChoiceError(Go1Error):
@@ -22,8 +22,8 @@ class EngineChoice:
     """An engine and where it computes.
 
     Attributes:
-        name: `mujoco` on all cores, or `isaacgym`.
-        device: of Isaac Gym, cpu or cuda:0; MuJoCo has only the CPU.
+        name: `mujoco` on all cores, `mujoco_warp` or `isaacgym`.
+        device: of the last two, cpu or cuda:0; MuJoCo has only the CPU.
         python: the Python that Isaac Gym is installed in, where that is not the trainer's own.
     """
 
@@ -44,6 +44,10 @@ def make_engine(
         from sim.engines.mujoco import MujocoEngine
 
         return MujocoEngine(robot, num_envs, terrain=terrain)
+    if choice.name == "mujoco_warp":
+        from sim.engines.mujoco_warp import MujocoWarpEngine
+
+        return MujocoWarpEngine(robot, num_envs, choice.device, terrain)
     if terrain is not None:
         raise EngineChoiceError("the mujoco engine for terrain", choice.name, "Train with --engine mujoco.")
     if choice.python is not None:
