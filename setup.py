@@ -50,6 +50,12 @@ TRAIN = [
     "torch==2.13.0",
 ]
 
+# `go1 sim train --engine mujoco_warp`: the release that matches MuJoCo's. On a GPU, torch must be a build with CUDA.
+WARP = ["mujoco-warp==3.14.0", "warp-lang>=1.19,<1.20"]
+
+# `go1 sim sweep`: many trials, on one machine or on several.
+SWEEP = ["ray>=2.50"]
+
 DEVELOP = [
     "cosmic-ray",
     "hypothesis",
@@ -85,7 +91,9 @@ setup(
         "onboard": [],
         "go1sdk": GO1SDK,
         "train": TRAIN,
-        "dev": TRAIN + GO1SDK + DEVELOP,
+        "warp": TRAIN + WARP,
+        "sweep": TRAIN + SWEEP,
+        "dev": TRAIN + GO1SDK + WARP + SWEEP + DEVELOP,
     },
     entry_points={"console_scripts": ["go1 = go1:main"]},
 )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import functools
-import sys
 from pathlib import Path
 
 from cli.arguments import COMMANDS_HELP, add_bundle, add_condition, count, seconds
 from cli.commands import Commands
 from cli.output import add_json, print_result, progress_bars
+from cli.sweep import add_sweep
 
 
 def add_sim(commands: Commands) -> None:
     """Worlds."""
     _add_train(commands)
+    add_sweep(commands)
     _add_play(commands)
     _add_twin(commands)
     _add_eval(commands)
@@ -38,8 +39,10 @@ def _add_train(commands: Commands) -> None:
         help="settings by name, see docs/pretraining.md; one that is not there tells which are [%(default)s]",
     )
     train.add_argument("--steps", type=count, help="environment steps in all, instead of the preset's")
-    train.add_argument("--engine", choices=["mujoco", "isaacgym"], default="mujoco", help="physics [%(default)s]")
-    train.add_argument("--device", default="cpu", help="of Isaac Gym: cpu or cuda:0 [%(default)s]")
+    train.add_argument(
+        "--engine", choices=["mujoco", "mujoco_warp", "isaacgym"], default="mujoco", help="physics [%(default)s]"
+    )
+    train.add_argument("--device", default="cpu", help="of MuJoCo Warp or Isaac Gym: cpu or cuda:0 [%(default)s]")
     train.add_argument(
         "--engine-python", metavar="PYTHON", help="run Isaac Gym in this Python, for it ends at Python 3.8"
     )
@@ -101,28 +104,14 @@ def run_sim_train(options: argparse.Namespace) -> int:
         from sim.engines.isaacgym_modules import import_isaacgym
 
         import_isaacgym()  # before torch, which everything below imports
-    from policy.bundle import Lineage
-    from policy.code_version import code_version
-    from policy.export import export_bundle
-    from robot_configs.robot import load_robot
     from sim.engines.choice import EngineChoice
     from sim.presets import preset
-    from sim.pretrain import pretrain
-    from sim.pretrain_checkpoint import iterations_done, last_checkpoint
+    from sim.pretrain_command import train_bundle
 
     engine = EngineChoice(options.engine, options.device, options.engine_python)
     settings = preset(options.preset, options.seed, engine, options.steps)
-    done = iterations_done(last_checkpoint(settings, options.out))
-    path = options.out / "policy.go1policy"
-    if done == settings.iterations and path.exists():
-        print(f"{path}\nfinished before: nothing to do")
-        return 0
-    if done:
-        print(f"going on after iteration {done} of {settings.iterations}", file=sys.stderr)
     with progress_bars() as advance:
-        graph = pretrain(settings, options.out, functools.partial(advance, "iterations"))
-    lineage = Lineage("pretrain", (), (), code_version(), options.seed, options.command_line)
-    print(f"{path}\nsha256 {export_bundle(graph, path, lineage, 1, load_robot()).sha256}")
+        train_bundle(settings, options.out, options.command_line, functools.partial(advance, "iterations"))
     return 0
 
 
