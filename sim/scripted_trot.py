@@ -56,7 +56,7 @@ def trot_targets(
 
 
 def _joints_for_feet(robot: RobotModel, contract: PolicyContract, wanted: np.ndarray) -> np.ndarray:
-    """Joint positions (N, 12) whose feet are at (N, 4, 3) in the trunk, by damped Newton steps from the default pose."""
+    """Joint positions (N, 12) whose feet are at (N, 4, 3) in the trunk: damped Newton steps."""
     joints = np.tile(np.array(contract.default_position), (len(wanted), 1))
     for _ in range(_IK_ROUNDS):
         error = (wanted - foot_position_in_trunk(robot, joints))[..., None]

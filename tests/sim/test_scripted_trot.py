@@ -56,12 +56,12 @@ def test_the_swinging_diagonal_is_at_its_apex_over_its_place_a_quarter_into_the_
 ) -> None:
     default = foot_position_in_trunk(robot, np.array(unloaded.default_position))
     raised = _feet(robot, unloaded, [0.5, 0.0, 0.0], 0.25) - default
-    assert dict(zip(robot.foot_names, raised[:, 2])) == pytest.approx(
+    assert dict(zip(robot.foot_names, raised[:, 2], strict=True)) == pytest.approx(
         {"FR": APEX_M, "FL": 0.0, "RR": 0.0, "RL": APEX_M}, abs=1e-3
     )
     assert raised[:, :2] == pytest.approx(0.0, abs=1e-3)
     other_half = _feet(robot, unloaded, [0.5, 0.0, 0.0], 0.75) - default
-    assert dict(zip(robot.foot_names, other_half[:, 2])) == pytest.approx(
+    assert dict(zip(robot.foot_names, other_half[:, 2], strict=True)) == pytest.approx(
         {"FR": 0.0, "FL": APEX_M, "RR": APEX_M, "RL": 0.0}, abs=1e-3
     )
 
