@@ -17,6 +17,7 @@ from policy.bundle import read_bundle
 from robot_configs.robot import load_robot
 from sim.gait_quality import RIPPLE_ABOVE_HZ, GaitQuality, GaitRecord, gait_quality, torque_spectrum
 from sim.gait_record import record_gait
+from sim.gait_shape import GaitShape, gait_shape
 
 COMMANDS = {
     "forwards": "vx=0.8,vy=0,yaw=0",
@@ -65,17 +66,20 @@ def spectrum_diagram(record: GaitRecord, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def table(measures: dict[str, GaitQuality]) -> str:
+def table(measures: dict[str, GaitQuality], shapes: dict[str, GaitShape]) -> str:
     """The measures as markdown."""
     lines = [
-        "| command | duty factor | steps/s | asymmetry | drag [m/m] | stamp [weights] | ripple | joints [rad/s] |",
-        "|---|---|---|---|---|---|---|---|",
+        "| command | duty factor | steps/s | asymmetry | drag [m/m] | stamp [weights] | ripple | joints [rad/s] | "
+        "strides [Hz] | apex [m] | trunk [m] |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, one in measures.items():
+        shape = shapes[name]
         duty = " ".join(f"{share:.2f}" for share in one.duty_factor)
         lines.append(
             f"| {name} (`{COMMANDS[name]}`) | {duty} | {one.step_rate_hz:.1f} | {one.left_right_asymmetry:.3f} | "
-            f"{one.drag_m_m:.3f} | {one.stamp:.2f} | {one.torque_ripple:.3f} | {one.joint_motion_rad_s:.2f} |"
+            f"{one.drag_m_m:.3f} | {one.stamp:.2f} | {one.torque_ripple:.3f} | {one.joint_motion_rad_s:.2f} | "
+            f"{shape.frequency_hz:.2f} | {shape.apex_height_m:.3f} | {shape.trunk_height_m:.3f} |"
         )
     return "\n".join(lines)
 
@@ -89,15 +93,16 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     bundle = read_bundle(options.bundle)
-    measures = {}
+    measures, shapes = {}, {}
+    foot_radius_m = load_robot().geometry.foot_radius
     for name, commands in COMMANDS.items():
         record = record_gait(bundle, options.condition, commands, options.walk_s)
-        measures[name] = gait_quality(record)
+        measures[name], shapes[name] = gait_quality(record), gait_shape(record, foot_radius_m)
         contact_diagram(record, options.out / f"contacts_{name}.png")
         spectrum_diagram(record, options.out / f"torques_{name}.png")
-    text = table(measures)
+    text = table(measures, shapes)
     content = {"bundle_sha256": bundle.sha256, "condition": options.condition, "walk_s": options.walk_s}
-    content["measures"] = {name: asdict(one) for name, one in measures.items()}
+    content["measures"] = {name: {**asdict(one), **asdict(shapes[name])} for name, one in measures.items()}
     (options.out / "gait.json").write_text(json.dumps(content, indent=1) + "\n")
     (options.out / "gait.md").write_text(text + "\n")
     print(text)
