@@ -13,8 +13,10 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from robot_configs.errors import Go1Error
+from sim.distributed import ALONE, Processes
 from sim.pretrain_settings import PretrainSettings
 
+CURVE_FILE = "curve.csv"
 Progress = Callable[[int, int, dict[str, float]], None]
 
 
@@ -38,7 +40,7 @@ class CurveMark:
 
 
 class CurveLog:
-    """The part of rsl_rl's Logger that its runner calls."""
+    """The part of rsl_rl's Logger that its runner calls; of several processes the first one writes their mean."""
 
     def __init__(
         self,
@@ -47,14 +49,17 @@ class CurveLog:
         progress: Optional[Progress],
         save: Callable[[str], None],
         start: CurveMark = CurveMark(),
+        processes: Processes = ALONE,
     ) -> None:
         self.log_dir = str(out)
         self.writer = None  # rsl_rl's runner would write pickles if this were set
-        self._curve = out / "curve.csv"
-        self._columns = _cut_back(self._curve, start)
-        steps_done = start.iterations * settings.steps_per_iteration * settings.task.num_envs
-        # Whatever an interrupted run has shown after the mark is hidden.
-        self._board = SummaryWriter(str(out / "tensorboard"), purge_step=steps_done + 1)
+        self._curve = out / CURVE_FILE
+        self._processes = processes
+        if processes.writes:
+            self._columns = _cut_back(self._curve, start)
+            steps_done = start.iterations * settings.steps_per_iteration * settings.task.num_envs
+            # Whatever an interrupted run has shown after the mark is hidden.
+            self._board = SummaryWriter(str(out / "tensorboard"), purge_step=steps_done + 1)
         self._checkpoint = str(out / "trainer.safetensors")
         self._settings = settings
         self._progress = progress
@@ -66,7 +71,9 @@ class CurveLog:
         self._logs: list[dict[str, torch.Tensor]] = []
 
     def mark(self) -> CurveMark:
-        """Where the curve stands, with its rows safely on the disk."""
+        """Where the curve stands, with its rows safely on the disk; its size is known to the one who writes it."""
+        if not self._processes.writes:
+            return CurveMark(0, self._wall_s, self._iterations)
         with open(self._curve, "ab") as stream:
             os.fsync(stream.fileno())
             return CurveMark(stream.tell(), self._wall_s, self._iterations)
@@ -91,11 +98,13 @@ class CurveLog:
         for name in sorted({name for log in self._logs for name in log}):
             row[name[1:]] = float(torch.stack([log[name] for log in self._logs if name in log]).mean())
         self._rewards, self._logs = [], []
-        self._write(row)
-        for name, value in row.items():
-            self._board.add_scalar(name, value, steps)
-        if self._progress is not None:
-            self._progress(self._iterations, settings.iterations, row)
+        row = self._processes.mean(row)
+        if self._processes.writes:
+            self._write(row)
+            for name, value in row.items():
+                self._board.add_scalar(name, value, steps)
+            if self._progress is not None:
+                self._progress(self._iterations, settings.iterations, row)
         if self._iterations % settings.save_every == 0 or self._iterations == settings.iterations:
             self._save(self._checkpoint)
 

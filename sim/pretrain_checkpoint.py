@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Optional
 
@@ -27,6 +27,7 @@ from policy.trainer_state import (
 )
 from robot_configs.errors import Go1Error
 from sim.curve_log import CurveMark
+from sim.distributed import ALONE, Processes
 from sim.engines.protocol import ResumableEngine
 from sim.pretrain_settings import PretrainSettings
 from sim.tensor_state import part_of, under
@@ -42,14 +43,18 @@ class PretrainFolderError(Go1Error):
     """A folder whose run is not the one that is asked for, or can not go on."""
 
 
-def open_folder(settings: PretrainSettings, out: Path) -> Optional[TrainerState]:
+def open_folder(settings: PretrainSettings, out: Path, processes: Processes = ALONE) -> Optional[TrainerState]:
     """Make `out` this run's folder; returns the checkpoint to go on from, None where there is none yet.
 
     Raises:
-        PretrainFolderError: the folder belongs to other settings or another version of the checkpoint, or its engine
-            could not be saved.
+        PretrainFolderError: the folder belongs to other settings, another version of the checkpoint or another number
+            of processes, or its engine could not be saved.
     """
     checkpoint = last_checkpoint(settings, out)
+    if checkpoint is not None and iterations_done(checkpoint) < settings.iterations:
+        _require_resumable(checkpoint, settings, out, processes)
+    if not processes.writes:
+        return checkpoint
     out.mkdir(parents=True, exist_ok=True)
     part = out / f"{SETTINGS_FILE}.part"
     part.write_text(json.dumps(asdict(settings), indent=1))
@@ -58,7 +63,7 @@ def open_folder(settings: PretrainSettings, out: Path) -> Optional[TrainerState]
 
 
 def last_checkpoint(settings: PretrainSettings, out: Path) -> Optional[TrainerState]:
-    """The same without writing anything."""
+    """The same without writing anything; the run need not be one that can go on."""
     written = out / SETTINGS_FILE
     if written.exists():
         _require_same_settings(settings, json.loads(written.read_text()), out)
@@ -73,9 +78,6 @@ def last_checkpoint(settings: PretrainSettings, out: Path) -> Optional[TrainerSt
     if found != CHECKPOINT_FORMAT:
         raise PretrainFolderError(f"checkpoint format {CHECKPOINT_FORMAT}", f"{found} in {path}", _ELSEWHERE)
     _require_same_settings(settings, checkpoint.record["settings"], out)
-    if iterations_done(checkpoint) < settings.iterations and not part_of(checkpoint.tensors, "engine"):
-        expected = "an engine whose state a checkpoint can hold (mujoco)"
-        raise PretrainFolderError(expected, f"{settings.engine.name} in {path}", _ELSEWHERE)
     return checkpoint
 
 
@@ -89,50 +91,77 @@ def curve_mark(checkpoint: Optional[TrainerState]) -> CurveMark:
     return CurveMark() if checkpoint is None else CurveMark(**checkpoint.record["curve"])
 
 
-def make_checkpoint(algorithm: PPO, task: VelocityTask, settings: PretrainSettings, curve: CurveMark) -> TrainerState:
-    """The run between two iterations; without task and engine where the engine can not tell its state."""
-    tensors: dict[str, Tensor] = {
+def make_checkpoint(
+    algorithm: PPO, task: VelocityTask, settings: PretrainSettings, curve: CurveMark, processes: Processes
+) -> TrainerState:
+    """The run between two iterations; without task and engine where the engine can not tell its state.
+
+    All processes must call; what they return is complete at rank 0 only.
+    """
+    own: dict[str, Tensor] = {"torch_generator": torch.get_rng_state()}
+    if isinstance(task.engine, ResumableEngine):
+        own.update({**under("task", task.snapshot()), **under("engine", task.engine.snapshot())})
+    tensors = {
         **pack_module("actor", algorithm.actor),
         **pack_module("critic", algorithm.critic),
         **pack_adam("optimizer", algorithm.optimizer),
-        "torch_generator": torch.get_rng_state(),
+        **processes.gather(own),
     }
-    if isinstance(task.engine, ResumableEngine):
-        tensors.update({**under("task", task.snapshot()), **under("engine", task.engine.snapshot())})
     record = {
         "checkpoint_format": CHECKPOINT_FORMAT,
         "settings": asdict(settings),
         "learning_rate": algorithm.learning_rate,
         "curve": asdict(curve),
+        "processes": processes.count,
     }
     return TrainerState(tensors, record)
 
 
-def restore_checkpoint(algorithm: PPO, task: VelocityTask, checkpoint: TrainerState) -> None:
-    """Put everything back that `make_checkpoint` took."""
+def restore_checkpoint(algorithm: PPO, task: VelocityTask, checkpoint: TrainerState, processes: Processes) -> None:
+    """Put everything back that `make_checkpoint` took in this process."""
     assert isinstance(task.engine, ResumableEngine)  # else the checkpoint would have been refused
     unpack_module("actor", algorithm.actor, checkpoint.tensors)
     unpack_module("critic", algorithm.critic, checkpoint.tensors)
     unpack_adam("optimizer", algorithm.optimizer, checkpoint.tensors)
     algorithm.learning_rate = checkpoint.record["learning_rate"]
-    task.restore(part_of(checkpoint.tensors, "task"))
-    task.engine.restore(part_of(checkpoint.tensors, "engine"))
-    torch.set_rng_state(checkpoint.tensors["torch_generator"])
+    task.restore(part_of(checkpoint.tensors, processes.name_of("task")))
+    task.engine.restore(part_of(checkpoint.tensors, processes.name_of("engine")))
+    torch.set_rng_state(checkpoint.tensors[processes.name_of("torch_generator")])
+
+
+def _require_resumable(checkpoint: TrainerState, settings: PretrainSettings, out: Path, processes: Processes) -> None:
+    if not part_of(checkpoint.tensors, "engine"):
+        expected = "an engine whose state a checkpoint can hold (mujoco)"
+        raise PretrainFolderError(expected, f"{settings.engine.name} in {out / CHECKPOINT_FILE}", _ELSEWHERE)
+    count = checkpoint.record.get("processes", 1)
+    if count != processes.count:
+        found = f"{processes.count} to go on with {out / CHECKPOINT_FILE}"
+        raise PretrainFolderError(f"processes: {count}", found, "Start as many processes as before.")
 
 
 def _require_same_settings(settings: PretrainSettings, found: Mapping[str, Any], out: Path) -> None:
-    wanted = json.loads(json.dumps(asdict(settings)))  # tuples are lists on the other side
-    difference = next(_differences(wanted, found, ""), None)
+    difference = next(_differences(settings, found, ""), None)
     if difference is not None:
         name, here, there = difference
         raise PretrainFolderError(f"{name} = {here} in {out / SETTINGS_FILE}", there, _ELSEWHERE)
 
 
 def _differences(wanted: Any, found: Any, name: str) -> Iterator[tuple[str, str, str]]:
-    """Dotted name, wanted and found of every setting that differs."""
-    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
-        for key in sorted(wanted.keys() | found.keys()):
-            inside = f"{name}.{key}" if name else key
-            yield from _differences(wanted.get(key, "nothing"), found.get(key, "nothing"), inside)
-    elif wanted != found:
-        yield name, repr(wanted), repr(found)
+    """Dotted name, wanted and found of every setting that differs.
+
+    A setting that came after the folder was written has its default there.
+    """
+    if not (is_dataclass(wanted) and isinstance(found, Mapping)):
+        as_written = json.loads(json.dumps(asdict(wanted) if is_dataclass(wanted) else wanted))
+        if as_written != found:
+            yield name, repr(wanted), repr(found)
+        return
+    inside = f"{name}." if name else ""
+    for setting in fields(wanted):
+        value = getattr(wanted, setting.name)
+        if setting.name in found:
+            yield from _differences(value, found[setting.name], inside + setting.name)
+        elif value != (setting.default if setting.default_factory is MISSING else setting.default_factory()):
+            yield inside + setting.name, repr(value), "nothing"
+    for unknown in sorted(found.keys() - {setting.name for setting in fields(wanted)}):
+        yield inside + unknown, "nothing", repr(found[unknown])

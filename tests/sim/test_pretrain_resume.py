@@ -22,8 +22,15 @@ from robot_configs.robot import load_robot
 from sim.curve_log import CurveError
 from sim.engines.choice import EngineChoice
 from sim.engines.mujoco import MujocoEngine
+from sim.engines.protocol import Engine
 from sim.pretrain import pretrain
-from sim.pretrain_checkpoint import CHECKPOINT_FORMAT, PretrainFolderError, iterations_done, last_checkpoint
+from sim.pretrain_checkpoint import (
+    CHECKPOINT_FORMAT,
+    PretrainFolderError,
+    curve_mark,
+    iterations_done,
+    last_checkpoint,
+)
 from sim.pretrain_settings import PretrainSettings
 from sim.terrain.settings import TerrainSettings
 from sim.velocity_task import VelocityTaskSettings
@@ -104,7 +111,7 @@ def test_going_on_ends_where_the_whole_run_does(whole, tmp_path, stopped_in, goe
 
 def test_the_time_goes_on_and_never_back(whole, tmp_path):
     interrupt(tmp_path, 5)
-    before = last_checkpoint(SETTINGS, tmp_path).record["curve"]["wall_s"]
+    before = curve_mark(last_checkpoint(SETTINGS, tmp_path)).wall_s
     pretrain(SETTINGS, tmp_path)
     with open(tmp_path / "curve.csv", newline="") as stream:
         seconds = [float(row["wall_s"]) for row in csv.DictReader(stream)]
@@ -206,7 +213,7 @@ def test_a_curve_that_lost_rows_is_refused(tmp_path):
 class WithoutSnapshot:
     """An engine as Isaac Gym's: its state can not be told."""
 
-    def __init__(self, engine: MujocoEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.num_envs, self.physics_dt_s = engine.num_envs, engine.physics_dt_s
         self.set_parameters, self.step, self.state = engine.set_parameters, engine.step, engine.state

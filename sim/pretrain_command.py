@@ -1,0 +1,70 @@
+"""A pretraining run as a person asks for it: from named settings to a sealed bundle and pictures of how it went.
+
+`go1 sim train` is this in one process; `torchrun --nproc-per-node 2 -m sim.pretrain` in several.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+from policy.bundle import Lineage, read_bundle
+from policy.code_version import code_version
+from policy.export import export_bundle
+from robot_configs.errors import Go1Error
+from robot_configs.robot import load_robot
+from sim.curve_log import Progress
+from sim.engines.choice import EngineChoice
+from sim.presets import preset
+from sim.pretrain import pretrain
+from sim.pretrain_checkpoint import iterations_done, last_checkpoint
+from sim.pretrain_pictures import draw_curve, film_walk
+from sim.pretrain_settings import PretrainSettings
+
+BUNDLE_FILE = "policy.go1policy"
+
+
+def train_bundle(settings: PretrainSettings, out: Path, command_line: str, progress: Optional[Progress] = None) -> None:
+    """Train, or go on, and leave a sealed bundle, curve.png and walk.gif in `out`; says on standard output where.
+
+    Raises:
+        PretrainFolderError: the folder holds another run.
+    """
+    bundle = out / BUNDLE_FILE
+    writes = int(os.environ.get("RANK", "0")) == 0
+    done = iterations_done(last_checkpoint(settings, out))
+    if done == settings.iterations and bundle.exists():
+        if writes:
+            print(f"{bundle}\nsha256 {read_bundle(bundle).sha256}\nfinished before; nothing to do")
+        return
+    if done and writes:
+        print(f"going on after iteration {done} of {settings.iterations}", file=sys.stderr)
+    graph = pretrain(settings, out, progress)
+    if not writes:
+        return
+    lineage = Lineage("pretrain", (), (), code_version(), settings.task.seed, command_line)
+    sealed = export_bundle(graph, bundle, lineage, 1, load_robot())
+    print(f"{bundle}\nsha256 {sealed.sha256}")
+    for picture in (draw_curve(out), film_walk(bundle, out)):
+        print(picture)
+
+
+def main(words: Optional[Sequence[str]] = None) -> None:
+    """For torchrun: each of its processes comes through here."""
+    parser = argparse.ArgumentParser(prog="python -m sim.pretrain", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run; the same one again goes on")
+    parser.add_argument("--preset", metavar="NAME", default="standard", help="settings by name [%(default)s]")
+    parser.add_argument("--seed", type=int, default=1, help="of everything random [%(default)s]")
+    parser.add_argument("--steps", type=int, help="environment steps in all, instead of the preset's")
+    options = parser.parse_args(words)
+    command_line = shlex.join(["python", "-m", "sim.pretrain", *(sys.argv[1:] if words is None else words)])
+    try:
+        settings = preset(options.preset, options.seed, EngineChoice(), options.steps)
+        train_bundle(settings, options.out, command_line)
+    except Go1Error as error:
+        raise SystemExit(f"{parser.prog}: {error}") from None
