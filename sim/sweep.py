@@ -15,7 +15,9 @@ from typing import Any, Callable, Iterator, Optional, Sequence, Tuple
 from policy.code_version import code_version
 from robot_configs.errors import Go1Error
 from sim.sweep_plan import Trial
-from sim.sweep_trial import TrialRecord, json_settings, read_record, run_trial, write_record
+from sim.sweep_trial import FAILURE, TrialRecord, json_settings, read_record, run_trial, write_record
+
+_LONGEST_LINE = 300
 
 Report = Callable[[int, int], None]
 Work = Callable[[Trial, Path, str], None]
@@ -68,8 +70,7 @@ def run_sweep(
     if waiting:
         for trial, failure in _outcomes(waiting, folders, resources, command, work):
             if failure is not None:
-                record = TrialRecord("failed", json_settings(trial), code_version(), failure=failure)
-                write_record(folders[trial.name], record)
+                _record_failure(trial, folders[trial.name], failure)
             ended += 1
             if report is not None:
                 report(ended, len(trials))
@@ -85,9 +86,19 @@ def _known(record: Optional[TrialRecord]) -> TrialRecord:
     return record
 
 
+def _record_failure(trial: Trial, folder: Path, error: Exception) -> None:
+    """In a line for the table, and with the trial's own traceback, which Ray brings along, beside its curve."""
+    cause = getattr(error, "cause", None) or error
+    line = " ".join(f"{type(cause).__name__}: {cause}".split())
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FAILURE).write_text(f"{error}\n", encoding="utf-8")
+    failure = line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} ..."
+    write_record(folder, TrialRecord("failed", json_settings(trial), code_version(), failure=failure))
+
+
 def _outcomes(
     trials: Sequence[Trial], folders: dict[str, Path], resources: SweepResources, command: str, work: Work
-) -> Iterator[Tuple[Trial, Optional[str]]]:
+) -> Iterator[Tuple[Trial, Optional[Exception]]]:
     """Trials as they end, each with what went wrong, if anything did."""
     with _ray(resources.address) as ray:
         cpus = _checked_cpus(ray, resources)
@@ -100,15 +111,9 @@ def _outcomes(
             try:
                 ray.get(reference)
             except ray.exceptions.RayError as error:
-                yield trial, _in_a_line(error)
+                yield trial, error
             else:
                 yield trial, None
-
-
-def _in_a_line(error: Exception) -> str:
-    """The trial's own exception where there was one, or how its process ended."""
-    cause = getattr(error, "cause", None) or error
-    return " ".join(f"{type(cause).__name__}: {cause}".split())
 
 
 @contextmanager

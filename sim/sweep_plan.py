@@ -99,8 +99,9 @@ class SweepPlan:
         return tuple(trials)
 
     def _trial(self, name: str, seed: int, assignments: Tuple[Assignment, ...]) -> Trial:
-        settings = preset(name, seed, EngineChoice(), self.steps)
-        for path, value in assignments:
+        settings = preset(name, seed, EngineChoice())
+        # Steps last: how few make an iteration depends on the rest.
+        for path, value in (*assignments, *(() if self.steps is None else (("steps", self.steps),))):
             settings = with_value(settings, path, value)
         condition = ",".join([name, *(f"{path}={_written(value)}" for path, value in assignments)])
         folder = f"{condition},seed={seed}"

@@ -17,6 +17,7 @@ from sim.pretrain import pretrain
 from sim.sweep_plan import Trial
 
 RECORD = "trial.json"
+FAILURE = "failure.txt"
 BUNDLE = "policy.go1policy"
 Status = Literal["started", "finished", "failed"]
 
@@ -32,7 +33,8 @@ class TrialRecord:
     Attributes:
         settings: as JSON has them.
         code_version: of the process that wrote the record.
-        bundle_sha256: of a finished trial. failure: of a failed one, in a line.
+        bundle_sha256: of a finished trial. failure: of a failed one, in a line;
+            `failure.txt` beside it has the traceback.
     """
 
     status: Status
@@ -49,6 +51,7 @@ def run_trial(trial: Trial, folder: Path, command: str) -> None:
         command: what a person typed, for the bundle's lineage.
     """
     write_record(folder, TrialRecord("started", json_settings(trial), code_version()))
+    (folder / FAILURE).unlink(missing_ok=True)
     graph = pretrain(trial.settings, folder)
     lineage = Lineage("pretrain", (), (), code_version(), trial.seed, command)
     bundle = export_bundle(graph, folder / BUNDLE, lineage, 1, load_robot())

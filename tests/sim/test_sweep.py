@@ -55,6 +55,7 @@ def test_trials_that_fail_or_die_are_reported_and_the_others_end(tmp_path):
     assert [record.status for record in records] == ["finished", "failed", "failed", "finished"]
     assert records[1].failure == "ValueError: a number that is none"
     assert "died" in (records[2].failure or "")
+    assert "raise ValueError" in (tmp_path / trials[1].name / "failure.txt").read_text()
     assert records[0].code_version == "typed"
     assert len({records[0].bundle_sha256, records[3].bundle_sha256, str(os.getpid())}) == 3, "processes of their own"
     assert told == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]

@@ -36,8 +36,12 @@ def test_no_name_leaves_the_folder():
 
 
 def test_steps_replace_those_of_the_preset():
-    assert SweepPlan(steps=12_288).trials()[0].settings.iterations == 0
     assert SweepPlan(steps=5 * 24 * 1024).trials()[0].settings.iterations == 5
+
+
+def test_few_steps_are_enough_for_few_robots():
+    """A single iteration of 8 robots, though it would be none of the preset's 1024."""
+    assert SweepPlan(varied=(("task.num_envs", (8,)),), steps=8 * 24).trials()[0].settings.iterations == 1
 
 
 @pytest.mark.parametrize(
