@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = {
     "demo",
     "sim train",
+    "sim sweep",
     "sim play",
     "sim twin",
     "sim eval",
