@@ -37,10 +37,11 @@ def _quick() -> PretrainSettings:
         joint_velocity_noise_rad_s=0.7,
     )
     return PretrainSettings(
-        steps=3_932_160,
-        steps_per_iteration=24,
+        steps=2_211_840,
         entropy_weight=0.005,
         initial_std=0.6,
+        gamma=0.95,
+        begin_with_trot=True,
         mirror=True,
         task=VelocityTaskSettings(num_envs=512, randomization=randomization),
     )
@@ -70,11 +71,15 @@ def _robust() -> PretrainSettings:
         push_speed_m_s=1.0,
     )
     return PretrainSettings(
-        steps=49_152_000,
+        steps=24_576_000,
         actor_hidden=(256, 128, 128),
         critic_hidden=(256, 128, 128),
+        entropy_weight=0.005,
+        initial_std=0.6,
+        gamma=0.95,
+        begin_with_trot=True,
         mirror=True,
-        task=VelocityTaskSettings(num_envs=2048, randomization=randomization, terrain=TerrainSettings()),
+        task=VelocityTaskSettings(num_envs=1024, randomization=randomization, terrain=TerrainSettings()),
     )
 
 

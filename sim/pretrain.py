@@ -24,6 +24,7 @@ from sim.nan_guard import GuardedVelocityTask
 from sim.ppo_runner import PpoRunner
 from sim.pretrain_checkpoint import CHECKPOINT_FILE, iterations_done, open_folder
 from sim.pretrain_settings import PretrainSettings
+from sim.scripted_trot import imitate_trot
 from sim.terrain.grid import build_grid
 
 
@@ -69,6 +70,9 @@ def _train(
     engine = make_engine(settings.engine, robot, own.num_envs, grid.field if grid is not None else None)
     task = GuardedVelocityTask(own, robot, graph, engine, grid)
     runner = PpoRunner(task, settings, out, progress, checkpoint, processes)
+    if checkpoint is None and settings.begin_with_trot:
+        imitate_trot(graph, robot, settings.task.seed)
+        runner.alg.actor.load_state_dict(_rsl_rl_actor(graph.actor))
     runner.learn(settings.iterations - iterations_done(checkpoint), init_at_random_ep_len=checkpoint is None)
     copy_actor(runner.alg.actor.state_dict(), graph.actor)
     return with_deployed_std(PolicyGraph(contract, actor), settings.deployed_std)
@@ -86,6 +90,12 @@ def copy_actor(source: Mapping[str, torch.Tensor], target: GaussianActor) -> Non
     names = [name for name in target.state_dict() if name.startswith("mean_network.")]
     state = {name: source[name.replace("mean_network.", "mlp.")] for name in names}
     target.load_state_dict({**state, "log_std": source["distribution.log_std_param"]})
+
+
+def _rsl_rl_actor(source: GaussianActor) -> dict[str, torch.Tensor]:
+    """The other way: the state of our actor under rsl_rl's names."""
+    state = {name.replace("mean_network.", "mlp."): value.clone() for name, value in source.state_dict().items()}
+    return {**state, "distribution.log_std_param": state.pop("log_std")}
 
 
 def policy_from_checkpoint(path: Path, settings: PretrainSettings) -> PolicyGraph:

@@ -8,9 +8,14 @@ from typing import Literal
 from policy.contract import PolicyContract
 from policy.gait_contract import gait_contract
 from policy.velocity_contract import velocity_contract
+from robot_configs.errors import Go1Error
 from robot_configs.robot import RobotModel
 from sim.engines.choice import EngineChoice
 from sim.velocity_task import VelocityTaskSettings
+
+
+class PretrainSettingsError(Go1Error):
+    """Settings that no run can have."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class PretrainSettings:
         threads: torch threads; the engine uses every core on its own.
         engine: what simulates.
         policy: what it is commanded: a velocity, or a velocity and a gait.
+        save_every: iterations between two checkpoints: what a killed run loses at most.
+        begin_with_trot: whether the actor imitates a scripted trot before PPO begins, instead of moving at random.
         mirror: whether every update learns from each sample twice, as it is and with left and right exchanged.
     """
 
@@ -47,9 +54,16 @@ class PretrainSettings:
     save_every: int = 50
     threads: int = 2
     policy: Literal["velocity", "gait"] = "velocity"
+    begin_with_trot: bool = False
     mirror: bool = False
     engine: EngineChoice = field(default_factory=EngineChoice)
     task: VelocityTaskSettings = field(default_factory=VelocityTaskSettings)
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1:
+            an_iteration = self.steps_per_iteration * self.task.num_envs
+            remedy = "Train for more steps, or with fewer robots."
+            raise PretrainSettingsError(f"at least {an_iteration} steps, one iteration", f"{self.steps}", remedy)
 
     def contract(self, robot: RobotModel) -> PolicyContract:
         """Of the policy that comes out."""
