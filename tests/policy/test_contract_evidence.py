@@ -12,6 +12,7 @@ import torch
 from policy.bundle_error import BundleError
 from policy.contract import SIGNALS, CommandTerm, GaitClock, ObservationTerm, PolicyContract
 from policy.contract_evidence import check_constants, check_evidence
+from policy.gait_contract import gait_contract
 from policy.graph import PolicyGraph
 from policy.networks import GaussianActor
 from policy.onnx_allow_list import Graph, Node
@@ -64,7 +65,15 @@ REPEATED = replace(
     observation_std=(),
 )
 CLOCKLESS = replace(VELOCITY.without_slew(), terms=VELOCITY.terms[:-1], gait_clock=None)
-CONTRACTS = {"velocity": VELOCITY, "steered": STEERED, "repeated": REPEATED, "clockless": CLOCKLESS}
+GAIT = gait_contract(load_robot())
+CONTRACTS = {
+    "velocity": VELOCITY,
+    "steered": STEERED,
+    "repeated": REPEATED,
+    "clockless": CLOCKLESS,
+    "gait": GAIT,
+    "gait_at_once": GAIT.without_slew(),
+}
 # So little that its vectors can be written down.
 PLAIN = replace(
     CLOCKLESS,

@@ -181,7 +181,9 @@ def test_a_sealed_one_replays_and_holds_its_contract(sealed: Path) -> None:
 def test_an_edited_gait_is_no_longer_explained_by_the_graph(sealed: Path, edit: Any) -> None:
     """A re-sealed header with another range, default, slew or clock does not fit constants and golden vectors."""
     with pytest.raises(BundleError):
-        parse_bundle(resealed(lambda header: edit(header["contract"]), content=sealed.read_bytes()))
+        verify_bundle(
+            parse_bundle(resealed(lambda header: edit(header["contract"]), content=sealed.read_bytes())), ROBOT
+        )
 
 
 def folded_leg(calf: float) -> float:

@@ -7,6 +7,7 @@ import torch
 from tensordict import TensorDict
 
 from policy.contract import PolicyContract
+from policy.gait_contract import gait_contract
 from policy.graph import PHASE, PolicyGraph
 from policy.networks import GaussianActor
 from policy.velocity_contract import velocity_contract
@@ -75,17 +76,28 @@ def test_an_observation_by_hand(mirror):
     assert found[45:].tolist() == pytest.approx([-0.6, -0.8])
 
 
+def test_a_commanded_gait_is_the_same_on_both_sides(robot):
+    contract = gait_contract(robot).without_slew()
+    observation = torch.zeros(1, contract.observation_dim)
+    observation[0, 6:12] = torch.tensor([0.5, 0.4, 0.3, 1.25, 0.9, 2.9])
+    found = Mirror(contract, robot).observation(observation)[0]
+    assert found[6:12].tolist() == pytest.approx([0.5, -0.4, -0.3, 1.25, 0.9, 2.9])
+
+
 def test_the_critics_feet_change_sides(mirror):
     privileged = torch.arange(1.0, PRIVILEGED_WIDTH + 1)[None]
     found = mirror.privileged(privileged)[0].tolist()
     assert found == [1, -2, 3, 4, -5, 6, -7, 8, -9, 10, 12, 11, 14, 13, 15, 16, 17]
 
 
-def test_two_robots_in_the_mirror_stay_so(robot, contract, mirror):
+@pytest.mark.parametrize("make_contract", [velocity_contract, gait_contract])
+def test_two_robots_in_the_mirror_stay_so(robot, make_contract):
     """On MuJoCo, in the air: under mirrored commands, clocks and actions, observations remain mirror images.
 
     Not on the ground, where the solver stops after ten rounds and so treats the first contact unlike the last.
     """
+    contract = make_contract(robot).without_slew()
+    mirror = Mirror(contract, robot)
     graph = PolicyGraph(contract, GaussianActor(contract.observation_dim, 12, (8,), 0.1)).requires_grad_(False)
     settings = VelocityTaskSettings(num_envs=2, seed=1, randomization=QUIET)
     engine = MujocoEngine(robot, 2, 1)
@@ -98,7 +110,8 @@ def test_two_robots_in_the_mirror_stay_so(robot, contract, mirror):
     task.memory[:] = 0.0
     task.memory[:, 0] = 1.0
     task.memory[1, PHASE] = 0.5
-    task.command[:] = torch.tensor([[0.5, 0.3, 0.4], [0.5, -0.3, -0.4]])
+    task.command[:] = torch.tensor([0.5, 0.3, 0.4, 3.0, 0.05, 0.25])[: contract.command_dim]
+    task.command[1, 1:3] *= -1.0
     task.state = engine.state()
     task.last_feet = task.state.foot_position_in_world
     task._observe()

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from cli.main import main
+from robot_configs.robot import load_robot
 from robot_configs.twin_conditions import load_condition
 from sim.engines.choice import EngineChoice
 from sim.engines.protocol import FIRM_GROUND_TIME_CONSTANT_S
@@ -76,6 +77,15 @@ def test_every_preset_trains(name, tmp_path):
     rows = (tmp_path / "curve.csv").read_text().splitlines()
     assert len(rows) == 3
     assert ("level/gaps" in rows[0]) == (name == "robust")
+
+
+def test_gait_varies_robots_as_robust_does_and_shapes_heights_more():
+    gait, robust = preset("gait", 1, EngineChoice()), preset("robust", 1, EngineChoice())
+    assert (gait.policy, robust.policy) == ("gait", "velocity")
+    assert gait.task.randomization == robust.task.randomization
+    assert gait.task.shaping.height < robust.task.shaping.height
+    assert gait.steps > robust.steps
+    assert gait.contract(load_robot()).command_dim == 6
 
 
 def test_the_command_line_tells_which_presets_there_are(tmp_path, capsys):
