@@ -94,7 +94,7 @@ def _gait() -> PretrainSettings:
     shaping = ShapingWeights(swing=0.7, swing_width_m2=0.005, height=-40.0)
     terrain = TerrainSettings(kinds=("flat", "rough", "slope_up", "slope_down"), rough_height_m=0.04)
     task = replace(robust.task, shaping=shaping, terrain=terrain)
-    return replace(robust, policy="gait", steps=73_728_000, task=task)
+    return replace(robust, policy="gait", steps=36_864_000, task=task)
 
 
 PRESETS: Dict[str, Callable[[], PretrainSettings]] = {

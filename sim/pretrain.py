@@ -95,7 +95,8 @@ def copy_actor(source: Mapping[str, torch.Tensor], target: GaussianActor) -> Non
 def _rsl_rl_actor(source: GaussianActor) -> dict[str, torch.Tensor]:
     """The other way: the state of our actor under rsl_rl's names."""
     state = {name.replace("mean_network.", "mlp."): value.clone() for name, value in source.state_dict().items()}
-    return {**state, "distribution.log_std_param": state.pop("log_std")}
+    state["distribution.log_std_param"] = state.pop("log_std")
+    return state
 
 
 def policy_from_checkpoint(path: Path, settings: PretrainSettings) -> PolicyGraph:
