@@ -1,6 +1,7 @@
 """Whether a gait-conditioned policy walks as it is told: measured against commanded gait over a grid, through the wire.
 
 python -m benchmarks.gait_grid runs/gait/policy.go1policy --out docs/results/gait_grid
+python -m benchmarks.gait_grid policy/bundles/go1_velocity.go1policy --blind --out docs/results/gait_grid_blind
 
 Every combination of the lowest, the default and the highest value of each gait command is walked at one speed, and each
 height of the trunk is stood at. The measures are of the twin's true motion (`sim.gait_shape`).
@@ -11,17 +12,21 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from policy.bundle import Bundle, read_bundle
+from policy.bundle import Bundle, Lineage, read_bundle
+from policy.code_version import code_version
 from policy.contract import PolicyContract
+from policy.export import export_bundle, load_graph
 from policy.gait_contract import GAIT_FREQUENCY, SWING_HEIGHT, TRUNK_HEIGHT
 from robot_configs.errors import Go1Error
 from robot_configs.robot import load_robot
+from sim.blind_gait import blind_to_gait
 from sim.gait_quality import GaitRecord
 from sim.gait_record import GaitRecordingError, record_gait
 from sim.gait_shape import gait_shape
@@ -117,6 +122,16 @@ def table(walks: Sequence[GaitWalk]) -> str:
     return "\n".join(lines)
 
 
+def blind_bundle(plain: Bundle) -> Bundle:
+    """A velocity policy that is commanded a gait and does not look at it."""
+    robot = load_robot()
+    graph = blind_to_gait(load_graph(plain), robot)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "blind.go1policy"
+        lineage = Lineage("pretrain", (plain.sha256,), (), code_version(), 0, "benchmarks.gait_grid --blind")
+        return export_bundle(graph, path, lineage, plain.version, robot)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
@@ -124,14 +139,20 @@ def main() -> None:
     parser.add_argument("--forward-m-s", type=float, default=0.5)
     parser.add_argument("--walk-s", type=float, default=8.0)
     parser.add_argument("--out", type=Path, required=True, help="without its ending: .json and .md are written")
+    parser.add_argument(
+        "--blind", action="store_true", help="a velocity policy's weights under the gait contract: what is to be beaten"
+    )
     options = parser.parse_args()
     bundle = read_bundle(options.bundle)
+    content = {"bundle_sha256": bundle.sha256, "blind": options.blind, "condition": options.condition}
+    content["walk_s"] = options.walk_s
+    if options.blind:
+        bundle = blind_bundle(bundle)
     walks = []
     for forward_m_s, gait in grid(bundle.contract, options.forward_m_s):
         walks.append(walk(bundle, options.condition, forward_m_s, gait, options.walk_s))
         print(f"{len(walks)}: {forward_m_s:g} m/s {gait} -> {walks[-1].measured}", flush=True)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    content = {"bundle_sha256": bundle.sha256, "condition": options.condition, "walk_s": options.walk_s}
     content["walks"] = [asdict(one) for one in walks]
     options.out.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n")
     options.out.with_suffix(".md").write_text(table(walks) + "\n")

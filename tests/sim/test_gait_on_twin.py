@@ -12,14 +12,14 @@ import torch
 
 from benchmarks.gait_grid import walk
 from policy.bundle import BUNDLES, Bundle, Lineage, read_bundle
+from policy.contract import ContractError
 from policy.export import export_bundle, load_graph
-from policy.gait_contract import GAIT_COMMANDS, GAIT_FREQUENCY, SWING_HEIGHT, TRUNK_HEIGHT, gait_contract
-from policy.graph import PolicyGraph
-from policy.networks import GaussianActor
+from policy.gait_contract import GAIT_COMMANDS, GAIT_FREQUENCY, SWING_HEIGHT, TRUNK_HEIGHT
 from robot_configs.robot import load_robot
+from sim.blind_gait import blind_to_gait
 
 torch.set_num_threads(1)
-FIRST_LAYER, COMMANDS_END = "mean_network.0.weight", 9  # gravity 3, angular velocity 3, velocity command 3
+SHIPPED = BUNDLES / "go1_velocity.go1policy"
 AT_REST = {term.name: term.rest for term in GAIT_COMMANDS}
 
 
@@ -27,16 +27,32 @@ AT_REST = {term.name: term.rest for term in GAIT_COMMANDS}
 def blind(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The shipped actor with no weight on the three new places of its observation."""
     robot = load_robot()
-    shipped = load_graph(read_bundle(BUNDLES / "go1_velocity.go1policy")).actor
-    weights = dict(shipped.state_dict())
-    layer = weights[FIRST_LAYER]
-    nothing = torch.zeros(len(layer), len(GAIT_COMMANDS))
-    weights[FIRST_LAYER] = torch.cat([layer[:, :COMMANDS_END], nothing, layer[:, COMMANDS_END:]], dim=1)
-    contract = gait_contract(robot)
-    actor = GaussianActor(contract.observation_dim, contract.action_dim, shipped.hidden_dims, 1.0)
-    actor.load_state_dict(weights)
+    graph = blind_to_gait(load_graph(read_bundle(SHIPPED)), robot)
     path: Path = tmp_path_factory.mktemp("blind") / "blind.go1policy"
-    return export_bundle(PolicyGraph(contract, actor), path, Lineage("pretrain", (), (), "test", 0, "test"), 1, robot)
+    return export_bundle(graph, path, Lineage("pretrain", (), (), "test", 0, "test"), 1, robot)
+
+
+@torch.no_grad()
+def test_at_the_default_gait_it_acts_as_the_plain_policy(blind: Bundle) -> None:
+    """Over 20 steps of random signals, memories included: the same joint targets."""
+    plain, same = load_graph(read_bundle(SHIPPED)), load_graph(blind)
+    generator = torch.Generator().manual_seed(5)
+    memories = [torch.zeros(8, graph.contract.memory_dim) for graph in (plain, same)]
+    gait = torch.tensor([term.rest for term in GAIT_COMMANDS]).repeat(8, 1)
+    for _ in range(20):
+        orientation = torch.tensor([1.0, 0.0, 0.0, 0.0]) + 0.2 * torch.randn(8, 4, generator=generator)
+        signals = [orientation, *(torch.randn(8, width, generator=generator) for width in (3, 12, 12))]
+        velocity = torch.rand(8, 3, generator=generator) - 0.5
+        noise = torch.randn(8, 12, generator=generator)
+        first = plain(*signals, velocity, noise, memories[0])
+        second = same(*signals, torch.cat([velocity, gait], dim=1), noise, memories[1])
+        torch.testing.assert_close(second[0], first[0], atol=1e-5, rtol=0)
+        memories = [first[-1], second[-1]]
+
+
+def test_only_a_velocity_policy_can_be_blind(blind: Bundle) -> None:
+    with pytest.raises(ContractError, match="velocity contract"):
+        blind_to_gait(load_graph(blind), load_robot())
 
 
 @pytest.mark.parametrize("frequency_hz", [1.5, 3.5])

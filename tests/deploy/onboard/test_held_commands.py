@@ -5,16 +5,21 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from deploy.host.teleop import Teleoperation, TeleopSettings
 from deploy.onboard.command_text import CommandError
 from deploy.onboard.commands import CommandSource, neutral_command, parse_commands
 from deploy.onboard.held_commands import with_gait
 from deploy.onboard.operator_input import Operator, OperatorCommands, SupervisedCommands
+from deploy.onboard.pilot_process import run_pilot
 from deploy.onboard.remote import encode_remote
+from deploy.onboard.runner import RunSettings, run_session
+from deploy.onboard.schedule import SessionSettings
+from policy.bundle import BUNDLES, read_bundle
 from policy.gait_contract import gait_contract
 from policy.velocity_contract import velocity_contract
 from robot_configs.robot import load_robot
@@ -119,6 +124,21 @@ def test_what_is_no_gait_of_this_policy_is_refused(gait: str, complaint: str) ->
 def test_a_plain_policy_has_no_gait_to_hold() -> None:
     with pytest.raises(CommandError, match="a gait of its own"):
         with_gait(parse_commands("remote", PLAIN), "gait_frequency=2", PLAIN)
+
+
+@pytest.mark.parametrize("where", ["one process", "the pilot's process", "teleoperation"])
+def test_wherever_the_policy_runs_a_gait_is_checked_before_anything_is_sent(where: str, tmp_path: Path) -> None:
+    """Links, clocks and slots are not there: what touched one before the gait was looked at would fail otherwise."""
+    bundle, absent = read_bundle(BUNDLES / "go1_velocity.go1policy"), cast(Any, None)
+    held = "gait_frequency=2"
+    settings = RunSettings("vx=0,vy=0,yaw=0", SessionSettings(episode_s=0.1, episodes=1), lockstep=True, gait=held)
+    with pytest.raises(CommandError, match="a gait of its own"):
+        if where == "one process":
+            run_session(bundle, ROBOT, absent, absent, settings)
+        elif where == "teleoperation":
+            Teleoperation(bundle, ROBOT, absent, absent, [], TeleopSettings(gait=held), tmp_path)
+        else:
+            run_pilot(bundle, ROBOT, settings, absent, absent, 0, 0, absent)
 
 
 def test_the_gate_knows_no_commands() -> None:
