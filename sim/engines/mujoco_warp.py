@@ -96,7 +96,7 @@ class MujocoWarpEngine:
     def _launch(self, substeps: int) -> None:
         """A control step of so many physics steps; of none, it only brings the feet to where the joints put them."""
         if substeps not in self._graphs:
-            with self._warp.ScopedCapture(str(self._device)) as capture:
+            with self._warp.ScopedCapture(str(self._device), force_module_load=False) as capture:
                 self._control_step(substeps)
             self._graphs[substeps] = capture.graph
         self._warp.capture_launch(self._graphs[substeps])

@@ -40,7 +40,15 @@ def import_mujoco_warp(device: str) -> MujocoWarpModules:
             "Install them: pip install --constraint constraints.txt '.[warp]'.",
         ) from error
     _require(device, modules.warp)
+    if device == "cpu":
+        _compile_soon(modules.warp)
     return modules
+
+
+def _compile_soon(warp: ModuleType) -> None:
+    """Less optimised than Warp's default for CPUs, with which compiling takes several times as long as all our tests."""
+    warp.config.optimization_level = 1
+    warp.config.cpu_compiler_flags = "-march=native"
 
 
 def _require(device: str, warp: ModuleType) -> None:
