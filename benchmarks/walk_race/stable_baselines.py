@@ -5,8 +5,9 @@ one observation; a policy with its own `mlp_extractor`, as its documentation sho
 layers and activations, initial deviation, robots, steps an iteration, minibatches, epochs, clipping, discount, entropy
 weight, norm of gradients (SB3 clips that of both networks together), threads.
 
-What differs: SB3 learns from every sample once, for it has no mirror; its critic's loss is not clipped, which is its
-default; its optimiser and initial weights are its own.
+What differs: SB3 learns from every sample once, for it has no mirror; its learning rate adapts to the divergence by the
+same rule after every iteration, rsl_rl's after every minibatch; advantages are normalised in each minibatch, not over
+the iteration; the critic's loss is not clipped, which is SB3's default; optimiser and initial weights are its own.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _RATE_BOUNDS, _RATE_FACTOR = (1e-5, 1e-2), 1.5  # those of rsl_rl's adaptive sch
 _EVER = 10**12  # steps; the clock ends a training, not their number
 
 
-class TaskVecEnv(VecEnv):  # type: ignore[misc]
+class TaskVecEnv(VecEnv):
     """The velocity task as SB3's vectorised environment; observations are the actor's view, then the critic's own.
 
     A time-out is reported as SB3 asks: `TimeLimit.truncated`, with a `terminal_observation` to value the rest of the
@@ -121,7 +122,7 @@ def _layers(width: int, hidden: list[int]) -> nn.Sequential:
     return nn.Sequential(*(layer for before, after in pairs for layer in (nn.Linear(before, after), nn.ELU())))
 
 
-class TwoViewPolicy(ActorCriticPolicy):  # type: ignore[misc]
+class TwoViewPolicy(ActorCriticPolicy):
     """SB3's actor and critic on `TwoViews`; `net_arch` has the widths, `actor_view` the actor's columns."""
 
     def __init__(self, *arguments: Any, actor_view: int, **named: Any) -> None:
@@ -132,7 +133,7 @@ class TwoViewPolicy(ActorCriticPolicy):  # type: ignore[misc]
         self.mlp_extractor = TwoViews(self.features_dim, self._actor_view, self.net_arch["pi"], self.net_arch["vf"])
 
 
-class _Race(BaseCallback):  # type: ignore[misc]
+class _Race(BaseCallback):
     """Keeps policies, adapts the learning rate, pauses between iterations and ends at the cap."""
 
     def __init__(self, keeper: Keeper, settings: StableBaselinesSettings, rate: list[float]) -> None:

@@ -57,7 +57,7 @@ def test_steps_weigh_by_what_was_commanded():
     both.add(np.array([[1.0, 0, 0], [0.0, 0, 0]]), np.array([[1.0, 0], [9.0, 0]]), np.zeros(2))
     both.add(np.array([[3.0, 0, 0]]), np.array([[1.5, 0]]), np.zeros(1))
     assert both.tracking[0] == pytest.approx((1.0 + 0.0 + 1.5) / (1.0 + 0.0 + 3.0))
-    assert both.error == (pytest.approx((0.0 + 9.0 + 1.5) / 3), 0.0)
+    assert both.error == pytest.approx(((0.0 + 9.0 + 1.5) / 3, 0.0))
 
 
 @pytest.mark.parametrize(

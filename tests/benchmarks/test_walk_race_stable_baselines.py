@@ -41,7 +41,11 @@ def test_the_actor_sees_its_own_view_only(model):
 
 def test_the_settings_are_shared(model):
     assert (model.n_steps, model.batch_size, model.n_epochs) == (4, 8 * 4 // SETTINGS.minibatches, SETTINGS.epochs)
-    assert (model.gamma, model.gae_lambda, model.ent_coef) == (0.99, 0.95, SETTINGS.entropy_weight)
+    assert (model.gamma, model.gae_lambda, model.ent_coef) == (
+        SETTINGS.gamma,
+        SETTINGS.gae_lambda,
+        SETTINGS.entropy_weight,
+    )
     assert model.policy.log_std.exp().detach().numpy() == pytest.approx(SETTINGS.initial_std)
 
 

@@ -70,4 +70,5 @@ def test_the_settings_check_themselves_again():
 
 
 def test_below_an_optional_part_that_is_there():
-    assert with_value(PRESETS["robust"](), "task.terrain.levels", 3).task.terrain.levels == 3
+    terrain = with_value(PRESETS["robust"](), "task.terrain.levels", 3).task.terrain
+    assert terrain is not None and terrain.levels == 3

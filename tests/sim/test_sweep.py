@@ -49,16 +49,16 @@ def test_trials_that_fail_or_die_are_reported_and_the_others_end(tmp_path):
             os.kill(os.getpid(), signal.SIGKILL)
         write_record(folder, TrialRecord("finished", json_settings(trial), command, bundle_sha256=str(os.getpid())))
 
-    trials = tiny(seeds=(1, 2, 3, 4))
+    trials = tiny(seeds=(2, 3, 1))
     told: list[tuple[int, int]] = []
     records = run_sweep(trials, tmp_path, ONE_CORE, "typed", lambda *call: told.append(call), work)
-    assert [record.status for record in records] == ["finished", "failed", "failed", "finished"]
-    assert records[1].failure == "ValueError: a number that is none"
-    assert "died" in (records[2].failure or "")
-    assert "raise ValueError" in (tmp_path / trials[1].name / "failure.txt").read_text()
-    assert records[0].code_version == "typed"
-    assert len({records[0].bundle_sha256, records[3].bundle_sha256, str(os.getpid())}) == 3, "processes of their own"
-    assert told == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+    assert [record.status for record in records] == ["failed", "failed", "finished"]
+    assert records[0].failure == "ValueError: a number that is none"
+    assert "raise ValueError" in (tmp_path / trials[0].name / "failure.txt").read_text()
+    assert "died" in (records[1].failure or "")
+    assert records[2].code_version == "typed"
+    assert records[2].bundle_sha256 != str(os.getpid()), "a process of its own"
+    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
     def second_work(trial: Trial, folder: Path, command: str) -> None:
         from sim.sweep_trial import TrialRecord, json_settings, write_record
@@ -67,7 +67,7 @@ def test_trials_that_fail_or_die_are_reported_and_the_others_end(tmp_path):
         write_record(folder, TrialRecord("finished", json_settings(trial), "later"))
 
     again = run_sweep(trials, tmp_path, ONE_CORE, "typed", work=second_work)
-    assert [record.code_version for record in again] == ["typed", "later", "later", "typed"]
+    assert [record.code_version for record in again] == ["later", "later", "typed"]
 
 
 def test_more_than_any_machine_has_is_refused(tmp_path):

@@ -56,7 +56,7 @@ def test_few_steps_are_enough_for_few_robots():
         (lambda: SweepPlan(varied=(("engine.python", ("x" * 200,)),)).trials(), SweepPlanError, "at most 200"),
         (lambda: plan_of(None, [1, -1], {}, None), SweepPlanError, "seeds: whole numbers"),
         (lambda: plan_of(None, [True], {}, None), SweepPlanError, "seeds: whole numbers"),
-        (lambda: plan_of(None, None, {}, 1.5), SweepPlanError, "steps: whole numbers"),
+        (lambda: plan_of(None, None, {}, -1), SweepPlanError, "steps: whole numbers"),
     ],
 )
 def test_an_impossible_plan_is_refused(plan, error, message):
