@@ -46,6 +46,7 @@ def _add_train(commands: Commands) -> None:
     train.add_argument(
         "--engine-python", metavar="PYTHON", help="run Isaac Gym in this Python, for it ends at Python 3.8"
     )
+    train.add_argument("--no-film", action="store_true", help="leave out walk.gif, half a minute of drawing at the end")
 
 
 def _add_play(commands: Commands) -> None:
@@ -111,7 +112,8 @@ def run_sim_train(options: argparse.Namespace) -> int:
     engine = EngineChoice(options.engine, options.device, options.engine_python)
     settings = preset(options.preset, options.seed, engine, options.steps)
     with progress_bars() as advance:
-        train_bundle(settings, options.out, options.command_line, functools.partial(advance, "iterations"))
+        show = functools.partial(advance, "iterations")
+        train_bundle(settings, options.out, options.command_line, show, film=not options.no_film)
     return 0
 
 

@@ -29,8 +29,10 @@ from sim.pretrain_settings import PretrainSettings
 BUNDLE_FILE = "policy.go1policy"
 
 
-def train_bundle(settings: PretrainSettings, out: Path, command_line: str, progress: Optional[Progress] = None) -> None:
-    """Train, or go on, and leave a sealed bundle, curve.png and walk.gif in `out`; says on standard output where.
+def train_bundle(
+    settings: PretrainSettings, out: Path, command_line: str, progress: Optional[Progress] = None, film: bool = True
+) -> None:
+    """Train, or go on, and leave a sealed bundle, curve.png and, if asked to, walk.gif in `out`; prints where.
 
     Raises:
         PretrainFolderError: the folder holds another run.
@@ -50,8 +52,9 @@ def train_bundle(settings: PretrainSettings, out: Path, command_line: str, progr
     lineage = Lineage("pretrain", (), (), code_version(), settings.task.seed, command_line)
     sealed = export_bundle(graph, bundle, lineage, 1, load_robot())
     print(f"{bundle}\nsha256 {sealed.sha256}")
-    for picture in (draw_curve(out), film_walk(bundle, out)):
-        print(picture)
+    print(draw_curve(out))
+    if film:
+        print(film_walk(bundle, out))
 
 
 def main(words: Optional[Sequence[str]] = None) -> None:
@@ -61,10 +64,11 @@ def main(words: Optional[Sequence[str]] = None) -> None:
     parser.add_argument("--preset", metavar="NAME", default="standard", help="settings by name [%(default)s]")
     parser.add_argument("--seed", type=int, default=1, help="of everything random [%(default)s]")
     parser.add_argument("--steps", type=int, help="environment steps in all, instead of the preset's")
+    parser.add_argument("--no-film", action="store_true", help="leave out walk.gif")
     options = parser.parse_args(words)
     command_line = shlex.join(["python", "-m", "sim.pretrain", *(sys.argv[1:] if words is None else words)])
     try:
         settings = preset(options.preset, options.seed, EngineChoice(), options.steps)
-        train_bundle(settings, options.out, command_line)
+        train_bundle(settings, options.out, command_line, film=not options.no_film)
     except Go1Error as error:
         raise SystemExit(f"{parser.prog}: {error}") from None
