@@ -33,6 +33,7 @@ def _quick() -> PretrainSettings:
         payload_kg=(-0.5, 1.0),
         delay_substeps=(0, 2),
         push_speed_m_s=0.3,
+        standing_fraction=0.2,
         gravity_noise=0.03,
         joint_velocity_noise_rad_s=0.7,
     )
@@ -69,6 +70,7 @@ def _robust() -> PretrainSettings:
         gravity_bias=0.02,
         angular_velocity_bias_rad_s=0.05,
         push_speed_m_s=1.0,
+        standing_fraction=0.2,
     )
     return PretrainSettings(
         steps=24_576_000,
