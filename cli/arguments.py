@@ -95,8 +95,17 @@ def add_gait(parser: argparse.ArgumentParser) -> None:
 def add_robot_address(parser: argparse.ArgumentParser) -> None:
     """Where the robot is and how to talk to it."""
     parser.add_argument("--robot", type=address, required=True, metavar="HOST:PORT", help="the robot, or a twin")
-    parser.add_argument("--lockstep", action="store_true", help="with a twin in lockstep: under a virtual clock")
+    parser.add_argument(
+        "--lockstep",
+        action="store_true",
+        help="under a virtual clock; only with a twin that was started with --lockstep",
+    )
     parser.add_argument(
         "--sdk", choices=["codec", "vendor"], default="codec", help="ours or the vendor's [%(default)s]"
     )
     parser.add_argument("--auto-rearm", action="store_true", help="stand up again after a fault; only with a twin")
+    parser.add_argument(
+        "--twin-elsewhere",
+        action="store_true",
+        help="the address is a twin on another computer, not a robot: allow --lockstep and --auto-rearm there",
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from cli.arguments import add_robot_address, count, existing_file, existing_folder
 from cli.commands import Commands
 from cli.output import add_json, print_result, progress_bars
+from cli.run_start import announce_keys, require_twin
 
 
 def add_learning(commands: Commands) -> None:
@@ -79,6 +80,7 @@ def run_finetune(options: argparse.Namespace) -> int:
     from deploy.host.finetune import FinetuneSettings, finetune
     from policy.uni_o4.online import OnlineSettings
 
+    require_twin(options)
     settings = FinetuneSettings(
         options.steps,
         options.rounds,
@@ -104,10 +106,12 @@ def log_on_robot(options: argparse.Namespace, bundle: Path, steps: int, log_dir:
     from deploy.onboard.runner import run_on_robot
     from robot_configs.robot import load_robot
 
+    commands = f"random:seed={seed},hold_s=4,stand_fraction=0.1"
+    announce_keys(commands)
     summary = run_on_robot(
         bundle,
         options.robot,
-        f"random:seed={seed},hold_s=4,stand_fraction=0.1",
+        commands,
         steps / load_robot().control_hz,
         log_dir,
         lockstep=options.lockstep,

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict
 
 from cli.arguments import COMMANDS_HELP, add_gait, add_robot_address, count, factor, seconds
 from cli.commands import Commands
 from cli.doctor import add_doctor
-from cli.exit_status import EXIT_UNFINISHED
 from cli.flash import add_flash
 from cli.install import add_install
 from cli.output import add_json, print_result
 from cli.processes import add_processes, supervision
+from cli.run_end import exit_status, for_people
+from cli.run_start import announce_keys, require_log_folder, require_twin
 from cli.shadow import add_shadow, add_shadow_option, candidate, keep_report
 from cli.slots import add_bundle_choice, bundle_to_run
-
-if TYPE_CHECKING:
-    from deploy.onboard.summary import RunSummary
 
 
 def add_robot(commands: Commands) -> None:
@@ -51,12 +48,15 @@ def add_robot(commands: Commands) -> None:
 
 
 def run_robot_run(options: argparse.Namespace) -> int:
-    """The runner. Exit status 1 when the session ended before its plan was done (a fault, the stop key, a signal), or
-    the shadow must not drive."""
+    """The runner. Exit status 1 when the session ended before its plan was done (a fault, the stop key, a signal), had
+    a fault without `--auto-rearm`, or the shadow must not drive."""
     from deploy.onboard.runner import run_on_robot
 
+    require_twin(options)
+    require_log_folder(options.log_dir)
     shadow = candidate(options)
     with bundle_to_run(options) as (bundle, ended):
+        announce_keys(options.commands)
         summary = run_on_robot(
             bundle,
             options.robot,
@@ -74,17 +74,7 @@ def run_robot_run(options: argparse.Namespace) -> int:
             shadow=shadow,
             gait=options.gait,
         )
-        ended(not summary.faults)
+        ended(summary)
     print_result(summary.to_dict() if options.json else for_people(summary), options.json)
     may_drive = keep_report(summary, options.log_dir)
-    return 0 if may_drive and not summary.stop_reason else EXIT_UNFINISHED
-
-
-def for_people(summary: RunSummary) -> Dict[str, Any]:
-    """The summary without what only programs read: the bins of the histograms, and who was not there."""
-    content = summary.to_dict()
-    for histogram in ("lateness", "inference"):
-        content[histogram] = {name: value for name, value in content[histogram].items() if name != "counts"}
-    if content["shadow"] is None:
-        del content["shadow"]
-    return content
+    return exit_status(summary, may_drive, rearmed=options.auto_rearm)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 from pathlib import Path
-from typing import Callable, Iterator, Tuple
+from typing import TYPE_CHECKING, Callable, Iterator, Optional, Tuple
 
 from cli.arguments import existing_file
 
-Ended = Callable[[bool], None]
+if TYPE_CHECKING:
+    from deploy.onboard.store import SlotSession
+    from deploy.onboard.summary import RunSummary
+
+    Ended = Callable[[RunSummary], None]
 
 
 def add_bundle_choice(parser: argparse.ArgumentParser) -> None:
@@ -21,31 +26,54 @@ def add_bundle_choice(parser: argparse.ArgumentParser) -> None:
 
 @contextlib.contextmanager
 def bundle_to_run(options: argparse.Namespace) -> Iterator[Tuple[Path, Ended]]:
-    """The bundle's path, and what to tell at the end: whether the session was without fault.
+    """The bundle's path, and what to give the session's summary to at the end.
 
-    A bundle on trial whose session is never reported has failed. Errors that come before anything is sent to the robot
-    are no failure of the bundle's.
+    A bundle on trial whose session is never reported has failed. Errors that come before anything is sent to the robot,
+    or because nothing ever came back, are no failure of the bundle's.
     """
     if options.slots is None:
-        yield options.bundle, lambda faultless: None
+        yield options.bundle, lambda summary: None
         return
     from deploy.onboard.command_text import CommandError
     from deploy.onboard.control_loop import SilentRobotError
+    from deploy.onboard.lease import LeaseError
     from deploy.onboard.link import LinkError, PacketNotSentError
     from deploy.onboard.runner import RunnerError
     from deploy.onboard.shadow_report import ShadowError
     from deploy.onboard.store import BundleStore
 
-    with BundleStore(options.slots).session() as session:
-
-        def ended(faultless: bool) -> None:
-            if faultless:
-                session.faultless()
-
+    store = BundleStore(options.slots)
+    with store.session() as session:
         try:
-            yield session.bundle_path, ended
+            yield session.bundle_path, lambda summary: report_evidence(session, summary)
         except PacketNotSentError:
             raise
-        except (CommandError, LinkError, RunnerError, ShadowError, SilentRobotError):
-            session.not_started()
+        except (CommandError, LeaseError, LinkError, RunnerError, ShadowError, SilentRobotError):
+            session.undecided()
             raise
+    print(f"go1: {trial_line(store.state().trial)}", file=sys.stderr)
+
+
+def report_evidence(session: SlotSession, summary: RunSummary) -> None:
+    """Tell the store what its session shows of the bundle."""
+    from deploy.onboard.trial_evidence import Evidence, evidence_of
+    from robot_configs.robot import load_robot
+
+    evidence = evidence_of(summary, load_robot().control_hz)
+    if evidence is Evidence.WALKED:
+        session.faultless()
+    elif evidence is Evidence.NOTHING:
+        session.undecided()
+
+
+def trial_line(trial: Optional[str]) -> str:
+    """What to do about the bundle that has just run, for the person who ran it."""
+    from deploy.onboard.slot_state import BEGUN, LEAST_WALK_S, UNTRIED
+
+    if trial is None:
+        return "this policy is confirmed"
+    if trial == UNTRIED:
+        return f"this policy is on trial, and has not walked for {LEAST_WALK_S:g} s in one session yet"
+    if trial == BEGUN:
+        return "this policy is on trial, and the trial has FAILED by a fault: the next session runs the previous one"
+    return "this policy is on trial, and has walked without fault: go1 robot confirm, or go1 robot rollback"

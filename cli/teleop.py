@@ -8,10 +8,10 @@ from pathlib import Path
 
 from cli.arguments import add_gait, address, existing_file, factor
 from cli.commands import Commands
-from cli.exit_status import EXIT_UNFINISHED
 from cli.output import add_json, print_result
 from cli.processes import add_real_time
-from cli.robot import for_people
+from cli.run_end import exit_status, for_people
+from cli.run_start import require_log_folder
 from cli.shadow import add_shadow_option, candidate, keep_report
 
 
@@ -51,7 +51,8 @@ def add_teleop(commands: Commands) -> None:
 
 
 def run_teleop(options: argparse.Namespace) -> int:
-    """Exit status 1 when the session ended otherwise than by the operator's quitting, or the shadow must not drive."""
+    """Exit status 1 when the session ended otherwise than by the operator's quitting, had a fault, or the shadow must
+    not drive."""
     from deploy.host.cockpit import Seat, drive
     from deploy.host.teleop import TeleopSettings
     from deploy.onboard.shadow_process import shadow_beside
@@ -59,6 +60,7 @@ def run_teleop(options: argparse.Namespace) -> int:
     from policy.bundle import read_bundle
     from robot_configs.robot import load_robot
 
+    require_log_folder(options.log_dir)
     robot, bundle, shadow = load_robot(), read_bundle(options.bundle), candidate(options)
     settings = TeleopSettings(
         speed=options.speed,
@@ -77,4 +79,4 @@ def run_teleop(options: argparse.Namespace) -> int:
             summary = replace(summary, shadow=beside.report(shadow.sha256, bundle.sha256))
     print_result(summary.to_dict() if options.json else for_people(summary), options.json)
     may_drive = keep_report(summary, options.log_dir)
-    return 0 if may_drive and not summary.stop_reason else EXIT_UNFINISHED
+    return exit_status(summary, may_drive)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 from typing import Tuple
 
 from robot_configs.errors import Go1Error
@@ -22,3 +24,11 @@ def parse_robot_address(text: str) -> Tuple[str, int]:
     if not (host and port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
         raise RobotAddressError("a robot address HOST:PORT", repr(text), "For example 192.168.123.10:8007.")
     return host, int(port)
+
+
+def is_this_computer(host: str) -> bool:
+    """Whether `host` is a loopback address, or a name of one: nothing but a twin can be there."""
+    try:
+        return ipaddress.ip_address(socket.gethostbyname(host)).is_loopback
+    except OSError:
+        return False

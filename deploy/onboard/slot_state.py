@@ -2,15 +2,17 @@
 
 ::
 
-                 install           begin            end, faultless        confirm
+                 install           begin          walked without fault      confirm
     (confirmed) --------> UNTRIED -------> BEGUN -------------------> PASSED -----> (confirmed)
-                             ^               |  ^                        |
-                             +---------------+  +------------------------+
-                              end, not started          begin
+                             ^               |  ^                        |  ^
+                             +---------------+  +------------------------+  |
+                             |  undecided               begin               |
+                             +-------- as it was before the session --------+
 
-A session that does not report a faultless end leaves BEGUN behind, whatever ended it: a fault, a kill, a brown-out. The
-next begin finds it and goes back to the previous bundle, which is always a confirmed one. No program can see whether
-a gait is any good: only a person confirms, and only after a session without fault.
+A session that does not report its end leaves BEGUN behind, whatever ended it: a fault, a kill, a brown-out. The next
+begin finds it and goes back to the previous bundle, which is always a confirmed one. A session in which the policy did
+not drive, or not for long enough (`trial_evidence`), leaves the trial as it found it. No program can see whether a gait
+is any good: only a person confirms, and only after the policy has walked without fault.
 """
 
 from __future__ import annotations
@@ -25,6 +27,14 @@ from robot_configs.robot import canonical_json
 
 UNTRIED, BEGUN, PASSED = "untried", "begun", "passed"
 MAX_STATE_BYTES = 4096
+LEAST_WALK_S = 5.0
+"""A session shows something of a bundle if its policy drove for this long, over all walks [s]: two or three times what
+it takes to start, and ten strides of a trot (`trial_evidence`)."""
+
+_NOT_PASSED_REMEDY = {
+    UNTRIED: "Walk it (`go1 robot run --slots DIR ...`), look at the walk, then confirm.",
+    BEGUN: "A session is running, or ended in a fault: see its log; the next one goes back to the previous bundle.",
+}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -45,7 +55,7 @@ class SlotState:
         previous: what ran before it; always confirmed.
         trial: None when the active bundle is confirmed, else UNTRIED, BEGUN or PASSED.
         highest_version: of all bundles that were ever confirmed here; older ones are downgrades.
-        failed: what the last revert took out.
+        failed: the newest bundle whose trial a session ended in a fault, until that very bundle is confirmed.
     """
 
     active: Optional[Slot] = None
@@ -84,7 +94,11 @@ class SlotState:
         """Without the bundle on trial, if its session did not end well; otherwise unchanged."""
         if self.trial != BEGUN:
             return self
-        return replace(self, active=self.previous, previous=None, trial=None, failed=self.active)
+        return replace(self.with_failure_on_record(), active=self.previous, previous=None, trial=None)
+
+    def with_failure_on_record(self) -> SlotState:
+        """The same, with the bundle on trial named as failed if its session did not end well."""
+        return replace(self, failed=self.active) if self.trial == BEGUN else self
 
     def session_begun(self) -> SlotState:
         """A trial counts as failed from here on, until it reports otherwise."""
@@ -102,15 +116,20 @@ class SlotState:
         Raises:
             StoreError: nothing is on trial, or its trial has not passed.
         """
-        if self.active is None or self.trial is None:
+        if self.active is None:
+            failed = "" if self.failed is None else f": the trial of {self.failed.sha256[:12]} failed"
+            raise StoreError("a bundle on trial", f"an empty store{failed}", "Flash one: go1 robot flash BUNDLE.")
+        if self.trial is None:
             raise StoreError("a bundle on trial", "none: the active one is confirmed already", "Nothing is to be done.")
         if self.trial != PASSED:
             raise StoreError(
-                "a trial that has passed: a session that ended without fault",
+                f"a trial that has passed: a session with {LEAST_WALK_S:g} s of walking and no fault",
                 f"one that is {self.trial}",
-                "Run it once (`go1 robot run --slots DIR ...`), look at the walk, then confirm.",
+                _NOT_PASSED_REMEDY[self.trial],
             )
-        return replace(self, trial=None, highest_version=max(self.highest_version, self.active.version))
+        failed = None if self.failed == self.active else self.failed
+        highest_version = max(self.highest_version, self.active.version)
+        return replace(self, trial=None, highest_version=highest_version, failed=failed)
 
     def rolled_back(self) -> SlotState:
         """The previous bundle active again; the one it replaces can be returned to if it was confirmed.

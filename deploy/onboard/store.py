@@ -36,6 +36,9 @@ SIGNATURE_SUFFIX = ".sig"
 LOCK_WAIT_S = 5.0
 """How long a change waits for another one; an installation takes well under a second."""
 
+SESSION_LOCK_WAIT_S = 0.1
+"""How long a session waits for whoever only looks whether one runs."""
+
 _REMEDIES = {
     errno.ENOSPC: "Free some space on that disk, then try again.",
     errno.EDQUOT: "Free some space of that user's, then try again.",
@@ -54,22 +57,29 @@ class Installed:
     trial: Optional[str]
     golden_steps: int
     largest_error: float
+    failed_here_before: bool
+    """Whether a session of this very bundle, on trial, ended in a fault."""
 
 
 class SlotSession:
-    """One session of the active bundle; without a report of how it ended, a bundle on trial has failed."""
+    """One session of the active bundle; without a report of how it ended, a bundle on trial has failed.
 
-    def __init__(self, bundle_path: Path, slot: Slot) -> None:
+    Args:
+        trial_before: of the bundle, as the session found it.
+    """
+
+    def __init__(self, bundle_path: Path, slot: Slot, trial_before: Optional[str]) -> None:
         self.bundle_path = bundle_path
         self.slot = slot
         self.trial = BEGUN
+        self._trial_before = trial_before or UNTRIED  # of a confirmed bundle nothing is decided, whatever is reported
 
-    def not_started(self) -> None:
-        """Nothing was sent to the robot: the trial is as it was before it was ever begun."""
-        self.trial = UNTRIED
+    def undecided(self) -> None:
+        """The policy did not drive, or not for long enough to show anything: the trial is left as it was."""
+        self.trial = self._trial_before
 
     def faultless(self) -> None:
-        """The session ended in order and the gate latched no fault."""
+        """The policy walked, and the gate latched no fault."""
         self.trial = PASSED
 
 
@@ -109,14 +119,15 @@ class BundleStore:
         self._check_signature(content, signature)
         report = verify_bundle(bundle, self._robot or load_robot())
         with self._changing():
-            state = self.state()
+            state = self._state_between_sessions()
             if not allow_downgrade:
                 state.check_version(bundle.version)
             slot = Slot(bundle.sha256, bundle.version)
             self._keep(slot, content, signature)
             state = state.installed(slot)
             self._switch(state)
-        return Installed(slot, state.previous, state.trial, report.steps, report.largest_error)
+        failed_before = state.failed == slot
+        return Installed(slot, state.previous, state.trial, report.steps, report.largest_error, failed_before)
 
     def active_bundle(self) -> Path:
         """The bundle to run, intact and signed as this store demands; a failed trial is taken out first.
@@ -137,7 +148,7 @@ class BundleStore:
         with self._session_lock():
             with self._changing():
                 state = self._revert_failed_trial()
-                session = SlotSession(self._intact(state), self._active(state))
+                session = SlotSession(self._intact(state), self._active(state), state.trial)
                 self._switch(state.session_begun())
             try:
                 yield session
@@ -146,7 +157,8 @@ class BundleStore:
                     self._switch(self.state().session_ended(session.slot.sha256, session.trial))
 
     def confirm(self) -> SlotState:
-        """Trust the active bundle for good, after a session without fault."""
+        """Trust the active bundle for good, after it has walked without fault."""
+        self.state().with_confirmation()  # refused before a store is made where there was none
         with self._changing():
             state = self.state().with_confirmation()
             self._switch(state)
@@ -155,7 +167,7 @@ class BundleStore:
     def rollback(self) -> SlotState:
         """Make the previous bundle active again, if it is still intact."""
         with self._changing():
-            state = self.state().rolled_back()
+            state = self._state_between_sessions().rolled_back()
             self._intact(state)
             self._switch(state)
         return state
@@ -238,10 +250,18 @@ class BundleStore:
                 "The active bundle is as it was. " + _REMEDIES.get(error.errno or 0, "Look at that disk."),
             ) from error
 
+    def _state_between_sessions(self) -> SlotState:
+        """The state, in which a trial that was begun has failed unless its session is still running."""
+        try:
+            with self._session_lock(wait_s=0.0):
+                return self.state().with_failure_on_record()
+        except StoreError:
+            return self.state()
+
     @contextmanager
-    def _session_lock(self) -> Iterator[None]:
+    def _session_lock(self, wait_s: float = SESSION_LOCK_WAIT_S) -> Iterator[None]:
         make_folder(self.root)
-        with _locked(self.root / "session.lock", 0.0, "no other session on this robot"):
+        with _locked(self.root / "session.lock", wait_s, "no other session on this robot"):
             yield
 
 

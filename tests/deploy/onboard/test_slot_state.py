@@ -1,5 +1,8 @@
 """The trial: every transition by hand, and for any sequence of them that what was confirmed is never lost."""
 
+from dataclasses import replace
+from typing import Optional
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +60,26 @@ def test_a_later_session_may_still_fail() -> None:
     assert state.reverted().active == A
 
 
+@pytest.mark.parametrize("trial", [UNTRIED, PASSED, None])
+def test_only_a_begun_trial_goes_on_record_as_failed(trial: Optional[str]) -> None:
+    state = SlotState(active=B, previous=A, trial=trial, highest_version=1)
+    assert state.with_failure_on_record() == state
+    assert replace(state, trial=BEGUN).with_failure_on_record() == replace(state, trial=BEGUN, failed=B)
+
+
+def test_a_confirmation_clears_that_bundles_failure_and_no_other() -> None:
+    passed = SlotState(active=B, previous=A, trial=PASSED, highest_version=1)
+    assert replace(passed, failed=B).with_confirmation().failed is None
+    assert replace(passed, failed=C).with_confirmation().failed == C
+
+
+def test_an_empty_store_says_so_and_what_failed_in_it() -> None:
+    with pytest.raises(StoreError, match=r"found an empty store\."):
+        SlotState().with_confirmation()
+    with pytest.raises(StoreError, match=r"found an empty store: the trial of bbbbbbbbbbbb failed\."):
+        SlotState(failed=B).with_confirmation()
+
+
 @pytest.mark.parametrize("trial", [None, UNTRIED, PASSED])
 def test_nothing_else_is_reverted(trial: str) -> None:
     state = SlotState(active=B, previous=A, trial=trial)
@@ -84,10 +107,9 @@ def test_only_a_passed_trial_can_be_confirmed(trial: str) -> None:
         SlotState(active=B, previous=A, trial=trial).with_confirmation()
 
 
-@pytest.mark.parametrize("state", [SlotState(), CONFIRMED_A])
-def test_without_a_trial_there_is_nothing_to_confirm(state: SlotState) -> None:
+def test_without_a_trial_there_is_nothing_to_confirm() -> None:
     with pytest.raises(StoreError, match="confirmed already"):
-        state.with_confirmation()
+        CONFIRMED_A.with_confirmation()
 
 
 def test_a_rollback_can_be_undone_between_confirmed_bundles() -> None:

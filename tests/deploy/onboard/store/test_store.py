@@ -55,11 +55,58 @@ def test_a_trial_that_passes_can_be_confirmed(store: BundleStore, sealed: list[S
     assert store.confirm().trial is None
 
 
-def test_a_session_that_did_not_start_costs_no_trial(store: BundleStore, sealed: list[Sealed]) -> None:
+@pytest.mark.parametrize("before", [UNTRIED, PASSED])
+def test_a_session_that_shows_nothing_leaves_the_trial_as_it_was(
+    store: BundleStore, sealed: list[Sealed], before: str
+) -> None:
     store.install(sealed[1].content)
+    if before == PASSED:
+        with store.session() as session:
+            session.faultless()
     with store.session() as session:
-        session.not_started()
-    assert store.state().trial == UNTRIED
+        assert store.state().trial == BEGUN
+        session.undecided()
+    assert store.state().trial == before
+
+
+def test_of_a_confirmed_bundle_nothing_is_decided(store: BundleStore) -> None:
+    with store.session() as session:
+        session.undecided()
+    assert store.state().trial is None
+
+
+def test_a_fault_stays_on_record_when_the_same_bundle_is_flashed_again(
+    store: BundleStore, sealed: list[Sealed]
+) -> None:
+    assert not store.install(sealed[1].content).failed_here_before
+    with store.session():
+        pass
+    again = store.install(sealed[1].content)
+    assert (again.trial, again.failed_here_before) == (UNTRIED, True)
+    assert store.status()["failed"] == {"sha256": sealed[1].bundle.sha256, "version": 2}
+    confirm(store)
+    assert store.status()["failed"] is None
+
+
+def test_a_fault_stays_on_record_when_its_bundle_is_rolled_back(store: BundleStore, sealed: list[Sealed]) -> None:
+    store.install(sealed[1].content)
+    with store.session():
+        pass
+    store.rollback()
+    assert store.status()["failed"] == {"sha256": sealed[1].bundle.sha256, "version": 2}
+
+
+def test_a_bundle_whose_session_still_runs_has_not_failed(store: BundleStore, sealed: list[Sealed]) -> None:
+    store.install(sealed[1].content)
+    with store.session():
+        assert not store.install(sealed[1].content).failed_here_before
+    assert store.status()["failed"] is None
+
+
+def test_nothing_can_be_confirmed_in_an_empty_store_and_none_is_made(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"expected a bundle on trial; found an empty store\. Flash one"):
+        BundleStore(tmp_path / "none").confirm()
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("end", ["silent", "raises", "killed"])
