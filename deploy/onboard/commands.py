@@ -26,6 +26,8 @@ RANDOM_PREFIX = "random:"
 RANDOM_OPTIONS = {"seed": None, "hold_s": None, "stand_fraction": None, "scale": 1.0}
 """Options of `random:` and their defaults; None means that the option must be given."""
 
+FORMAT_PAGE = "docs/teleop.md, Command files"
+"""Where the form of a command file is described."""
 
 STICK_TERMS = ("vx", "vy", "yaw")
 """Command terms that the remote's sticks drive."""
@@ -90,7 +92,7 @@ class ScriptedCommands:
             raise CommandError(
                 "a command script, or NAME=VALUE pairs, or random:..., or remote",
                 f"{str(path)!r}, which is no file",
-                f"Name a YAML file, or give all of {names_of(terms)}.",
+                f"Name a YAML file (its form: {FORMAT_PAGE}), or give all of {names_of(terms)}.",
             )
         try:
             document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -99,7 +101,9 @@ class ScriptedCommands:
         segments = document.get("segments") if isinstance(document, dict) else None
         if not isinstance(segments, list) or not segments or not all(isinstance(entry, dict) for entry in segments):
             raise CommandError(
-                f"a non-empty list `segments` of mappings in {path}", repr(segments), "See the example in the docs."
+                f"a non-empty list `segments` of mappings in {path}",
+                repr(segments),
+                f"See the example in {FORMAT_PAGE}.",
             )
         durations: List[float] = []
         ramps: List[float] = []
@@ -109,7 +113,8 @@ class ScriptedCommands:
             timing = {key: segment[key] for key in ("duration_s", "ramp_s") if key in segment}
             values = {key: value for key, value in segment.items() if key not in timing}
             if "duration_s" not in timing:
-                raise CommandError(f"duration_s at {place}", f"the keys {', '.join(map(str, segment))}", "Add it.")
+                found = f"the keys {', '.join(map(str, segment))}"
+                raise CommandError(f"duration_s at {place}", found, f"Add it; see {FORMAT_PAGE}.")
             durations.append(number_within(timing["duration_s"], f"{place}: duration_s", lower=1e-3))
             ramps.append(number_within(timing.get("ramp_s", 0.0), f"{place}: ramp_s", lower=0.0, upper=durations[-1]))
             rows.append(named_values(values, terms, place))

@@ -172,3 +172,17 @@ def test_the_sticks(make_state: Any, sticks: dict[str, Any], expected: list[floa
 def test_the_sticks_need_a_policy_that_takes_velocities() -> None:
     with pytest.raises(CommandError, match="vx, vy, yaw"):
         parse_commands("remote", TERMS[:2])
+
+
+def test_the_documented_command_file_is_one_and_its_page_is_named(tmp_path: Path, state: Any) -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs/teleop.md").read_text(encoding="utf-8")
+    assert "\n## Command files\n" in text
+    example = tmp_path / "example.yaml"
+    example.write_text(text.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    source = parse_commands(str(example), TERMS)
+    assert source.command(1.0, state).tolist() == [0.0, 0.0, 0.0]
+    assert source.command(2.5, state).tolist() == [0.25, 0.0, 0.0]  # half of the ramp
+    assert source.command(12.0, state).tolist() == [0.0, 0.0, 0.0]
+    example.write_text("walk: 1", encoding="utf-8")
+    with pytest.raises(CommandError, match=r"docs/teleop\.md, Command files"):
+        parse_commands(str(example), TERMS)
