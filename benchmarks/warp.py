@@ -90,6 +90,7 @@ class RawStepping:
         space, count = room(host), environment.task.num_envs
         with self._warp.ScopedDevice(environment.device):
             self._model = self._mjw.put_model(host)
+            self._model.opt.warn_overflow = 0  # printing takes time
             self._data = self._mjw.make_data(host, count, nconmax=space.contacts, njmax=space.constraint_rows)
             self._mjw.step(self._model, self._data)  # compiles
             with self._warp.ScopedCapture() as capture:

@@ -46,7 +46,7 @@ def import_mujoco_warp(device: str) -> MujocoWarpModules:
 
 
 def _compile_soon(warp: ModuleType) -> None:
-    """Less optimised than Warp's default for CPUs, with which compiling takes several times as long as all our tests."""
+    """Less optimised than Warp's default for CPUs, with which compiling takes several times as long as our tests."""
     warp.config.optimization_level = 1
     warp.config.cpu_compiler_flags = "-march=native"
 
