@@ -15,7 +15,7 @@ import json
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -122,6 +122,14 @@ def table(walks: Sequence[GaitWalk]) -> str:
     return "\n".join(lines)
 
 
+def as_json(one: GaitWalk) -> Dict[str, Any]:
+    """A walk for JSON, which has no NaN: what standing feet do not have is null."""
+    content = asdict(one)
+    if one.measured is not None:
+        content["measured"] = {name: None if np.isnan(value) else value for name, value in one.measured.items()}
+    return content
+
+
 def blind_bundle(plain: Bundle) -> Bundle:
     """A velocity policy that is commanded a gait and does not look at it."""
     robot = load_robot()
@@ -153,7 +161,7 @@ def main() -> None:
         walks.append(walk(bundle, options.condition, forward_m_s, gait, options.walk_s))
         print(f"{len(walks)}: {forward_m_s:g} m/s {gait} -> {walks[-1].measured}", flush=True)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    content["walks"] = [asdict(one) for one in walks]
+    content["walks"] = [as_json(one) for one in walks]
     options.out.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n")
     options.out.with_suffix(".md").write_text(table(walks) + "\n")
     print(table(walks))

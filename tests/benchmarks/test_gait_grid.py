@@ -1,12 +1,13 @@
 """The grid of gaits: which walks it holds, what becomes of one that fell, and what the table says."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 
 from benchmarks import gait_grid
-from benchmarks.gait_grid import GaitGridError, GaitWalk, errors, grid, speed, table, walk
+from benchmarks.gait_grid import GaitGridError, GaitWalk, as_json, errors, grid, speed, table, walk
 from policy.gait_contract import GAIT_FREQUENCY, SWING_HEIGHT, TRUNK_HEIGHT, gait_contract
 from policy.velocity_contract import velocity_contract
 from robot_configs.robot import load_robot
@@ -61,6 +62,14 @@ def test_speed_is_the_way_over_the_time():
     record = trot(2.0, 0.08, 0.28, duration_s=4.0)
     record.position_trunk_in_world[:, 0] = np.linspace(1.0, 3.0, 2000)
     assert speed(record) == pytest.approx(0.5)
+
+
+def test_what_standing_feet_do_not_have_is_null_in_json():
+    stood = GaitWalk(0.0, GAIT, {GAIT_FREQUENCY: NAN, SWING_HEIGHT: NAN, TRUNK_HEIGHT: 0.25}, 0.0, 0.01)
+    content = json.loads(json.dumps(as_json(stood), allow_nan=False))
+    assert content["measured"] == {GAIT_FREQUENCY: None, SWING_HEIGHT: None, TRUNK_HEIGHT: 0.25}
+    assert content["commanded"] == GAIT
+    assert as_json(GaitWalk(0.5, GAIT, None))["measured"] is None
 
 
 def test_the_table_by_hand():
