@@ -16,6 +16,7 @@ from policy.velocity_contract import velocity_contract
 from robot_configs.robot import load_robot
 from sim.pretrain import PretrainSettings, policy_from_checkpoint, pretrain, with_deployed_std
 from sim.pretrain_checkpoint import iterations_done
+from sim.scripted_trot import imitate_trot
 from sim.velocity_task import VelocityTaskSettings
 
 TINY = PretrainSettings(
@@ -120,3 +121,21 @@ def test_the_deployed_std_leaves_the_mean_alone():
     assert float(std[0].mean()) == pytest.approx(0.2, rel=1e-5)
     ratio = std / std_before
     torch.testing.assert_close(ratio, ratio[:1, :1].expand_as(ratio), msg="their proportions stay")
+
+
+def test_training_begins_with_the_scripted_trot_where_it_is_asked_to(tmp_path, monkeypatch):
+    """One iteration whose steps are too small to change anything leaves the actor that imitates the trot."""
+    monkeypatch.setattr("sim.scripted_trot._UPDATES", 30)  # not a good trot, but the same one twice
+    settings = dataclasses.replace(TINY, steps=16 * 8, learning_rate=1e-12, begin_with_trot=True)
+    trained = pretrain(settings, tmp_path / "run")
+    imitator = PolicyGraph(trained.contract.without_slew(), fresh_actor(trained)).requires_grad_(False)
+    imitate_trot(imitator, load_robot(), settings.task.seed)
+    for name, tensor in imitator.actor.mean_network.state_dict().items():
+        torch.testing.assert_close(trained.actor.mean_network.state_dict()[name], tensor, atol=1e-4, rtol=0.0)
+
+
+def fresh_actor(graph: PolicyGraph) -> GaussianActor:
+    """As a run with TINY's seed makes it."""
+    torch.manual_seed(TINY.task.seed)
+    contract = graph.contract
+    return GaussianActor(contract.observation_dim, contract.action_dim, TINY.actor_hidden, TINY.initial_std)
