@@ -18,6 +18,11 @@ class PulseWatch:
         self.damping = True
         """Whether the last command was; before the first one the motors are not on."""
 
+    @property
+    def felt(self) -> bool:
+        """Whether there has been a beat at all."""
+        return self._seen > 0
+
     def look(self, now_s: float) -> None:
         """Feel the pulse at `now_s`."""
         beat = self._pulse.read(newer_than=self._seen)

@@ -117,8 +117,8 @@ class SlotState:
             StoreError: nothing is on trial, or its trial has not passed.
         """
         if self.active is None:
-            failed = "" if self.failed is None else f": the trial of {self.failed.sha256[:12]} failed"
-            raise StoreError("a bundle on trial", f"an empty store{failed}", "Flash one: go1 robot flash BUNDLE.")
+            history = "" if self.failed is None else f": the trial of {self.failed.sha256[:12]} failed"
+            raise StoreError("a bundle on trial", f"an empty store{history}", "Flash one: go1 robot flash BUNDLE.")
         if self.trial is None:
             raise StoreError("a bundle on trial", "none: the active one is confirmed already", "Nothing is to be done.")
         if self.trial != PASSED:

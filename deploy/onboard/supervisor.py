@@ -22,7 +22,8 @@ from dataclasses import replace
 from typing import List, Optional, Tuple
 
 from deploy.onboard.child_process import Child, Reporter, start_child
-from deploy.onboard.exchange import PULSE, REPORT, OrderWriter, Slots, read_report
+from deploy.onboard.control_loop import SilentRobotError
+from deploy.onboard.exchange import NO_STEP, PULSE, REPORT, OrderWriter, Report, Slots, read_report
 from deploy.onboard.gate_process import run_gate
 from deploy.onboard.guard import GuardPost, damp_robot, dismiss_guard, stand_guard
 from deploy.onboard.lateness import LatenessHistogram
@@ -33,7 +34,7 @@ from deploy.onboard.recorder import RecorderReport
 from deploy.onboard.session_log import SessionLog
 from deploy.onboard.shared_slot import SlotReader
 from deploy.onboard.stop_signals import signals_stop
-from deploy.onboard.summary import ProcessSummary, RunSummary
+from deploy.onboard.summary import EpisodeSummary, ProcessSummary, RunSummary
 from deploy.onboard.supervision import (
     GUARD_PRIORITY,
     PILOT_PRIORITY,
@@ -42,6 +43,10 @@ from deploy.onboard.supervision import (
     SupervisorError,
     SupervisorSettings,
 )
+from deploy.onboard.target import Mode
+from offline_data.log_schema import Ending
+
+SILENT_ROBOT_REMEDY = "Check address and subnet, that sport mode is off, and that no other program talks to it."
 
 FIRST_DAMPING_S = 0.01
 """How long the supervisor damps before it looks at anything else: a few frames, of which some may be lost [s]."""
@@ -175,11 +180,16 @@ class Supervisor:
                 self._start_guard()
             self._orders.write(time.monotonic(), self._stop_reason)
             watch.look(time.monotonic())
-            limit_s = settings.damped_silence_limit_s if watch.damping else settings.gate_silence_limit_s
-            if watch.silent_s > limit_s:
+            if watch.silent_s > self._silence_limit_s(watch):
                 self._taken_over = f"the gate was silent for {1e3 * watch.silent_s:.0f} ms"
                 gate.signal(signal.SIGKILL)
                 return
+
+    def _silence_limit_s(self, watch: PulseWatch) -> float:
+        settings = self._settings
+        if not watch.felt:
+            return settings.start_limit_s  # not one command has left: nothing pulls, and it may be setting itself up
+        return settings.damped_silence_limit_s if watch.damping else settings.gate_silence_limit_s
 
     def _end(self) -> None:
         """Gate, then robot, then guard, then pilot, then recorder."""
@@ -233,12 +243,23 @@ class Supervisor:
         return replace(summary, recorder=self._recorder_report(), processes=self._processes())
 
     def _obituary(self, gate: Child, wall_s: float) -> RunSummary:
-        """What is known of a session whose gate can not tell any more."""
+        """What is known of a session whose gate can not tell any more.
+
+        Raises:
+            SilentRobotError: it fell silent before any state had come. Nothing had moved, and who starts a session with
+                a robot that does not answer has to look there first.
+        """
         report = read_report(self._reports)
         nothing = LatenessHistogram().to_dict()
         reason = self._death_of_gate(gate)
+        if self._taken_over and (report is None or report.state is None):
+            raise SilentRobotError(
+                "a state from the robot",
+                f"none before {reason}",
+                f"{SILENT_ROBOT_REMEDY} Or this computer is too busy: stop its other programs.",
+            )
         return RunSummary(
-            episodes=(),
+            episodes=self._last_walk(report, reason),
             faults=(reason,),
             stop_reason=reason,
             ticks=report.tick if report else 0,
@@ -250,6 +271,15 @@ class Supervisor:
             link=self._plan.link.statistics,
             recorder=self._recorder_report(),
         )
+
+    def _last_walk(self, report: Optional[Report], reason: str) -> Tuple[EpisodeSummary, ...]:
+        """The newest walk as far as the gate has told of it; of those before it the log alone knows."""
+        if report is None or (report.step == NO_STEP and report.episode == 0):
+            return ()
+        steps = 0 if report.step == NO_STEP else report.step + 1
+        ending = Ending.STOPPED if report.mode is Mode.WALK else Ending.NONE
+        duration_s = steps / self._plan.robot.control_hz
+        return (EpisodeSummary(report.episode, ending.name.lower(), reason, steps, duration_s, {}),)
 
     def _death_of_gate(self, gate: Child) -> str:
         return f"{self._taken_over or 'the gate ' + gate.ending}; the supervisor damped the robot"

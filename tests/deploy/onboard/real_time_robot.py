@@ -191,7 +191,7 @@ def run(options: dict[str, Any]) -> None:
     )
     supervision = SupervisorSettings(
         gate_silence_limit_s=options.get("gate_silence_limit_s", 1.0),
-        damped_silence_limit_s=5.0,
+        damped_silence_limit_s=options.get("damped_silence_limit_s", 5.0),
         guard_silence_limit_s=options.get("guard_silence_limit_s", 3.0),
         takeover_s=0.1,
         end_limit_s=options.get("end_limit_s", 10.0),

@@ -45,3 +45,12 @@ def test_before_the_first_command_the_motors_are_not_on(pulse: tuple[PulseWriter
     watch.look(10.004)
     assert watch.silent_s == pytest.approx(0.004)
     assert watch.damping
+
+
+def test_before_the_first_command_no_pulse_is_felt(pulse: tuple[PulseWriter, PulseWatch]) -> None:
+    writer, watch = pulse
+    watch.look(10.004)
+    assert not watch.felt
+    writer.write(1, damping=True)
+    watch.look(10.008)
+    assert watch.felt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -63,3 +64,24 @@ def test_a_second_runner_is_told_who_drives(walking: Callable[..., Walk], tmp_pa
     walk.wait_for_the_policy()  # the first one did not notice
     walk.session.signal("supervisor", signal.SIGINT)
     assert walk.session.summary()["stop_reason"] == "SIGINT"
+
+
+def test_a_gate_that_falls_silent_before_any_state_came_is_a_silent_robot(tmp_path: Path) -> None:
+    """With no patience at all for a damped gate, that is right after its first command, and never before it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        session = Session(nobody.getsockname()[1], tmp_path, damped_silence_limit_s=-1.0)
+        _, errors = session.process.communicate(timeout=60.0)
+        assert session.process.returncode != 0
+        assert "SilentRobotError: expected a state from the robot; found none before the gate was silent" in errors
+        assert "Check address and subnet" in errors
+        assert nobody.recv(1024), "the gate was given the time to send its first command"
+
+
+def test_a_dead_gate_leaves_word_of_its_walk(walking: Callable[..., Walk]) -> None:
+    """What a trial is judged by: its policy had driven."""
+    walk = walking()
+    walk.session.signal("gate", signal.SIGKILL)
+    summary = walk.session.summary()
+    assert [(episode["episode"], episode["ending"]) for episode in summary["episodes"]] == [(0, "stopped")]
+    assert summary["steps"] > 0
