@@ -38,6 +38,7 @@ def bundle_to_run(options: argparse.Namespace) -> Iterator[Tuple[Path, Ended]]:
     from deploy.onboard.control_loop import SilentRobotError
     from deploy.onboard.lease import LeaseError
     from deploy.onboard.link import LinkError, PacketNotSentError
+    from deploy.onboard.lockstep_link import NotInLockstepError
     from deploy.onboard.runner import RunnerError
     from deploy.onboard.shadow_report import ShadowError
     from deploy.onboard.store import BundleStore
@@ -48,7 +49,15 @@ def bundle_to_run(options: argparse.Namespace) -> Iterator[Tuple[Path, Ended]]:
             yield session.bundle_path, lambda summary: report_evidence(session, summary)
         except PacketNotSentError:
             raise
-        except (CommandError, LeaseError, LinkError, RunnerError, ShadowError, SilentRobotError):
+        except (
+            CommandError,
+            LeaseError,
+            LinkError,
+            NotInLockstepError,
+            RunnerError,
+            ShadowError,
+            SilentRobotError,
+        ):
             session.undecided()
             raise
     print(f"go1: {trial_line(store.state().trial)}", file=sys.stderr)

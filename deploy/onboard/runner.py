@@ -12,10 +12,11 @@ from typing import Optional, Sequence, Tuple, Union
 
 from deploy.onboard.clock import Clock, MonotonicClock, VirtualClock
 from deploy.onboard.commands import parse_commands
-from deploy.onboard.control_loop import ControlLoop, LoopSettings
+from deploy.onboard.control_loop import ControlLoop, LoopSettings, SilentRobotError
 from deploy.onboard.held_commands import with_gait
 from deploy.onboard.lease import Lease
 from deploy.onboard.link import Link, PacketLink, UdpTransport
+from deploy.onboard.lockstep_link import LockstepLink
 from deploy.onboard.own_process import in_real_time
 from deploy.onboard.pilot import Pilot
 from deploy.onboard.pilot_seat import Observer, PilotAtHand
@@ -122,6 +123,8 @@ def run_on_robot(
         RunnerError: an unusable SDK name.
         ShadowError: the shadow cannot be compared with the driver, or is not for this robot.
         LeaseTakenError: another runner of this machine drives the robot.
+        SilentRobotError: nothing came from the address.
+        NotInLockstepError: in lockstep with a twin that is not.
         SupervisorError: a process could not be brought up.
         See `run_session` for the rest.
     """
@@ -160,12 +163,17 @@ def _drive(
         link = open_link(address, sdk, robot)
         try:
             if settings.lockstep:
-                return run_session(bundle, robot, link, VirtualClock(), settings, log_dir, observers)
+                lockstep = LockstepLink(link, robot.link_hz)
+                return run_session(bundle, robot, lockstep, VirtualClock(), settings, log_dir, observers)
             if supervision.one_process:
                 clock, wish = MonotonicClock(), supervision.gate_wish
                 return run_session(bundle, robot, link, clock, settings, log_dir, observers, wish)
             bundle.contract.check_robot(robot)
             return run_supervised(SessionPlan(bundle, robot, link, settings, log_dir, lease, observers), supervision)
+        except SilentRobotError as error:
+            host, port = address
+            remedy = f"{error.remedy} `go1 robot doctor {host}:{port}` tells these apart."
+            raise SilentRobotError(f"{error.expected}, at {host}:{port}", error.found, remedy) from None
         finally:
             link.close()
     finally:

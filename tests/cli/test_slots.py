@@ -12,6 +12,7 @@ from cli.slots import bundle_to_run
 from deploy.onboard.control_loop import SilentRobotError
 from deploy.onboard.lease import LeaseTakenError
 from deploy.onboard.link import PacketNotSentError
+from deploy.onboard.lockstep_link import NotInLockstepError
 from deploy.onboard.slot_state import BEGUN, PASSED, UNTRIED
 from deploy.onboard.store import BundleStore
 from policy.bundle import BUNDLES
@@ -53,7 +54,13 @@ def test_the_end_decides_and_the_person_is_told(
 
 @pytest.mark.parametrize(
     ("error", "trial"),
-    [(SilentRobotError, UNTRIED), (LeaseTakenError, UNTRIED), (PacketNotSentError, BEGUN), (Go1Error, BEGUN)],
+    [
+        (SilentRobotError, UNTRIED),
+        (NotInLockstepError, UNTRIED),
+        (LeaseTakenError, UNTRIED),
+        (PacketNotSentError, BEGUN),
+        (Go1Error, BEGUN),
+    ],
 )
 def test_what_comes_before_any_motion_costs_no_trial(store: BundleStore, error: "type[Go1Error]", trial: str) -> None:
     with pytest.raises(error), bundle_to_run(options(store)):

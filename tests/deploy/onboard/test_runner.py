@@ -20,7 +20,9 @@ from mcap.reader import make_reader
 from deploy.onboard import runner
 from deploy.onboard.clock import VirtualClock
 from deploy.onboard.commands import CommandError
+from deploy.onboard.control_loop import SilentRobotError
 from deploy.onboard.link import PacketLink
+from deploy.onboard.lockstep_link import NotInLockstepError
 from deploy.onboard.packet_layout import LOW_CMD
 from deploy.onboard.realtime import RealTimeWish
 from deploy.onboard.robot_address import RobotAddressError
@@ -246,3 +248,30 @@ def test_one_process_asks_for_what_the_gates_would_and_lockstep_for_nothing(
     with pytest.raises(InterruptedError):
         run_on_robot(bundle_path, "127.0.0.1:1", STANDING, 1.0, tmp_path, lockstep=lockstep, supervision=supervision)
     assert asked == [((),) if lockstep else ((), RealTimeWish(GATE_PRIORITY, 1))]
+
+
+def test_a_silent_robot_is_named_with_its_address(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hears_nothing(*_: Any) -> None:
+        raise SilentRobotError("a state from the robot within 5.0 s", "none", "Check the subnet.")
+
+    monkeypatch.setattr(runner, "run_supervised", hears_nothing)
+    with pytest.raises(
+        SilentRobotError, match=r"within 5\.0 s, at 127\.0\.0\.1:9; found none\. Check .* doctor 127\.0"
+    ):
+        run_on_robot(bundle_path, "127.0.0.1:9", STANDING, 1.0, tmp_path)
+
+
+def test_a_twin_that_does_not_wait_is_refused_in_lockstep(
+    lockstep_robot: LockstepRobot, bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_state = lockstep_robot._make_state
+
+    def in_real_time(**values: Any) -> RobotState:
+        return make_state(**{**values, "tick_ms": 4 * values["tick_ms"]})
+
+    monkeypatch.setattr(lockstep_robot, "_make_state", in_real_time)
+    with pytest.raises(NotInLockstepError, match="Start the twin with --lockstep"):
+        run_on_robot(bundle_path, lockstep_robot.address, STANDING, 1.0, tmp_path, lockstep=True)
+    assert lockstep_robot.last_was_damping
