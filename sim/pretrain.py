@@ -7,6 +7,7 @@ torchrun --nproc-per-node 2 -m sim.pretrain --out runs/pretrain --seed 1
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Mapping, Optional
 
@@ -24,6 +25,7 @@ from sim.nan_guard import GuardedVelocityTask
 from sim.ppo_runner import PpoRunner
 from sim.pretrain_checkpoint import CHECKPOINT_FILE, iterations_done, open_folder
 from sim.pretrain_settings import PretrainSettings
+from sim.run_lock import locked
 from sim.scripted_trot import imitate_trot
 from sim.terrain.grid import build_grid
 
@@ -40,12 +42,15 @@ def pretrain(settings: PretrainSettings, out: Path, progress: Optional[Progress]
 
     Raises:
         PretrainFolderError: the folder holds another run, or one that can not go on.
+        FolderInUseError: another process trains into the folder.
         NonFiniteError: something that is not finite came up; the last checkpoint and non_finite.npz stay.
     """
     with joined_processes() as processes:
-        checkpoint = open_folder(settings, out, processes)
-        if iterations_done(checkpoint) < settings.iterations:
-            return _train(settings, out, progress, checkpoint, processes)
+        out.mkdir(parents=True, exist_ok=True)
+        with locked(out) if processes.writes else nullcontext():
+            checkpoint = open_folder(settings, out, processes)
+            if iterations_done(checkpoint) < settings.iterations:
+                return _train(settings, out, progress, checkpoint, processes)
     return policy_from_checkpoint(out / CHECKPOINT_FILE, settings)
 
 

@@ -44,7 +44,7 @@ class PretrainFolderError(Go1Error):
 
 
 def open_folder(settings: PretrainSettings, out: Path, processes: Processes = ALONE) -> Optional[TrainerState]:
-    """Make `out` this run's folder; returns the checkpoint to go on from, None where there is none yet.
+    """Make `out`, which exists, this run's folder; returns the checkpoint to go on from, None where there is none yet.
 
     Raises:
         PretrainFolderError: the folder belongs to other settings, another version of the checkpoint or another number
@@ -55,7 +55,6 @@ def open_folder(settings: PretrainSettings, out: Path, processes: Processes = AL
         _require_resumable(checkpoint, settings, out, processes)
     if not processes.writes:
         return checkpoint
-    out.mkdir(parents=True, exist_ok=True)
     part = out / f"{SETTINGS_FILE}.part"
     part.write_text(json.dumps(asdict(settings), indent=1))
     os.replace(part, out / SETTINGS_FILE)

@@ -34,6 +34,7 @@ from sim.pretrain_checkpoint import (
 from sim.pretrain_settings import PretrainSettings
 from sim.terrain.settings import TerrainSettings
 from sim.velocity_task import VelocityTaskSettings
+from tests.sim.distributed_worker import settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 ITERATIONS = 7
@@ -242,6 +243,14 @@ def test_one_and_two_engine_threads_are_the_same_run(whole, tmp_path, monkeypatc
 
 def _engine_with(threads, choice, robot, num_envs, terrain):
     return MujocoEngine(robot, num_envs, threads, terrain)
+
+
+@pytest.mark.slow
+def test_one_and_two_torch_threads_are_the_same_run(tmp_path):
+    """With as many robots as torch needs to share its work out: 32768 values an operation."""
+    for threads in (1, 2):
+        pretrain(dataclasses.replace(settings_of(1, 2, 128), threads=threads), tmp_path / str(threads))
+    assert_same_run(tmp_path / "1", tmp_path / "2")
 
 
 def test_an_engine_continues_another_ones_motion():
