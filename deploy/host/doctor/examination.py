@@ -52,6 +52,7 @@ def check_sample(sample: Sample, robot: RobotModel) -> tuple[Finding, ...]:
     reading = read_sample(sample)
     network = network_checks.check_network(sample, robot)
     port = network_checks.check_port(reading, network)
+    computer = network_checks.check_computer(sample, robot)
     return (
         network,
         port,
@@ -60,11 +61,12 @@ def check_sample(sample: Sample, robot: RobotModel) -> tuple[Finding, ...]:
         network_checks.check_firmware(reading),
         network_checks.check_checksum(reading),
         network_checks.check_sport_mode(reading, robot),
-        network_checks.check_rate(reading),
-        network_checks.check_loss(reading, robot),
+        computer,
+        network_checks.blame(network_checks.check_rate(reading), computer),
+        network_checks.blame(network_checks.check_loss(reading, robot), computer),
         network_checks.check_order(reading, robot),
-        network_checks.check_gaps(reading, robot),
-        network_checks.check_controller(reading, robot),
+        network_checks.blame(network_checks.check_gaps(reading, robot), computer),
+        network_checks.blame(network_checks.check_controller(reading, robot), computer),
         network_checks.check_clock(sample),
         body_checks.check_battery(reading, robot),
         body_checks.check_temperature(reading, robot),

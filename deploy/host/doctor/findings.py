@@ -86,6 +86,8 @@ REMEDIES: Dict[str, str] = {
     "other-controller": "The motors follow somebody else: switch sport mode off (remote: L2+A, L2+A, L2+B, then "
     "L1+L2+START) and stop every other low-level client.",
     # Timing.
+    "computer-late": "This computer is too busy to judge the packets' timing, and to drive a robot: stop its other "
+    "programs and ask again. Beside a twin on one computer: run the twin in real time, alone.",
     "rate-low": "Below 200 states a second motion gets rough: use the cable, not Wi-Fi, and free this machine's CPU.",
     "packets-lost": "Use the cable, not Wi-Fi; replace cable and switch; free this machine's CPU.",
     "packets-reordered": "Something between repeats or reorders packets: one cable, no bridge, no second route.",

@@ -138,6 +138,24 @@ def check_sport_mode(reading: Reading, robot: RobotModel) -> Finding:
     return ok(check, f"off: at most {found}")
 
 
+def check_computer(sample: Sample, robot: RobotModel) -> Finding:
+    """Whether this computer gave this program its time: who looks late sees everything late."""
+    check = "computer"
+    if sample.source_address is None:
+        return not_checked(check, "nothing was sent")
+    # A pause may begin right after one arrival and end right before the next: two periods shorter than their gap.
+    limit_s = robot.safety.state_age_limit_s - 2.0 / robot.link_hz
+    found = f"this program came {sample.worst_late_s * 1e3:.1f} ms late to its latest turn"
+    return fault(check, "computer-late", found) if sample.worst_late_s > limit_s else ok(check, found)
+
+
+def blame(finding: Finding, computer: Finding) -> Finding:
+    """A fault of the packets' timing, unless `check_computer` found this computer late: then nothing is known of it."""
+    if not (finding.verdict is computer.verdict is Verdict.FAULT):
+        return finding
+    return not_checked(finding.check, f"{finding.detail}; but this computer was late itself")
+
+
 def check_rate(reading: Reading) -> Finding:
     """Whether states come often enough."""
     check = "rate"

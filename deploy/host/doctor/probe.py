@@ -7,7 +7,7 @@ import select
 import socket
 import time
 from collections import Counter
-from typing import Optional
+from typing import Optional, Tuple
 
 from deploy.host.doctor.sample import Datagram, Sample
 from deploy.onboard.wire import JointCommand, encode_low_cmd
@@ -36,7 +36,7 @@ def probe(robot: RobotModel, host: str, port: int, duration_s: float) -> Sample:
         raise ProbeError(f"an IPv4 address of {host!r}", str(error), "Give the address in numbers.") from None
     errors: Counter[str] = Counter()
     datagrams: list[Datagram] = []
-    sent, source = 0, None
+    sent, source, worst_late_s = 0, None, 0.0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
         link.setblocking(False)
         try:
@@ -46,17 +46,20 @@ def probe(robot: RobotModel, host: str, port: int, duration_s: float) -> Sample:
             errors[_name(error)] += 1
         else:
             source = link.getsockname()[0]
-            sent = _listen(link, encode_low_cmd(JointCommand.damp(robot)), robot.link_hz, duration_s, datagrams, errors)
-    return Sample(address, port, duration_s, sent, dict(errors), source, tuple(datagrams), time.time())
+            command = encode_low_cmd(JointCommand.damp(robot))
+            sent, worst_late_s = _listen(link, command, robot.link_hz, duration_s, datagrams, errors)
+    heard = tuple(datagrams)
+    return Sample(address, port, duration_s, sent, dict(errors), source, heard, time.time(), worst_late_s)
 
 
 def _listen(
     link: socket.socket, command: bytes, link_hz: int, duration_s: float, into: list[Datagram], errors: Counter[str]
-) -> int:
-    """Send and receive until the time is over; returns the commands that left."""
+) -> Tuple[int, float]:
+    """Send and receive until the time is over; returns the commands that left, and how late the latest turn was [s]."""
     start_s = time.monotonic()
-    sent = 0
+    sent, worst_late_s = 0, 0.0
     for tick in range(max(1, round(duration_s * link_hz))):
+        worst_late_s = max(worst_late_s, time.monotonic() - (start_s + tick / link_hz))
         try:
             link.send(command)
             sent += 1
@@ -72,7 +75,7 @@ def _listen(
                 errors[_name(error)] += 1
             remaining_s = deadline_s - time.monotonic()
             remaining_s = remaining_s if remaining_s > 0.0 else None
-    return sent
+    return sent, worst_late_s
 
 
 def _name(error: OSError) -> str:

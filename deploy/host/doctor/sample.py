@@ -43,6 +43,8 @@ class Sample:
     datagrams: Tuple[Datagram, ...]
     wall_time_s: float
     """This machine's date [s since 1970]."""
+    worst_late_s: float = 0.0
+    """How late this program itself came to its latest turn, because its computer was busy [s]."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def by_check(findings: tuple[Finding, ...], check: str) -> Finding:
 def test_a_healthy_robot_passes_every_check(heard: Any, robot: Any) -> None:
     findings = check_sample(heard.sample(), robot)
     assert [finding.check for finding in findings if finding.verdict is not Verdict.OK] == []
-    assert len(findings) == 19
+    assert len(findings) == 20
     assert len({finding.check for finding in findings}) == len(findings)
 
 
@@ -252,6 +252,25 @@ def test_states_too_seldom(heard: Any, robot: Any) -> None:
     assert faults(check_sample(heard.sample(slower), robot)) == ["rate-low"]
 
 
+def test_a_late_computer_is_named_and_neither_robot_nor_cable(heard: Any, robot: Any) -> None:
+    """The same samples as above, heard by a program that was not given its time."""
+    late = shift_from(200, 0.030)
+    assert faults(check_sample(heard.sample(late), robot)) == ["state-gaps"]
+    heard.changes["worst_late_s"] = 0.0161
+    findings = check_sample(heard.sample(late), robot)
+    assert faults(findings) == ["computer-late"]
+    assert "but this computer was late itself" in by_check(findings, "jitter").detail
+    assert by_check(findings, "jitter").verdict is Verdict.NOT_CHECKED
+    heard.changes["worst_late_s"] = 0.0159
+    assert faults(check_sample(heard.sample(late), robot)) == ["state-gaps"]
+
+
+def test_what_is_not_a_matter_of_time_is_found_by_a_late_computer_as_well(heard: Any, robot: Any) -> None:
+    heard.changes["worst_late_s"] = 0.5
+    heard.states["battery"]["soc"].fill(4)
+    assert faults(check_sample(heard.sample(), robot)) == ["computer-late", "battery-empty"]
+
+
 def test_every_diagnosis_of_a_sample_has_been_seen_here() -> None:
     """A new diagnosis needs a test that produces it: those of the wiggle are in test_wiggle.py."""
     wiggle = {"joint-dead", "joint-sign", "joint-order", "wiggle-stopped"}
@@ -259,5 +278,6 @@ def test_every_diagnosis_of_a_sample_has_been_seen_here() -> None:
         "local-port-taken", "no-route", "subnet-missing", "port-closed", "no-packets", "host-clock", "packet-length",
         "packet-header", "zero-states", "checksum-all", "checksum-some", "sport-mode", "packets-lost",
         "packets-reordered", "state-gaps", "controller-restart", "robot-clock", "rate-low",
+        "computer-late",
     }  # fmt: skip
     assert set(REMEDIES) == wiggle | network | set(ILLNESSES)

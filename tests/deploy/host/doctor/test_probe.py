@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -95,3 +96,19 @@ def test_a_robot_with_a_fault_is_not_moved(robot: Any) -> None:
     assert examination.findings[-1].check == "wiggle"
     assert examination.findings[-1].verdict is Verdict.NOT_CHECKED
     assert all(np.all(command.stiffness == 0.0) for command in answering.commands)
+
+
+def test_the_prober_knows_when_it_was_late_itself(robot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pause of 60 ms in the middle, as a busy computer makes one."""
+    sendings: list[int] = []
+
+    class Pausing(socket.socket):
+        def send(self, data: Any, flags: int = 0) -> int:
+            sendings.append(len(data))
+            if len(sendings) == 20:
+                time.sleep(0.06)
+            return super().send(data, flags)
+
+    monkeypatch.setattr(socket, "socket", Pausing)
+    sample = probe(robot, "127.0.0.1", 9, 0.1)
+    assert sample.worst_late_s >= 0.055
