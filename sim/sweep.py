@@ -101,7 +101,7 @@ def _outcomes(
 ) -> Iterator[Tuple[Trial, Optional[Exception]]]:
     """Trials as they end, each with what went wrong, if anything did."""
     with _ray(resources.address) as ray:
-        cpus = _checked_cpus(ray, resources)
+        cpus = checked_cpus(ray, resources)
         # One call a worker: a trial's process ends with it, and nothing of it is left to the next.
         remote = ray.remote(max_calls=1, max_retries=0, num_cpus=cpus, num_gpus=resources.gpus_per_trial)(work)
         pending = {remote.remote(trial, folders[trial.name], command): trial for trial in trials}
@@ -137,8 +137,12 @@ def _ray(address: Optional[str]) -> Iterator[Any]:
         ray.shutdown()
 
 
-def _checked_cpus(ray: Any, resources: SweepResources) -> float:
-    """Cores to ask for. Ray would wait for ever for a machine that has what no machine has."""
+def checked_cpus(ray: Any, resources: SweepResources) -> float:
+    """Cores to ask for; all of the largest machine, where nothing was said.
+
+    Raises:
+        SweepError: no machine has what a trial asks for, and Ray would wait for one for ever.
+    """
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     most = max(machine.get("CPU", 0.0) for machine in machines)
     cpus = most if resources.cpus_per_trial is None else float(resources.cpus_per_trial)

@@ -2,17 +2,19 @@
 
 import dataclasses
 import os
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from policy.bundle import read_bundle
 from sim.pretrain import pretrain
-from sim.sweep import SweepError, SweepResources, run_sweep
+from sim.sweep import SweepError, SweepResources, checked_cpus, run_sweep
 from sim.sweep_plan import SweepPlan, Trial
 from sim.sweep_trial import TrialError, TrialRecord, json_settings, read_record, run_trial, write_record
 
-pytest.importorskip("ray", reason="a sweep needs ray: pip install '.[sweep]'")
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="a sweep needs ray: pip install '.[sweep]'")
 
 ONE_CORE = SweepResources(cpus_per_trial=1)
 TINY = (
@@ -35,6 +37,8 @@ def finished(trial: Trial) -> TrialRecord:
     return TrialRecord("finished", json_settings(trial), "v1", bundle_sha256="ab")
 
 
+@needs_ray
+@pytest.mark.slow
 def test_trials_that_fail_or_die_are_reported_and_the_others_end(tmp_path):
     """What a trial does is a stand-in here; it tells what process it was."""
 
@@ -70,9 +74,33 @@ def test_trials_that_fail_or_die_are_reported_and_the_others_end(tmp_path):
     assert [record.code_version for record in again] == ["later", "later", "typed"]
 
 
-def test_more_than_any_machine_has_is_refused(tmp_path):
-    with pytest.raises(SweepError, match="a machine with 4096 cores and 0 GPUs"):
-        run_sweep(tiny(), tmp_path, SweepResources(cpus_per_trial=4096), "")
+class FakeRay:
+    """Two machines, one of which has a GPU but few cores, and one that is gone."""
+
+    def nodes(self) -> list[dict[str, Any]]:
+        machines = [({"CPU": 2.0, "GPU": 1.0}, True), ({"CPU": 8.0, "memory": 1e9}, True), ({"CPU": 64.0}, False)]
+        return [{"Resources": resources, "Alive": alive} for resources, alive in machines]
+
+
+@pytest.mark.parametrize(
+    ("resources", "cpus"),
+    [
+        (SweepResources(), 8.0),
+        (SweepResources(cpus_per_trial=8), 8.0),
+        (SweepResources(cpus_per_trial=2, gpus_per_trial=0.5), 2.0),
+    ],
+)
+def test_what_a_trial_asks_for_is_on_one_machine(resources, cpus):
+    assert checked_cpus(FakeRay(), resources) == cpus
+
+
+@pytest.mark.parametrize(
+    "resources", [SweepResources(9), SweepResources(3, gpus_per_trial=1), SweepResources(2, gpus_per_trial=2)]
+)
+def test_what_no_machine_has_is_refused(resources):
+    """Ray itself would wait for it for ever."""
+    with pytest.raises(SweepError, match="found 2 cores, 1 GPUs; 8 cores, 0 GPUs"):
+        checked_cpus(FakeRay(), resources)
 
 
 def test_a_finished_sweep_needs_no_ray(tmp_path, monkeypatch: pytest.MonkeyPatch):
@@ -120,6 +148,7 @@ def test_a_trial_is_a_training_of_its_own_and_goes_on_half_way(tmp_path):
         assert tensor.equal(alone.actor.state_dict()[name]), name
 
 
+@needs_ray
 @pytest.mark.slow
 def test_a_sweep_from_the_command_line(tmp_path, capsys: pytest.CaptureFixture[str]):
     from cli.main import main
