@@ -41,7 +41,9 @@ def add_learning(commands: Commands) -> None:
     )
     online.add_argument("--bundle", type=existing_file, required=True, help="the policy to start from")
     add_robot_address(online)
-    online.add_argument("--steps", type=count, required=True, help="policy steps to log in all")
+    online.add_argument(
+        "--steps", type=count, required=True, help="policy steps to log in all; at least 50 in each round"
+    )
     online.add_argument("--out", type=Path, required=True, help="folder of everything; the same one again resumes")
     online.add_argument("--rounds", type=count, default=2, help="equal parts of the steps [%(default)s]")
     online.add_argument(
@@ -103,22 +105,24 @@ def log_on_robot(options: argparse.Namespace, bundle: Path, steps: int, log_dir:
         SessionEndedEarly: a fall, the stop key, a lost link; on a robot nobody stands up again unasked.
     """
     from deploy.host.finetune_logs import SessionEndedEarly
+    from deploy.host.finetune_steps import episode_length_s
     from deploy.onboard.runner import run_on_robot
     from robot_configs.robot import load_robot
 
+    duration_s = steps / load_robot().control_hz
     commands = f"random:seed={seed},hold_s=4,stand_fraction=0.1"
     announce_keys(commands)
     summary = run_on_robot(
         bundle,
         options.robot,
         commands,
-        steps / load_robot().control_hz,
+        duration_s,
         log_dir,
         lockstep=options.lockstep,
         sdk=options.sdk,
         exploration=1.0,
         seed=seed,
-        episode_s=20.0,
+        episode_s=episode_length_s(duration_s),
         auto_rearm=options.auto_rearm,
     )
     if summary.steps < steps:

@@ -21,6 +21,7 @@ import torch
 from deploy.host.finetune_logs import Collector, RoundLogs
 from deploy.host.finetune_rollback import ReturnDifference, compare_logged_returns, logged_episodes
 from deploy.host.finetune_start import continued_learner, first_learner, state_of_stage_before
+from deploy.host.finetune_steps import in_two_episodes, require_enough_steps
 from deploy.host.refine import RefineError
 from offline_data.dataset import Dataset
 from offline_data.ingest import ingest
@@ -81,11 +82,12 @@ def finetune(
     """Run or resume online fine-tuning in the folder `out`.
 
     Raises:
-        RefineError: the folder holds another run, by bundle, settings or data, or the trainer state beside the bundle
-            is another's.
+        RefineError: too few steps for a round; the folder holds another run, by bundle, settings or data, or the
+            trainer state beside the bundle is another's. All of it before anything is driven.
         RoundIncomplete: a session ended early; what it logged is kept, and the same call goes on from there.
         BundleError: a policy that does not verify; it is never driven.
     """
+    require_enough_steps(settings.steps, settings.rounds)
     torch.set_num_threads(settings.threads)
     out.mkdir(parents=True, exist_ok=True)
     _claim(out, read_bundle(bundle), settings)
@@ -230,8 +232,8 @@ class _Round:
         return Dataset.open(self._dataset)
 
     def steps(self, graph: PolicyGraph) -> Transitions:
-        """The round's own steps."""
-        return from_columns(self.data, graph)
+        """The round's own steps, in two episodes at least."""
+        return in_two_episodes(from_columns(self.data, graph))
 
     def learner(self, graph: PolicyGraph) -> OnlineLearner:
         """The learner as it was when this round's start had just been made; graph is that of the start."""

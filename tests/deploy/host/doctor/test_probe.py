@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from deploy.host.doctor.examination import check_sample, examine
-from deploy.host.doctor.findings import Verdict
+from deploy.host.doctor.findings import Finding, Verdict
 from deploy.host.doctor.probe import ProbeError, probe
 from deploy.onboard.packet_layout import LOW_CMD, LOW_STATE
 from deploy.onboard.wire import POSITION_STOP, JointCommand, decode_low_cmd
@@ -52,6 +52,11 @@ class Answering:
         self._socket.close()
 
 
+def of_the_robot(findings: tuple[Finding, ...]) -> list[str]:
+    """The diagnoses, without what a busy computer adds to them."""
+    return [finding.diagnosis for finding in findings if finding.diagnosis not in ("", "computer-late")]
+
+
 def test_only_damping_is_sent_and_everything_that_comes_is_kept(robot: Any) -> None:
     replies = packets(healthy_states(100))
     with Answering(replies) as answering:
@@ -68,8 +73,7 @@ def test_only_damping_is_sent_and_everything_that_comes_is_kept(robot: Any) -> N
 def test_packets_of_another_firmware_are_kept_with_their_length(robot: Any) -> None:
     with Answering([bytes(LOW_STATE.itemsize + 20)] * 10) as answering:
         findings = check_sample(probe(robot, "127.0.0.1", answering.port, 0.1), robot)
-    diagnoses = [finding.diagnosis for finding in findings if finding.verdict is Verdict.FAULT]
-    assert diagnoses == ["packet-length"]
+    assert of_the_robot(findings) == ["packet-length"]
     assert any("10 of 827 bytes" in finding.detail for finding in findings)
 
 
@@ -79,7 +83,7 @@ def test_a_port_that_nobody_listens_at(robot: Any) -> None:
         port = placeholder.getsockname()[1]
     examination = examine(robot, "127.0.0.1", port, listen_s=0.05)
     assert not examination.healthy
-    assert [finding.diagnosis for finding in examination.findings if finding.diagnosis] == ["port-closed"]
+    assert of_the_robot(examination.findings) == ["port-closed"]
     assert "port-closed: The machine is there" in str(examination)
 
 
