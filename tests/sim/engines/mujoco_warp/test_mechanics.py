@@ -35,6 +35,7 @@ def test_contact_forces_sum_to_the_weight(engine, robot, stand):
     place(engine, 0.30, stand)
     hold(engine, stand, 1000)
     weight = (robot.total_mass_kg + payload) * GRAVITY_M_S2
+    print("off the weight [N]:", (ground_force(engine)[:, 2] - weight).tolist())
     torch.testing.assert_close(ground_force(engine)[:, 2], weight, atol=0.4, rtol=0)
     assert ground_force(engine)[:, :2].abs().max() < 0.4
 
