@@ -74,6 +74,7 @@ class CurveLog:
         """Where the curve stands, with its rows safely on the disk; its size is known to the one who writes it."""
         if not self._processes.writes:
             return CurveMark(0, self._wall_s, self._iterations)
+        self._board.flush()
         with open(self._curve, "ab") as stream:
             os.fsync(stream.fileno())
             return CurveMark(stream.tell(), self._wall_s, self._iterations)

@@ -130,7 +130,7 @@ def restore_checkpoint(algorithm: PPO, task: VelocityTask, checkpoint: TrainerSt
 
 def _require_resumable(checkpoint: TrainerState, settings: PretrainSettings, out: Path, processes: Processes) -> None:
     if not part_of(checkpoint.tensors, "engine"):
-        expected = "an engine whose state a checkpoint can hold (mujoco)"
+        expected = "an engine whose state a checkpoint can hold (mujoco, mujoco_warp)"
         raise PretrainFolderError(expected, f"{settings.engine.name} in {out / CHECKPOINT_FILE}", _ELSEWHERE)
     count = checkpoint.record.get("processes", 1)
     if count != processes.count:

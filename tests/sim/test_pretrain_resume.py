@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import policy.trainer_state
 import sim.pretrain
@@ -118,6 +119,14 @@ def test_the_time_goes_on_and_never_back(whole, tmp_path):
         seconds = [float(row["wall_s"]) for row in csv.DictReader(stream)]
     assert seconds == sorted(seconds)
     assert seconds[3] == pytest.approx(before, rel=1e-5) and seconds[4] > before
+
+
+def test_tensorboard_shows_every_iteration_once(tmp_path):
+    interrupt(tmp_path, 5)
+    pretrain(SETTINGS, tmp_path)
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    steps = [event.step for event in board.Scalars("reward_per_step")]
+    assert steps == [16 * 8 * done for done in range(1, ITERATIONS + 1)]
 
 
 def test_half_a_row_of_a_killed_run_is_cut_off(whole, tmp_path):
