@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, List
 
 from cli.arguments import add_bundle, existing_file
 from cli.commands import Commands
@@ -55,18 +55,33 @@ def add_flash(commands: Commands) -> None:
         add_ssh(parser, required=False)
 
 
-def add_ssh(parser: argparse.ArgumentParser, required: bool) -> None:
+PYTHON_THERE = (
+    "the Python there that has this project; go1/current/venv/bin/python after go1 robot install [%(default)s]"
+)
+
+
+def add_ssh(parser: argparse.ArgumentParser, required: bool, python_help: str = PYTHON_THERE) -> None:
     """How ssh reaches the robot's computer; without --host, the store is on this computer."""
     where = "the robot's computer" if required else "the robot's computer; without it, this one"
     parser.add_argument("--host", required=required, metavar="USER@HOST", help=where)
     parser.add_argument("--port", type=int, help="of its sshd")
     parser.add_argument("--identity", type=existing_file, metavar="FILE", help="private key for ssh")
     parser.add_argument("--ssh-option", action="append", default=[], metavar="KEY=VALUE", help="for ssh -o; repeatable")
-    parser.add_argument(
-        "--python", default="python3", metavar="PROGRAM", help="the Python there that has this project [%(default)s]"
-    )
-    parser.add_argument("--slots", metavar="DIR", help="the store there [in that user's home]")
+    parser.add_argument("--python", default="python3", metavar="PROGRAM", help=python_help)
+    parser.add_argument("--slots", metavar="DIR", help="the store there [~/.go1/store]")
     add_json(parser)
+
+
+def ssh_words_as_given(options: argparse.Namespace) -> List[str]:
+    """The options that `add_ssh` added, as the person gave them, for a next command; without --python."""
+    words = ["--host", options.host]
+    if options.port is not None:
+        words += ["--port", str(options.port)]
+    if options.identity is not None:
+        words += ["--identity", str(options.identity)]
+    for option in options.ssh_option:
+        words += ["--ssh-option", option]
+    return words if options.slots is None else [*words, "--slots", options.slots]
 
 
 def run_flash(options: argparse.Namespace) -> int:
@@ -77,7 +92,10 @@ def run_flash(options: argparse.Namespace) -> int:
 
     if options.after_shadow is not None:
         require_passed(options.after_shadow, read_bundle(options.bundle).sha256)
-    print_result(flash(options.bundle, ssh_robot(options), options.allow_downgrade), options.json)
+    status = flash(options.bundle, ssh_robot(options), options.allow_downgrade)
+    print_result(status, options.json)
+    if status["installed"].get("failed_here_before"):  # a robot with an older release does not say
+        print("go1: NOTE: on that robot an earlier trial of this very policy ended in a fault", file=sys.stderr)
     return 0
 
 

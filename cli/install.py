@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from dataclasses import asdict
 from typing import Any, Dict
 
 from cli.arguments import existing_folder, seconds
 from cli.commands import Commands
-from cli.flash import EXAMPLE_HOST, add_ssh, ssh_robot
+from cli.flash import EXAMPLE_HOST, add_ssh, ssh_robot, ssh_words_as_given
 from cli.output import print_result
 
 LONGEST_SESSION_S = 3600.0
@@ -24,7 +25,7 @@ def add_install(commands: Commands) -> None:
         "hand only.",
         f"go1 robot install {EXAMPLE_HOST} --python python3.8 --dry-run",
     )
-    add_ssh(install, required=True)
+    add_ssh(install, True, "the Python there that makes the project's environment, 3.8 or newer [%(default)s]")
     install.add_argument("--folder", default="go1", metavar="DIR", help="where to, there [~/%(default)s]")
     install.add_argument(
         "--wheels", type=existing_folder, metavar="DIR", help="of the robot's packages, for a robot without internet"
@@ -35,12 +36,14 @@ def add_install(commands: Commands) -> None:
         "--duration", type=seconds, default=LONGEST_SESSION_S, help="walking that ends a session [%(default)g s]"
     )
     install.add_argument("--unit-folder", metavar="DIR", help="where systemd looks there [/etc/systemd/system]")
-    install.add_argument("--dry-run", action="store_true", help="look there, change nothing, print the steps")
+    install.add_argument(
+        "--dry-run", action="store_true", help="look there, change nothing, print the steps as one shell script"
+    )
 
 
 def run_install(options: argparse.Namespace) -> int:
     """Step by step, each announced before it is taken."""
-    from deploy.host.install import SYSTEM_UNITS, InstallSettings, plan, probe, run_step
+    from deploy.host.install import SYSTEM_UNITS, InstallSettings, as_script, plan, probe, run_step
     from deploy.host.wheel import build_wheel
     from robot_configs.robot import load_robot
 
@@ -57,6 +60,9 @@ def run_install(options: argparse.Namespace) -> int:
     robot = ssh_robot(options)
     computer = probe(robot, options.python)
     steps = plan(computer, settings, robot.root, build_wheel())
+    if options.dry_run and not options.json:
+        print(as_script(steps, options.host))
+        return 0
     report: Dict[str, Any] = {"host": options.host, "computer": asdict(computer), "dry_run": options.dry_run}
     report["steps"] = []
     for step in steps:
@@ -64,6 +70,7 @@ def run_install(options: argparse.Namespace) -> int:
         print(f"{step.title} ...", file=sys.stderr, flush=True)
         said = step.script if options.dry_run else run_step(robot, step)
         report["steps"].append({"step": step.title, "bytes_sent": len(step.content), "said": said.splitlines()})
-    report["next"] = f"go1 robot flash BUNDLE --host {options.host} --python {options.folder}/current/venv/bin/python"
+    python = f"{options.folder}/current/venv/bin/python"
+    report["next"] = shlex.join(["go1", "robot", "flash", "BUNDLE", *ssh_words_as_given(options), "--python", python])
     print_result(report, options.json)
     return 0

@@ -21,7 +21,9 @@ def add_bundle_choice(parser: argparse.ArgumentParser) -> None:
     """A file, or what was flashed."""
     choice = parser.add_mutually_exclusive_group(required=True)
     choice.add_argument("--bundle", type=existing_file, help="a sealed policy, *.go1policy")
-    choice.add_argument("--slots", type=Path, metavar="DIR", help="the active bundle of this store, as flashed")
+    choice.add_argument(
+        "--slots", type=Path, metavar="DIR", help="the active bundle of this store, as flashed: ~/.go1/store"
+    )
 
 
 @contextlib.contextmanager

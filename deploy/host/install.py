@@ -201,6 +201,24 @@ echo "{unit} is in {unit_folder}; it starts by hand only: systemctl start {unit}
 """
 
 
+def as_script(steps: List[Step], host: str) -> str:
+    """The steps for a person: a shell script to read, or to paste into a shell on `host`.
+
+    A step that is sent something is shown as a comment: what it reads from its standard input is not at hand there.
+    """
+    parts = [f"# What go1 robot install runs on {host}, each step by itself with sh -eu."]
+    for number, step in enumerate(steps, start=1):
+        head = f"# {number} of {len(steps)}: {step.title}"
+        lines = step.script.rstrip("\n").split("\n")
+        if step.content:
+            head += f". Reads a tar of {len(step.content)} bytes, which only the program can send:"
+            parts.append("\n".join([head, *(f"#   {line}" for line in lines)]))
+        else:
+            # In a shell of its own: a step that fails must not end the one it was pasted into.
+            parts.append("\n".join([head, "(", "set -eu", *lines, ")"]))
+    return "\n\n".join(parts)
+
+
 def run_step(robot: SshRobot, step: Step) -> str:
     """Run a step's script with the robot's `sh -eu`; returns what it printed.
 

@@ -32,7 +32,7 @@ LEAST_WALK_S = 5.0
 it takes to start, and ten strides of a trot (`trial_evidence`)."""
 
 _NOT_PASSED_REMEDY = {
-    UNTRIED: "Walk it (`go1 robot run --slots DIR ...`), look at the walk, then confirm.",
+    UNTRIED: "Walk it (`go1 robot run --slots ~/.go1/store ...`), look at the walk, then confirm.",
     BEGUN: "A session is running, or ended in a fault: see its log; the next one goes back to the previous bundle.",
 }
 _SHA256 = re.compile(r"[0-9a-f]{64}")

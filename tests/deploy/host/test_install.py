@@ -17,9 +17,10 @@ import pytest
 
 from cli.main import main
 from deploy.host.flash import SshRobot
-from deploy.host.install import InstallError, InstallSettings, RobotComputer, Step, plan, probe, run_step
+from deploy.host.install import InstallError, InstallSettings, RobotComputer, Step, as_script, plan, probe, run_step
 from deploy.host.service_unit import UNIT_NAME, Service, ServiceError
 from deploy.host.wheel import Wheel, WheelError, build_wheel
+from deploy.onboard.store import DEFAULT_ROOT
 from tests.deploy.host.local_sshd import LocalSshd, local_sshd, missing_openssh
 
 COMPUTER = RobotComputer((3, 8), "aarch64", "unitree", "/home/unitree")
@@ -230,3 +231,57 @@ def test_the_wheel_is_the_same_whenever_it_is_built() -> None:
 def test_without_sources_no_wheel(tmp_path: Path) -> None:
     with pytest.raises(WheelError, match="checkout"):
         build_wheel(tmp_path)
+
+
+def test_the_printed_steps_are_a_script_that_can_be_pasted(tmp_path: Path) -> None:
+    computer = RobotComputer((3, 8), "x86_64", "somebody", str(tmp_path))
+    script = as_script(plan(computer, SETTINGS, "~/.go1/store", WHEEL), "u@h")
+    heads = [line for line in script.splitlines() if " of 5: " in line]
+    assert [head.split(": ")[1].split(".")[0] for head in heads][1:] == [
+        "make its environment",
+        "replay the shipped policies there",
+        "switch to it",
+        "install the service",
+    ]
+    assert "bytes, which only the program can send:" in heads[0]
+    assert f"\n#   tar -x -C {tmp_path}/go1/releases" in script
+    assert max(len(line) for line in script.splitlines()) < 320, "a script has lines"
+    subprocess.run(["sh", "-n"], input=script, text=True, check=True)
+
+    (tmp_path / "go1" / "releases" / WHEEL.release).mkdir(parents=True)
+    switch = script[script.index("# 4 of 5") : script.index("# 5 of 5")]
+    pasted = subprocess.run(["sh"], input=switch + "echo alive", text=True, capture_output=True, check=True)
+    assert pasted.stdout == f"current is {WHEEL.release}\nalive\n"
+    assert (tmp_path / "go1" / "current").resolve().name == WHEEL.release
+    missing = switch.replace(str(tmp_path), "/nowhere") + "echo alive"
+    assert subprocess.run(["sh"], input=missing, text=True, capture_output=True).stdout == "alive\n"
+
+
+def test_what_comes_next_carries_the_way_to_the_robot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "key").touch()
+    monkeypatch.setattr("deploy.host.install.probe", lambda robot, python: COMPUTER)
+    monkeypatch.setattr("deploy.host.install.run_step", lambda robot, step: "done")
+    monkeypatch.setattr("deploy.host.wheel.build_wheel", lambda: WHEEL)
+    words = ["robot", "install", "--host", "u@h", "--port", "2222", "--identity", str(tmp_path / "key")]
+    words += ["--ssh-option", "ProxyJump=a b", "--slots", "~/s", "--python", "python3.8"]
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["next"] == (
+        f"go1 robot flash BUNDLE --host u@h --port 2222 --identity {tmp_path / 'key'} --ssh-option 'ProxyJump=a b' "
+        "--slots '~/s' --python go1/current/venv/bin/python"
+    )
+    assert main([*words, "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("# What go1 robot install runs on u@h")
+    assert "\nset -eu\ncd " in out
+
+
+@pytest.mark.parametrize("words", ["install", "flash", "status"])
+def test_the_help_says_which_python_and_where_the_store_is(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["robot", words, "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"the store there [{DEFAULT_ROOT}]" in text
+    makes, has = "that makes the project's environment, 3.8 or newer", "that has this project; go1/current/venv"
+    assert (makes in text, has in text) == (words == "install", words != "install")
