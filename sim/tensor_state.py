@@ -8,7 +8,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from policy.trainer_state import TrainerStateError
+from robot_configs.errors import Go1Error
+
+
+class TensorStateError(Go1Error):
+    """Tensors that do not fit the object that they are put into."""
 
 
 def tensors_of(holder: object) -> dict[str, Tensor]:
@@ -34,14 +38,14 @@ def put_tensors(holder: object, tensors: Mapping[str, Tensor]) -> None:
     """Give an object back what `tensors_of` took from one like it.
 
     Raises:
-        TrainerStateError: other names, shapes or types than the object's own.
+        TensorStateError: other names, shapes or types than the object's own.
     """
     own = tensors_of(holder)
     for name in sorted(own.keys() | tensors.keys()):
         here, there = _kind(own.get(name)), _kind(tensors.get(name))
         if here != there:
             kind = type(holder).__name__
-            raise TrainerStateError(f"{kind}.{name}: {here}", there, "Go on with the code that wrote the checkpoint.")
+            raise TensorStateError(f"{kind}.{name}: {here}", there, "Go on with the code that wrote the checkpoint.")
     for name, value in list(vars(holder).items()):
         if isinstance(value, torch.Generator):
             value.set_state(tensors[name])

@@ -5,8 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from policy.trainer_state import TrainerStateError
-from sim.tensor_state import part_of, put_tensors, tensors_of, under
+from sim.tensor_state import TensorStateError, part_of, put_tensors, tensors_of, under
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +64,7 @@ def test_what_does_not_fit_is_refused_by_name_and_nothing_is_changed(change, nam
     holder = Holder(1.0)
     found = tensors_of(Holder(2.0))
     change(found)
-    with pytest.raises(TrainerStateError) as refusal:
+    with pytest.raises(TensorStateError) as refusal:
         put_tensors(holder, found)
     assert name in str(refusal.value)
     assert holder.buffer.tolist() == [1.0, 1.0]
