@@ -42,7 +42,8 @@ def test_every_requirement_is_pinned_exactly() -> None:
     pins = [line for line in lines if line and not line.startswith("#")]
     assert all("==" in pin for pin in pins)
     constants = setup_constants()
-    required = {canonical(name) for group in ("ROBOT", "GO1SDK", "TRAIN", "DEVELOP") for name in constants[group]}
+    groups = ("ROBOT", "GO1SDK", "TRAIN", "SWEEP", "WARP", "DEVELOP")
+    required = {canonical(name) for group in groups for name in constants[group]}
     assert required - {canonical(pin) for pin in pins} == set()
 
 

@@ -12,21 +12,12 @@ import numpy as np
 import torch
 from mjbatch import Batch
 
-from robot_configs.errors import Go1Error
 from robot_configs.robot import RobotModel
-from sim.engines.mujoco_model import FLOOR, training_model
+from sim.engines.mujoco_fields import VARIED, model_fields
+from sim.engines.mujoco_model import training_model
 from sim.engines.protocol import MAX_DELAY_SUBSTEPS, EngineState, PhysicsParameters
 from sim.engines.rotations import world_to_trunk
 from sim.terrain.height_field import HeightField
-
-_EXPANDED = (
-    *("geom_friction", "geom_solref", "body_mass", "body_ipos", "body_inertia", "dof_frictionloss", "dof_armature"),
-    *("actuator_gainprm", "actuator_biasprm", "actuator_forcerange", "actuator_delay"),
-)
-
-
-class MujocoEngineError(Go1Error):
-    """Parameters that this engine can not simulate."""
 
 
 class MujocoEngine:
@@ -36,10 +27,8 @@ class MujocoEngine:
         self, robot: RobotModel, num_envs: int, num_threads: int = 0, terrain: Optional[HeightField] = None
     ) -> None:
         model = training_model(terrain)
-        feet = [model.geom(f"{name}_foot").id for name in robot.foot_names]
-        self._feet, self._contact_pair = feet, [*feet, model.geom(FLOOR).id]
+        self._foot_names = robot.foot_names
         self._foot_sites = [model.site(f"{name}_foot").id for name in robot.foot_names]
-        self._trunk = model.body("trunk").id
         self.num_envs = num_envs
         self.physics_dt_s = float(model.opt.timestep)
         self._model = model
@@ -51,7 +40,7 @@ class MujocoEngine:
         self._torque = self._batch.bind("actuator_force")
         self._site_xpos = self._batch.bind("site_xpos")
         self._target_history = self._bind_target_history()
-        self._field = {name: self._batch.expand(name) for name in _EXPANDED}
+        self._field = {name: self._batch.expand(name) for name in VARIED}
 
     def _bind_target_history(self) -> np.ndarray:
         """View (N, 12, H) of the targets that the actuators remember.
@@ -68,47 +57,11 @@ class MujocoEngine:
         """See `Engine`; derived constants (inverse weights) follow.
 
         Raises:
-            MujocoEngineError: a delay outside 0 to `MAX_DELAY_SUBSTEPS`.
+            MujocoParametersError: a delay outside 0 to `MAX_DELAY_SUBSTEPS`.
         """
-        delay = parameters.delay_substeps.numpy()
-        if delay.min() < 0 or delay.max() > MAX_DELAY_SUBSTEPS:
-            found = f"{delay.min()} to {delay.max()}"
-            raise MujocoEngineError(f"delays of 0 to {MAX_DELAY_SUBSTEPS} physics steps", found, "Shorten the delay.")
-        field = self._field
-        field["geom_friction"][:, self._feet, 0] = parameters.friction[:, None].numpy()
-        field["geom_solref"][:, self._contact_pair, 0] = parameters.ground_time_constant_s[:, None].numpy()
-        field["dof_frictionloss"][:, 6:] = parameters.joint_friction_nm.numpy()
-        field["dof_armature"][:, 6:] = self._model.dof_armature[6:] * parameters.armature_scale.numpy()
-        # Half a step earlier than the steps they fall between: sums of time steps are not exact.
-        field["actuator_delay"][:] = (np.maximum(delay - 0.5, 0.0) * self.physics_dt_s)[:, None]
-        self._set_motors(parameters)
-        self._set_masses(parameters)
+        for name, rows in model_fields(self._model, self._foot_names, parameters).items():
+            self._field[name][:] = rows
         self._batch.set_const()
-
-    def _set_motors(self, parameters: PhysicsParameters) -> None:
-        """strength x clip(Kp (q* - q) - Kd q', limit) = clip of the scaled gains at the scaled limit."""
-        strength = parameters.motor_strength.numpy()
-        stiffness, damping = strength * parameters.stiffness.numpy(), strength * parameters.damping.numpy()
-        bias, limit = self._field["actuator_biasprm"], self._field["actuator_forcerange"]
-        self._field["actuator_gainprm"][:, :, 0] = stiffness
-        bias[:, :, 1], bias[:, :, 2] = -stiffness, -damping
-        limit[:] = self._model.actuator_forcerange * strength[:, :, None]
-
-    def _set_masses(self, parameters: PhysicsParameters) -> None:
-        """Links scaled, then the payload as a point: centres meet by weight, inertia grows by the reduced mass."""
-        model, trunk, field = self._model, self._trunk, self._field
-        scale = parameters.link_mass_scale.double().numpy()
-        payload, offset = parameters.payload_kg.double().numpy(), parameters.payload_offset_m.double().numpy()
-        field["body_mass"][:] = model.body_mass * scale[:, None]
-        field["body_inertia"][:] = model.body_inertia * scale[:, None, None]
-        bare = field["body_mass"][:, trunk].copy()
-        share = payload / (bare + payload)
-        shift = parameters.center_of_mass_shift_m.double().numpy() + share[:, None] * offset
-        field["body_mass"][:, trunk] = bare + payload
-        field["body_ipos"][:, trunk] = model.body_ipos[trunk] + shift
-        square = offset**2
-        # About axis i the square of the distance is the sum of the other two; products of inertia are left out.
-        field["body_inertia"][:, trunk] += (bare * share)[:, None] * (square.sum(axis=1, keepdims=True) - square)
 
     def step(self, joint_target: torch.Tensor, substeps: int) -> None:
         self._ctrl[:] = joint_target.numpy()

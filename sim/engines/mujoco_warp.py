@@ -12,7 +12,7 @@ import mujoco
 import torch
 
 from robot_configs.robot import RobotModel
-from sim.engines.mujoco_warp_fields import DERIVED, VARIED, model_fields
+from sim.engines.mujoco_fields import DERIVED, VARIED, model_fields
 from sim.engines.mujoco_warp_model import room, warp_training_model
 from sim.engines.mujoco_warp_modules import MujocoWarpError, import_mujoco_warp
 from sim.engines.protocol import MAX_DELAY_SUBSTEPS, EngineState, PhysicsParameters

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from sim.engines.isaacgym import IsaacGymEngine, IsaacGymError
-from sim.engines.mujoco import MujocoEngine, MujocoEngineError
+from sim.engines.mujoco import MujocoEngine
+from sim.engines.mujoco_fields import MujocoParametersError
 from sim.engines.protocol import MAX_DELAY_SUBSTEPS, Engine
 from sim.engines.target_delay import TargetDelay
 from tests.sim.engines.bench import ROBOTS, ROWS, parameters, place
@@ -102,7 +103,7 @@ def test_motor_strength_scales_the_pd_law_below_the_limit(engine, stand):
 
 
 def test_mujoco_refuses_a_longer_delay(robot):
-    with pytest.raises(MujocoEngineError, match="0 to 8 physics steps"):
+    with pytest.raises(MujocoParametersError, match="0 to 8 physics steps"):
         MujocoEngine(robot, ROBOTS, num_threads=1).set_parameters(parameters(delay_substeps=[0, 1, 2, 9]))
 
 

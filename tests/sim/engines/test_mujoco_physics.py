@@ -9,6 +9,7 @@ import torch
 from robot_configs.robot import GRAVITY_M_S2
 from sim.engines.choice import EngineChoice, EngineChoiceError, make_engine
 from sim.engines.mujoco import MujocoEngine
+from sim.engines.mujoco_model import training_model
 from sim.terrain.height_field import HeightField
 from tests.sim.engines.bench import LEVEL, ROBOTS, ROWS, parameters, place
 
@@ -41,7 +42,7 @@ def test_a_payload_beside_the_centre_by_hand(engine):
     nominal = parameters(payload_kg=[3.0] * ROBOTS)
     offset = torch.tensor([-0.1, 0.0, 0.05]).repeat(ROBOTS, 1)
     engine.set_parameters(nominal)
-    field, trunk = engine._field, engine._trunk
+    field, trunk = engine._field, training_model().body("trunk").id
     centre, inertia = field["body_ipos"][0, trunk].copy(), field["body_inertia"][0, trunk].copy()
     engine.set_parameters(dataclasses.replace(nominal, payload_offset_m=offset))
     np.testing.assert_allclose(field["body_ipos"][0, trunk] - centre, 3.0 / 8.204 * np.array([-0.1, 0, 0.05]))

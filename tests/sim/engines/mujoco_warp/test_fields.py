@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from sim.engines.mujoco import MujocoEngine
+from sim.engines.mujoco_fields import VARIED, MujocoParametersError, model_fields
 from sim.engines.mujoco_model import training_model
-from sim.engines.mujoco_warp_fields import VARIED, model_fields
 from sim.engines.mujoco_warp_model import room, warp_training_model
-from sim.engines.mujoco_warp_modules import MujocoWarpError
 from sim.engines.protocol import PhysicsParameters
 from sim.terrain.grid import build_grid
 from sim.terrain.height_field import HeightField
@@ -67,7 +66,7 @@ def test_delays_fall_between_physics_steps(robot):
 
 @pytest.mark.parametrize("delays", [[0, 1, 2, 9], [0, -1, 2, 3]])
 def test_a_delay_out_of_range_is_refused(robot, delays):
-    with pytest.raises(MujocoWarpError, match="0 to 8 physics steps"):
+    with pytest.raises(MujocoParametersError, match="0 to 8 physics steps"):
         model_fields(training_model(), robot.foot_names, parameters(delay_substeps=delays))
 
 

@@ -1,4 +1,4 @@
-"""Each robot's own MuJoCo model, as the rows of the fields in which the models differ."""
+"""Each robot's own MuJoCo model, as the rows of the fields in which the models differ; for MuJoCo and MuJoCo Warp."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Dict, Sequence
 import mujoco
 import numpy as np
 
+from robot_configs.errors import Go1Error
 from sim.engines.mujoco_model import FLOOR
-from sim.engines.mujoco_warp_modules import MujocoWarpError
 from sim.engines.protocol import MAX_DELAY_SUBSTEPS, PhysicsParameters
 
 VARIED = (
@@ -20,13 +20,17 @@ DERIVED = ("body_subtreemass", "body_invweight0", "dof_invweight0")
 _FREE_JOINT_DOFS = 6
 
 
+class MujocoParametersError(Go1Error):
+    """Parameters that MuJoCo's models can not hold."""
+
+
 def model_fields(
     model: mujoco.MjModel, foot_names: Sequence[str], parameters: PhysicsParameters
 ) -> Dict[str, np.ndarray]:
     """The fields `VARIED` of N robots' models: MuJoCo's own shapes and units behind a leading N.
 
     Raises:
-        MujocoWarpError: a delay outside 0 to `MAX_DELAY_SUBSTEPS`.
+        MujocoParametersError: a delay outside 0 to `MAX_DELAY_SUBSTEPS`.
     """
     count = len(parameters.friction)
     fields = {name: np.repeat(np.array(getattr(model, name))[None], count, axis=0) for name in VARIED}
@@ -47,7 +51,7 @@ def _delay_s(model: mujoco.MjModel, parameters: PhysicsParameters) -> np.ndarray
     delay = parameters.delay_substeps.numpy()
     if delay.min() < 0 or delay.max() > MAX_DELAY_SUBSTEPS:
         found = f"{delay.min()} to {delay.max()}"
-        raise MujocoWarpError(f"delays of 0 to {MAX_DELAY_SUBSTEPS} physics steps", found, "Shorten the delay.")
+        raise MujocoParametersError(f"delays of 0 to {MAX_DELAY_SUBSTEPS} physics steps", found, "Shorten the delay.")
     return np.maximum(delay - 0.5, 0.0) * model.opt.timestep
 
 
