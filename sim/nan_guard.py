@@ -1,7 +1,7 @@
 """Stops a training run at the first number that is not finite, says which one it is, and keeps what explains it.
 
 Within a control step the order is that in which things come about: actions, the engine's state, rewards, observations.
-Without the guard a policy that says NaN goes unnoticed for a while: MuJoCo takes such an action for zero.
+Without the guard a policy that says NaN goes unnoticed for a while: MuJoCo takes all targets of such a robot for zero.
 """
 
 from __future__ import annotations
