@@ -29,18 +29,19 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The preset with a few robots on a flat floor, for three iterations."""
+    """The preset with a few robots on a flat floor, for three iterations; its actions shrunk, so that it stands."""
     settings = preset("gait", 1, EngineChoice())
     task = dataclasses.replace(settings.task, num_envs=16, episode_s=0.5, terrain=None)
     small = {"actor_hidden": (16, 8), "critic_hidden": (16,), "minibatches": 2, "threads": 1, "steps": 16 * 24 * 3}
-    # What imitates a trot falls without its feedback; one that has learned nothing yet stands.
-    small["begin_with_trot"] = False
-    settings = dataclasses.replace(settings, task=task, **small)
+    settings = dataclasses.replace(settings, task=task, begin_with_trot=False, **small)
     out = tmp_path_factory.mktemp("gait")
     graph = pretrain(settings, out)
     again = policy_from_checkpoint(out / "trainer.safetensors", settings)
     for name, tensor in graph.actor.state_dict().items():
         assert torch.equal(again.actor.state_dict()[name], tensor), name
+    with torch.no_grad():
+        for parameter in list(graph.actor.mean_network.parameters())[-2:]:
+            parameter.mul_(0.05)  # three iterations teach nobody to keep upright
     lineage = Lineage("pretrain", (), (), "test", 1, "test")
     export_bundle(graph, out / "gait.go1policy", lineage, 1, load_robot())
     return out
@@ -62,7 +63,7 @@ def test_the_run_says_what_it_trained_and_how_far_the_trunk_was_off(trained: Pat
 
 
 def robot_run(trained: Path, logs: Path, *words: str) -> int:
-    """`go1 robot run` for a second against a twin on the network, in lockstep."""
+    """Exit status of `go1 robot run` for a second against a twin on the network, in lockstep."""
     with TwinServer(TwinBody(load_condition("nominal"), seed=1), "127.0.0.1", 0, lockstep=True) as server:
         thread = threading.Thread(target=server.serve)
         thread.start()
