@@ -9,11 +9,11 @@ from deploy.onboard.tick_clock import TICK_MODULUS
 from deploy.onboard.wire import JointCommand, RobotState
 from robot_configs.errors import Go1Error
 
-FASTEST = 1.25
-"""Robot time for each command, in periods of the link: exactly one where the twin waits for commands."""
+FASTEST = 1.1
+"""Robot time for each command, in periods of the link: at most one where the twin waits for commands."""
 
-SLACK_MS = 250
-"""Robot time that may pass besides [ms]: far less than a session's first ramp takes."""
+SLACK_MS = 50.0
+"""Robot time that may pass besides, within any stretch of commands [ms]."""
 
 
 class NotInLockstepError(Go1Error):
@@ -33,8 +33,9 @@ class LockstepLink:
 
     def __init__(self, link: Link, link_hz: int) -> None:
         self._link, self._period_ms = link, 1e3 / link_hz
-        self._commands = 0
-        self._robot_ms = 0
+        self._commands = self._robot_ms = 0
+        self._commands_then = self._robot_ms_then = 0
+        """At the state up to which the robot had run ahead least."""
         self._tick_ms: Optional[int] = None
 
     @property
@@ -71,10 +72,13 @@ class LockstepLink:
             return  # overtaken by a newer one
         self._tick_ms = tick_ms
         self._robot_ms += advance_ms
-        sent_ms = self._commands * self._period_ms
-        if self._robot_ms > FASTEST * sent_ms + SLACK_MS:
+        robot_ms, commands = self._robot_ms - self._robot_ms_then, self._commands - self._commands_then
+        ahead_ms = robot_ms - FASTEST * commands * self._period_ms
+        if ahead_ms <= 0.0:
+            self._robot_ms_then, self._commands_then = self._robot_ms, self._commands
+        elif ahead_ms > SLACK_MS:
             raise NotInLockstepError(
                 f"a twin in lockstep: {self._period_ms:g} ms of its time for each command",
-                f"{self._robot_ms} ms in {self._commands} commands: it runs in real time",
+                f"{robot_ms} ms in {commands} commands: it runs in real time",
                 "Start the twin with --lockstep, or leave --lockstep out here.",
             )

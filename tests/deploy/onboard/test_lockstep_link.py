@@ -56,8 +56,16 @@ def test_one_period_for_each_command_is_lockstep(commands_until_refused: Callabl
 
 
 def test_four_periods_for_each_command_are_not(commands_until_refused: Callable[..., Optional[int]]) -> None:
-    # 8 n > 1.25 * 2 n + 250 first holds for n = 46.
-    assert commands_until_refused([8 * n for n in range(2000)]) == 46
+    # 8 n - 1.1 * 2 n > 50 first holds for n = 9.
+    assert commands_until_refused([8 * n for n in range(2000)]) == 9
+
+
+def test_a_pause_of_ours_shows_also_after_a_long_time_in_step(
+    commands_until_refused: Callable[..., Optional[int]],
+) -> None:
+    in_step = [2 * n for n in range(5000)]
+    assert commands_until_refused([*in_step, in_step[-1] + 52]) is None
+    assert commands_until_refused([*in_step, in_step[-1] + 53]) == 5000
 
 
 def test_lost_states_cost_no_lockstep(commands_until_refused: Callable[..., Optional[int]]) -> None:
@@ -75,7 +83,7 @@ def test_a_counter_that_wraps_and_states_that_were_overtaken(
 def test_what_was_sent_before_the_first_state_does_not_count(
     commands_until_refused: Callable[..., Optional[int]],
 ) -> None:
-    assert commands_until_refused([None] * 500 + [8 * n for n in range(2000)]) == 546
+    assert commands_until_refused([None] * 500 + [8 * n for n in range(2000)]) == 509
 
 
 def test_the_message_says_what_to_do(make_state: Callable[..., RobotState], robot: RobotModel) -> None:
