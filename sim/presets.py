@@ -13,6 +13,9 @@ from sim.shaping import ShapingWeights
 from sim.terrain.settings import TerrainSettings
 from sim.velocity_task import VelocityTaskSettings
 
+# Ten centimetres off with every foot cost 0.4 of the 1.5 of a perfect step.
+_STEPPING = ShapingWeights(stance=-10.0)
+
 
 class PresetError(Go1Error):
     """A preset that does not exist."""
@@ -44,7 +47,7 @@ def _quick() -> PretrainSettings:
         gamma=0.95,
         begin_with_trot=True,
         mirror=True,
-        task=VelocityTaskSettings(num_envs=512, randomization=randomization),
+        task=VelocityTaskSettings(num_envs=512, randomization=randomization, shaping=_STEPPING),
     )
 
 
@@ -81,7 +84,9 @@ def _robust() -> PretrainSettings:
         gamma=0.95,
         begin_with_trot=True,
         mirror=True,
-        task=VelocityTaskSettings(num_envs=1024, randomization=randomization, terrain=TerrainSettings()),
+        task=VelocityTaskSettings(
+            num_envs=1024, randomization=randomization, shaping=_STEPPING, terrain=TerrainSettings()
+        ),
     )
 
 
@@ -93,7 +98,7 @@ def _gait() -> PretrainSettings:
     and two feet 4 cm off at their apex leave exp(-2 x 0.04^2 / 0.005) = 0.53 of the swing's reward, not 0.73.
     """
     robust = _robust()
-    shaping = ShapingWeights(swing=0.7, swing_width_m2=0.005, height=-40.0)
+    shaping = replace(_STEPPING, swing=0.7, swing_width_m2=0.005, height=-40.0)
     terrain = TerrainSettings(kinds=("flat", "rough", "slope_up", "slope_down"), rough_height_m=0.04)
     task = replace(robust.task, shaping=shaping, terrain=terrain)
     return replace(robust, policy="gait", steps=36_864_000, task=task)

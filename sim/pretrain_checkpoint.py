@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, cast
 
 import torch
 from rsl_rl.algorithms import PPO
@@ -151,7 +151,7 @@ def _differences(wanted: Any, found: Any, name: str) -> Iterator[tuple[str, str,
     A setting that came after the folder was written has its default there.
     """
     if not (is_dataclass(wanted) and isinstance(found, Mapping)):
-        as_written = json.loads(json.dumps(asdict(wanted) if is_dataclass(wanted) else wanted))
+        as_written = json.loads(json.dumps(asdict(cast(Any, wanted)) if is_dataclass(wanted) else wanted))
         if as_written != found:
             yield name, repr(wanted), repr(found)
         return

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from policy.contract import PolicyContract
+from policy.gait_contract import DEFAULT_TRUNK_HEIGHT_M, SWING_HEIGHT, TRUNK_HEIGHT
 from policy.graph import LAST_ACTION, PHASE, PolicyGraph
 from policy.velocity_contract import STANDING_COMMAND_BELOW
 from robot_configs.kinematics import foot_jacobian_in_trunk, foot_position_in_trunk
@@ -32,7 +33,7 @@ def trot_targets(
     """Joint targets (N, 12) [rad], wire order, of the scripted trot.
 
     Args:
-        command: (N, 3) vx, vy [m/s], yaw rate [rad/s].
+        command: (N, C) in the contract's order; swing and trunk height are the trot's own where they are no commands.
         phase: (N,) of the clock, in [0, 1).
         frequency_hz: (N,) of the clock.
     """
@@ -45,14 +46,23 @@ def trot_targets(
     along = np.where(swinging, -0.5 * np.cos(math.pi * progress), 0.5 - progress) * walking
     vx, vy, yaw_rate = command[:, 0:1], command[:, 1:2], command[:, 2:3]
     velocity = np.stack([vx - yaw_rate * feet[:, 1], vy + yaw_rate * feet[:, 0]], axis=-1)  # of the trunk above a foot
+    apex = _column(contract, command, SWING_HEIGHT, APEX_M)
     wanted = np.tile(feet, (len(command), 1, 1))
+    wanted[:, :, 2] -= _column(contract, command, TRUNK_HEIGHT, DEFAULT_TRUNK_HEIGHT_M) - DEFAULT_TRUNK_HEIGHT_M
     wanted[:, :, :2] += velocity * along[:, :, None] * (0.5 / frequency_hz)[:, None, None]
-    wanted[:, :, 2] += np.where(swinging, APEX_M * np.sin(math.pi * progress), 0.0)
+    wanted[:, :, 2] += np.where(swinging, apex * np.sin(math.pi * progress), 0.0)
     joints = _joints_for_feet(robot, contract, wanted)
     carried = np.where(swinging, 0.0, np.where(walking, 0.5, 0.25)) * robot.total_mass_kg * GRAVITY_M_S2
     downwards = foot_jacobian_in_trunk(robot, joints)[:, :, 2, :]
     lead = (-carried[:, :, None] * downwards).reshape(joints.shape) / np.array(contract.stiffness)
     return np.clip(joints + lead, contract.target_lower, contract.target_upper)
+
+
+def _column(contract: PolicyContract, command: np.ndarray, name: str, otherwise: float) -> np.ndarray:
+    """Values (N, 1) of a command; `otherwise` where the policy does not take it."""
+    if name not in contract.command_names:
+        return np.full((len(command), 1), otherwise)
+    return command[:, contract.command_names.index(name), None]
 
 
 def _joints_for_feet(robot: RobotModel, contract: PolicyContract, wanted: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import torch
 from policy.contract import PolicyContract
 from policy.gait_contract import DEFAULT_SWING_HEIGHT_M, DEFAULT_TRUNK_HEIGHT_M, SWING_HEIGHT, TRUNK_HEIGHT
 
-SHAPING_TERMS = ("swing", "slip", "posture", "height", "far")
+SHAPING_TERMS = ("swing", "slip", "posture", "height", "far", "stance")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class ShapingWeights:
             not told.
         far: weight of the velocity error's norm [m/s] plus half the yaw rate's [rad/s]. The tracking kernel is flat far
             from its peak, and a robot that trots on the spot feels no pull towards 1.5 m/s without this.
+        stance: weight of the squared horizontal distances of the feet from their places under the trunk [m^2], while
+            standing is commanded: who stops on misplaced feet has to step, not to lean until he falls.
     """
 
     swing_height_m: float = DEFAULT_SWING_HEIGHT_M
@@ -36,6 +38,7 @@ class ShapingWeights:
     trunk_height_m: float = DEFAULT_TRUNK_HEIGHT_M
     height: float = -8.0
     far: float = -0.4
+    stance: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class ShapingInputs:
         trunk_height_m: (N,).
         wanted: what swings and trunk aim for.
         velocity_error_m_s: (N, 2). yaw_rate_error_rad_s: (N,).
+        foot_error_m: (N, 4, 2), horizontal, in the trunk frame, from the feet of the default pose.
     """
 
     walking: torch.Tensor
@@ -82,10 +86,11 @@ class ShapingInputs:
     wanted: WantedHeights
     velocity_error_m_s: torch.Tensor
     yaw_rate_error_rad_s: torch.Tensor
+    foot_error_m: torch.Tensor
 
 
 def shaping_reward(inputs: ShapingInputs, weights: ShapingWeights) -> torch.Tensor:
-    """The weighted terms (N, 5) in the order of `SHAPING_TERMS`; see `ShapingWeights`."""
+    """The weighted terms (N, 6) in the order of `SHAPING_TERMS`; see `ShapingWeights`."""
     swinging = (inputs.foot_phase < 0.5) & inputs.walking
     apex = swinging * inputs.wanted.swing_m
     wanted = apex * torch.sin(2.0 * math.pi * inputs.foot_phase)
@@ -94,11 +99,13 @@ def shaping_reward(inputs: ShapingInputs, weights: ShapingWeights) -> torch.Tens
     posture = inputs.hip_error_rad.square().sum(1)
     sag = (inputs.trunk_height_m - inputs.wanted.trunk_m).square()
     far = inputs.velocity_error_m_s.norm(dim=1) + 0.5 * inputs.yaw_rate_error_rad_s.abs()
+    stance = ~inputs.walking[:, 0] * inputs.foot_error_m.square().sum((1, 2))
     terms = (
         weights.swing * swing,
         weights.slip * slip,
         weights.posture * posture,
         weights.height * sag,
         weights.far * far,
+        weights.stance * stance,
     )
     return torch.stack(terms, dim=1)

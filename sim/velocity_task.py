@@ -12,6 +12,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Mapping, Optional
 
+import numpy as np
 import torch
 from rsl_rl.env import VecEnv
 from tensordict import TensorDict
@@ -19,8 +20,10 @@ from tensordict import TensorDict
 from policy.gait_contract import TRUNK_HEIGHT
 from policy.graph import PHASE, PolicyGraph, is_standing, projected_gravity
 from policy.rewards import REWARD_TERMS, RewardInputs, RewardWeights, velocity_reward
+from robot_configs.kinematics import foot_position_in_trunk
 from robot_configs.robot import RobotModel
 from sim.engines.protocol import Engine, EngineState
+from sim.engines.rotations import world_to_trunk
 from sim.privileged import PRIVILEGED
 from sim.randomization import Randomization, draw_commands, draw_physics
 from sim.shaping import SHAPING_TERMS, ShapingInputs, ShapingWeights, shaping_reward, wanted_heights
@@ -84,6 +87,8 @@ class VelocityTask(VecEnv):
         self.torque_limit = torch.tensor(robot.torque_limit, dtype=torch.float32)
         self.upright_at_least = math.cos(robot.safety.tilt_limit_rad)
         self.default_position = torch.tensor(self.contract.default_position)
+        feet = foot_position_in_trunk(robot, np.array(self.contract.default_position))
+        self.default_feet = torch.tensor(feet, dtype=torch.float32)
         # Which feet swing in the first half of the clock: the diagonal FR, RL; the other diagonal follows.
         swings_first = [name in ("FR", "RL") for name in robot.foot_names]
         self.foot_phase = torch.tensor([0.0 if first else 0.5 for first in swings_first])
@@ -198,7 +203,14 @@ class VelocityTask(VecEnv):
             wanted=wanted_heights(self.command, self.contract, self.settings.shaping),
             velocity_error_m_s=state.linear_velocity_trunk_in_trunk[:, :2] - self.command[:, :2],
             yaw_rate_error_rad_s=state.angular_velocity_trunk_in_trunk[:, 2] - self.command[:, 2],
+            foot_error_m=self._foot_error(state),
         )
+
+    def _foot_error(self, state: EngineState) -> torch.Tensor:
+        """Of the feet from their places in the default pose (N, 4, 2) [m], trunk frame."""
+        arms = state.foot_position_in_world - state.position_trunk_in_world[:, None]
+        orientation = state.orientation_trunk_in_world[:, None].expand(-1, arms.shape[1], -1)
+        return (world_to_trunk(orientation, arms) - self.default_feet)[:, :, :2]
 
     def _foot_height(self, state: EngineState) -> torch.Tensor:
         """Of the soles above the ground under them (N, 4) [m]."""

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from policy.contract import PolicyContract
+from policy.gait_contract import DEFAULT_TRUNK_HEIGHT_M, gait_contract
 from policy.graph import PHASE, PolicyGraph
 from policy.networks import GaussianActor
 from policy.velocity_contract import GAIT_FREQUENCY_HZ, velocity_contract
@@ -94,6 +95,17 @@ def test_the_lead_of_the_targets_carries_the_robots_weight(robot: RobotModel, co
     force = np.stack([np.linalg.solve(jacobian[leg].T, torque[leg]) for leg in range(4)])
     assert force[:, 2] == pytest.approx(-0.25 * robot.total_mass_kg * GRAVITY_M_S2, rel=1e-3)
     assert force[:, :2] == pytest.approx(0.0, abs=1e-3)
+
+
+def test_a_commanded_gait_sets_the_apex_and_the_trunks_height(robot: RobotModel) -> None:
+    unloaded = replace(gait_contract(robot), stiffness=(1e9,) * 12)
+    default = foot_position_in_trunk(robot, np.array(unloaded.default_position))
+    command = [0.2, 0.0, 0.0, 2.0, 0.11, DEFAULT_TRUNK_HEIGHT_M - 0.03]
+    raised = _feet(robot, unloaded, command, 0.25) - default
+    # A trunk 3 cm lower has its feet 3 cm higher, those in the air by their apex more.
+    assert dict(zip(robot.foot_names, raised[:, 2], strict=True)) == pytest.approx(
+        {"FR": 0.14, "FL": 0.03, "RR": 0.03, "RL": 0.14}, abs=1e-3
+    )
 
 
 def test_targets_stay_inside_the_contract_at_every_command(robot: RobotModel, contract: PolicyContract) -> None:

@@ -1,5 +1,6 @@
 """Reward, shaping and the log of the velocity task, every figure by hand."""
 
+import dataclasses
 import math
 
 import pytest
@@ -7,7 +8,8 @@ import torch
 
 from policy.graph import PHASE
 from policy.rewards import REWARD_TERMS
-from sim.shaping import SHAPING_TERMS
+from robot_configs.kinematics import foot_position_in_trunk
+from sim.shaping import SHAPING_TERMS, ShapingWeights
 from tests.sim.velocity_task.bench import NO_ACTION, ROBOTS, make_task
 
 torch.set_num_threads(1)
@@ -52,6 +54,7 @@ def test_reward_and_shaping_by_hand(robot, graph, engine):
         "posture": -0.15 * 0.01,
         "height": -8.0 * 0.02**2,
         "far": -0.4 * (0.5 + 0.5 * 0.5),
+        "stance": 0.0,  # it is told to walk
     }
     assert tuple(expected) == (*REWARD_TERMS, *SHAPING_TERMS)
     torch.testing.assert_close(task.episode_terms[0], torch.tensor(list(expected.values())), atol=2e-5, rtol=1e-4)
@@ -72,6 +75,30 @@ def test_a_standing_robot_keeps_all_feet_down(task, engine):
     slip = task.episode_terms[:, len(REWARD_TERMS) + SHAPING_TERMS.index("slip")]
     assert swing.tolist() == pytest.approx([0.5, 0.5 * math.exp(-(apex**2) / 0.01), 0.5, 0.5], rel=1e-4)
     assert slip.tolist() == pytest.approx([0.0, 0.0, -0.08 * 0.25, 0.0], abs=1e-5)
+
+
+def test_a_standing_robots_feet_belong_under_it_however_it_is_turned(robot, graph, engine):
+    task = make_task(robot, graph, engine)
+    task.settings = dataclasses.replace(task.settings, shaping=ShapingWeights(stance=-10.0))
+    task.command[:] = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    feet = torch.tensor(foot_position_in_trunk(robot, robot.stand_position), dtype=torch.float32).repeat(ROBOTS, 1, 1)
+    feet[1, 0, 0] += 0.1  # one foot 10 cm ahead, another 20 cm to the side
+    feet[1, 2, 1] -= 0.2
+    feet[1, 3, 2] += 0.3  # its height is another term's
+    feet[3] = feet[1]
+    trunk = torch.tensor([5.0, -2.0, 0.29])
+    # The third robot has turned left by a right angle on its feet: (x, y) -> (-y, x).
+    feet[2] = torch.stack([-feet[2, :, 1], feet[2, :, 0], feet[2, :, 2]], dim=1)
+    orientation = torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(ROBOTS, 1)
+    orientation[2] = torch.tensor([math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)])
+    engine.change(
+        position_trunk_in_world=trunk.repeat(ROBOTS, 1),
+        orientation_trunk_in_world=orientation,
+        foot_position_in_world=feet + trunk,
+    )
+    task.step(NO_ACTION)
+    stance = task.episode_terms[:, len(REWARD_TERMS) + SHAPING_TERMS.index("stance")]
+    assert stance.tolist() == pytest.approx([0.0, -10.0 * (0.01 + 0.04), 0.0, 0.0], abs=1e-5)
 
 
 def test_the_log_holds_every_term_of_ended_episodes_a_step(robot, graph, engine):
