@@ -2,17 +2,21 @@
 
 import json
 import math
+from typing import cast
 
 import numpy as np
 import pytest
 
 from benchmarks import gait_grid
 from benchmarks.gait_grid import GaitGridError, GaitWalk, as_json, errors, grid, speed, table, walk
+from policy.bundle import Bundle
 from policy.gait_contract import GAIT_FREQUENCY, SWING_HEIGHT, TRUNK_HEIGHT, gait_contract
 from policy.velocity_contract import velocity_contract
 from robot_configs.robot import load_robot
 from sim.gait_record import GaitRecordingError
 from tests.sim.test_gait_shape import trot
+
+BUNDLE = cast(Bundle, object())  # nobody looks inside
 
 GAIT = {GAIT_FREQUENCY: 2.0, SWING_HEIGHT: 0.08, TRUNK_HEIGHT: 0.28}
 NAN = float("nan")
@@ -42,7 +46,7 @@ def test_a_walk_is_commanded_by_name_and_measured(monkeypatch):
         return trot(2.0, 0.08, 0.28)
 
     monkeypatch.setattr(gait_grid, "record_gait", record)
-    found = walk("bundle", "nominal", 0.5, GAIT, 8.0)
+    found = walk(BUNDLE, "nominal", 0.5, GAIT, 8.0)
     assert asked == [("nominal", "vx=0.5,vy=0.0,yaw=0.0,gait_frequency=2.0,swing_height=0.08,trunk_height=0.28", 8.0)]
     assert found.measured == pytest.approx(GAIT, abs=0.011)
     assert found.speed_m_s == 0.0
@@ -53,9 +57,9 @@ def test_a_fall_is_a_row_and_no_error(monkeypatch):
         raise GaitRecordingError("most of 6 s of walking", "1 s", "Try an easier command.")
 
     monkeypatch.setattr(gait_grid, "record_gait", fallen)
-    assert walk("bundle", "nominal", 0.5, GAIT, 8.0).measured is None
+    assert walk(BUNDLE, "nominal", 0.5, GAIT, 8.0).measured is None
     monkeypatch.setattr(gait_grid, "record_gait", lambda *rest: trot(2.0, 0.08, 0.28, duration_s=5.8))
-    assert walk("bundle", "nominal", 0.5, GAIT, 8.0).measured is None, "it ended 0.2 s early"
+    assert walk(BUNDLE, "nominal", 0.5, GAIT, 8.0).measured is None, "it ended 0.2 s early"
 
 
 def test_speed_is_the_way_over_the_time():

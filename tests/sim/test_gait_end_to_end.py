@@ -32,8 +32,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The preset with a few robots on a flat floor, for three iterations; its actions shrunk, so that it stands."""
     settings = preset("gait", 1, EngineChoice())
     task = dataclasses.replace(settings.task, num_envs=16, episode_s=0.5, terrain=None)
-    small = {"actor_hidden": (16, 8), "critic_hidden": (16,), "minibatches": 2, "threads": 1, "steps": 16 * 24 * 3}
-    settings = dataclasses.replace(settings, task=task, begin_with_trot=False, **small)
+    small = dataclasses.replace(settings, task=task, begin_with_trot=False, actor_hidden=(16, 8), critic_hidden=(16,))
+    settings = dataclasses.replace(small, minibatches=2, threads=1, steps=16 * 24 * 3)
     out = tmp_path_factory.mktemp("gait")
     graph = pretrain(settings, out)
     again = policy_from_checkpoint(out / "trainer.safetensors", settings)

@@ -102,7 +102,7 @@ def test_two_robots_in_the_mirror_stay_so(robot, make_contract):
     settings = VelocityTaskSettings(num_envs=2, seed=1, randomization=QUIET)
     engine = MujocoEngine(robot, 2, 1)
     # The published trunk's centre of mass lies 2 mm to the left: the mirrored robot has it 2 mm to the right.
-    engine._model.body_ipos[engine._trunk, 1] = 0.0
+    engine._model.body("trunk").ipos[1] = 0.0
     task = VelocityTask(settings, robot, graph, engine)
     level = torch.tensor([[1.0, 0.0, 0.0, 0.0]]).repeat(2, 1)
     stand = task.default_position.repeat(2, 1)
