@@ -15,13 +15,10 @@ class PulseWatch:
         self._pulse, self._longest_gap_s, self._looked_s = pulse, 2.0 * poll_s, now_s
         self._seen = 0
         self.silent_s = 0.0
+        self.felt = False
+        """Whether there has been a beat at all."""
         self.damping = True
         """Whether the last command was; before the first one the motors are not on."""
-
-    @property
-    def felt(self) -> bool:
-        """Whether there has been a beat at all."""
-        return self._seen > 0
 
     def look(self, now_s: float) -> None:
         """Feel the pulse at `now_s`."""
@@ -30,4 +27,5 @@ class PulseWatch:
             self.silent_s += min(now_s - self._looked_s, self._longest_gap_s)
         else:
             self._seen, self.silent_s, self.damping = beat.number, 0.0, bool(beat.record["damping"])
+            self.felt = True
         self._looked_s = now_s

@@ -38,6 +38,12 @@ def test_whole_numbers_have_both_their_bounds(field: str, highest: int) -> None:
     refused(f"contract.{field}", *({field: odd} for odd in (-1, 0, highest + 1, 1.0, True, "1", None, [1])))
 
 
+def test_a_flag_is_true_or_false_and_no_number() -> None:
+    for value in (True, False):
+        check_contract_types({"holds_commands": value})
+    refused("contract.holds_commands", *({"holds_commands": odd} for odd in (0, 1, "true", None, [True])))
+
+
 def test_numbers_reach_a_million_either_way() -> None:
     for value in (0, 1, -1, 0.5, 10**6, 1e6, -1e6):
         check_contract_types({"stiffness": [value]})
