@@ -295,3 +295,20 @@ def test_a_constant_that_is_missing_or_another_by_a_bit_is_named(name: str) -> N
     for graph in (graph_of(list(constants.values())), graph_of([*constants.values(), other])):
         with pytest.raises(BundleError, match=f"{name.split()[0]} among the graph's constants"):
             check_constants(graph, STEERED)
+
+
+@pytest.mark.parametrize("name", GAIT.command_bounds())
+def test_bounds_of_commands_that_the_graph_holds_are_looked_for(name: str) -> None:
+    fields = ("default_position", "action_scale", "target_lower", "target_upper")
+    order = [GAIT.joint_names.index(joint) for joint in GAIT.policy_joint_names]
+    others = [*(np.array(getattr(GAIT, field), np.float32) for field in fields), np.array(order), np.argsort(order)]
+    bounds = {bound: np.array(values, np.float32) for bound, values in GAIT.command_bounds().items()}
+    check_constants(graph_of([*others, *bounds.values()]), GAIT)
+    del bounds[name]
+    for contract in (GAIT, GAIT.without_slew()):
+        # Where nothing slews, nothing starts at rest.
+        if contract.slews_commands or name != "command_at_rest":
+            with pytest.raises(BundleError, match=f"{name} among the graph's constants"):
+                check_constants(graph_of([*others, *bounds.values()]), contract)
+        else:
+            check_constants(graph_of([*others, *bounds.values()]), contract)
