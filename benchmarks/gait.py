@@ -69,7 +69,7 @@ def spectrum_diagram(record: GaitRecord, path: Path) -> None:
 def table(measures: dict[str, GaitQuality], shapes: dict[str, GaitShape]) -> str:
     """The measures as markdown."""
     lines = [
-        "| command | duty factor | steps/s | asymmetry | drag [m/m] | stamp [weights] | ripple | joints [rad/s] | "
+        "| command | duty factor | steps/s | asymmetry | drag | stamp [weights] | ripple | joints [rad/s] | "
         "strides [Hz] | apex [m] | trunk [m] |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -78,7 +78,7 @@ def table(measures: dict[str, GaitQuality], shapes: dict[str, GaitShape]) -> str
         duty = " ".join(f"{share:.2f}" for share in one.duty_factor)
         lines.append(
             f"| {name} (`{COMMANDS[name]}`) | {duty} | {one.step_rate_hz:.1f} | {one.left_right_asymmetry:.3f} | "
-            f"{one.drag_m_m:.3f} | {one.stamp:.2f} | {one.torque_ripple:.3f} | {one.joint_motion_rad_s:.2f} | "
+            f"{one.drag:.3f} | {one.stamp:.2f} | {one.torque_ripple:.3f} | {one.joint_motion_rad_s:.2f} | "
             f"{shape.frequency_hz:.2f} | {shape.apex_height_m:.3f} | {shape.trunk_height_m:.3f} |"
         )
     return "\n".join(lines)

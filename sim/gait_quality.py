@@ -16,6 +16,7 @@ from robot_configs.robot import GRAVITY_M_S2
 CONTACT_ABOVE_N = 5.0  # a sixth of a standing foot's 31 N, and above the noise of a foot that brushes the ground
 RIPPLE_ABOVE_HZ = 15.0  # a trot of 2.5 Hz has five harmonics below; the policy acts at 50 Hz
 _TOUCHDOWN_WINDOW_S = 0.03
+_IN_THE_AIR_S = 0.02  # what a step is above the ground at least: a foot that leaves it bounces for some milliseconds
 
 
 class GaitRecordError(Go1Error):
@@ -69,7 +70,7 @@ class GaitQuality:
         duty_factor: share of the time that each foot carries load, in the record's order.
         step_rate_hz: touchdowns a second of all feet together.
         left_right_asymmetry: of the duty factors: largest |left - right| of front and rear over the mean [-].
-        drag_m_m: way that loaded feet slide over the ground, summed, over the way walked [-]; NaN if it went nowhere.
+        drag: way that loaded feet slide over the ground over the way that feet go at all [-]; NaN if they rest.
         stamp: median over the touchdowns of the largest force within 30 ms, over the robot's weight [-]; 0 without any.
         torque_ripple: rms of the torques above 15 Hz over the rms of all torques [-].
         joint_motion_rad_s: rms of the joints' velocities, which says how still a standing robot stands.
@@ -78,7 +79,7 @@ class GaitQuality:
     duty_factor: tuple[float, ...]
     step_rate_hz: float
     left_right_asymmetry: float
-    drag_m_m: float
+    drag: float
     stamp: float
     torque_ripple: float
     joint_motion_rad_s: float
@@ -89,19 +90,21 @@ def gait_quality(record: GaitRecord) -> GaitQuality:
     duty = record.contact.mean(axis=0)
     return GaitQuality(
         duty_factor=tuple(duty.tolist()),
-        step_rate_hz=len(touchdowns(record.contact)) / record.duration_s,
+        step_rate_hz=len(touchdowns(record.contact, record.step_s)) / record.duration_s,
         left_right_asymmetry=left_right_asymmetry(duty, record.foot_names),
-        drag_m_m=drag(record),
+        drag=drag(record),
         stamp=stamp(record),
         torque_ripple=torque_ripple(record.joint_torque, record.step_s),
         joint_motion_rad_s=float(np.sqrt(np.mean(record.joint_velocity**2))),
     )
 
 
-def touchdowns(contact: np.ndarray) -> np.ndarray:
-    """(K, 2) row and foot of every first loaded row after an unloaded one; contact is (T, 4) bool."""
-    begins = contact[1:] & ~contact[:-1]
-    return np.argwhere(begins) + [1, 0]
+def touchdowns(contact: np.ndarray, step_s: float) -> np.ndarray:
+    """(K, 2) row and foot of every first loaded row after a time in the air; contact is (T, 4) bool."""
+    rows = max(1, round(_IN_THE_AIR_S / step_s))
+    loaded = np.cumsum(np.concatenate([np.zeros_like(contact[:1], int), contact]), axis=0)
+    begins = contact[rows:] & (loaded[rows:-1] == loaded[: -rows - 1])
+    return np.argwhere(begins) + [rows, 0]
 
 
 def left_right_asymmetry(values: np.ndarray, foot_names: tuple[str, ...]) -> float:
@@ -115,20 +118,19 @@ def left_right_asymmetry(values: np.ndarray, foot_names: tuple[str, ...]) -> flo
 
 
 def drag(record: GaitRecord) -> float:
-    """Way of the feet over the ground while they carry load, over the way of the trunk.
+    """Way of the feet over the ground while they carry load, over all of their way.
 
     A foot's centre moves a little without sliding, as the foot rolls: up to its radius times the leg's swing a step.
     """
     along = np.linalg.norm(np.diff(record.foot_position_in_world[:, :, :2], axis=0), axis=2)
     loaded = record.contact[1:] & record.contact[:-1]
-    walked = np.linalg.norm(np.diff(record.position_trunk_in_world[:, :2], axis=0), axis=1).sum()
-    return float((along * loaded).sum() / walked) if walked > 0.1 else float("nan")
+    return float((along * loaded).sum() / along.sum()) if along.mean(axis=1).sum() > 0.1 else float("nan")
 
 
 def stamp(record: GaitRecord) -> float:
     """Median over the touchdowns of the largest force within `_TOUCHDOWN_WINDOW_S`, over the robot's weight."""
     window = max(1, round(_TOUCHDOWN_WINDOW_S / record.step_s))
-    events = touchdowns(record.contact)
+    events = touchdowns(record.contact, record.step_s)
     if not len(events):
         return 0.0
     peaks = [record.foot_force_n[row : row + window, foot].max() for row, foot in events]

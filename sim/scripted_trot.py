@@ -50,7 +50,7 @@ def trot_targets(
     wanted = np.tile(feet, (len(command), 1, 1))
     wanted[:, :, 2] -= _column(contract, command, TRUNK_HEIGHT, DEFAULT_TRUNK_HEIGHT_M) - DEFAULT_TRUNK_HEIGHT_M
     wanted[:, :, :2] += velocity * along[:, :, None] * (0.5 / frequency_hz)[:, None, None]
-    wanted[:, :, 2] += np.where(swinging, apex * np.sin(math.pi * progress), 0.0)
+    wanted[:, :, 2] += np.where(swinging, apex * np.sin(math.pi * progress) ** 2, 0.0)
     joints = _joints_for_feet(robot, contract, wanted)
     carried = np.where(swinging, 0.0, np.where(walking, 0.5, 0.25)) * robot.total_mass_kg * GRAVITY_M_S2
     downwards = foot_jacobian_in_trunk(robot, joints)[:, :, 2, :]

@@ -19,7 +19,8 @@ class ShapingWeights:
 
     Attributes:
         swing_height_m: apex of a swinging foot above the ground, where the policy is not told.
-        swing: weight of exp(-sum_feet (z - z*)^2 / swing_width_m2).
+        swing: weight of exp(-sum_feet (z - z*)^2 / swing_width_m2), z* a sine squared over the swing: feet that leave
+            and meet the ground without speed. Half a sine of 9 cm in 0.2 s would land with 1.4 m/s.
         slip: weight of the squared horizontal speed of feet that the clock has on the ground [m^2/s^2].
         posture: weight of the squared hip angles (keeps the feet under the hips).
         height: weight of the squared error of the trunk's height to the wanted one, trunk_height_m where the policy is
@@ -93,7 +94,7 @@ def shaping_reward(inputs: ShapingInputs, weights: ShapingWeights) -> torch.Tens
     """The weighted terms (N, 6) in the order of `SHAPING_TERMS`; see `ShapingWeights`."""
     swinging = (inputs.foot_phase < 0.5) & inputs.walking
     apex = swinging * inputs.wanted.swing_m
-    wanted = apex * torch.sin(2.0 * math.pi * inputs.foot_phase)
+    wanted = apex * torch.sin(2.0 * math.pi * inputs.foot_phase).square()
     swing = torch.exp(-(inputs.foot_height_m - wanted).square().sum(1) / weights.swing_width_m2)
     slip = (~swinging * inputs.foot_velocity_m_s.square().sum(2)).sum(1)
     posture = inputs.hip_error_rad.square().sum(1)

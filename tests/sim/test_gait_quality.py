@@ -44,7 +44,7 @@ def test_a_clean_trot_by_hand(trot):
     assert quality.left_right_asymmetry == 0.0
     # Five cycles of four steps; the two feet that begin loaded have no touchdown in their first.
     assert quality.step_rate_hz == pytest.approx((5 * 4 - 2) / 2.0)
-    assert quality.drag_m_m == pytest.approx(0.0, abs=1e-9)
+    assert quality.drag == pytest.approx(0.0, abs=1e-9)
     assert quality.stamp == pytest.approx(0.5)
     assert quality.torque_ripple == pytest.approx(0.0, abs=1e-9)
     assert quality.joint_motion_rad_s == 0.0
@@ -58,33 +58,35 @@ def test_a_limp_shows_in_the_pair_that_limps():
     assert left_right_asymmetry(np.zeros(4), FEET) == 0.0
 
 
-def test_dragging_is_the_way_of_loaded_feet_over_the_way_walked(trot):
-    """One foot slides at 0.1 m/s whenever it is loaded, half of the time: 0.1 m over the 2 m walked."""
+def test_dragging_is_the_way_of_loaded_feet_over_the_way_of_all(trot):
+    """One foot slides at 0.1 m/s whenever it is loaded, half of the time: 0.1 m beside the four's 2 m each."""
     feet = trot.foot_position_in_world.copy()
     feet[:, 0, 1] += np.cumsum(np.where(trot.contact[:, 0], 0.1 * STEP_S, 0.0))
-    found = gait_quality(dataclasses.replace(trot, foot_position_in_world=feet)).drag_m_m
-    assert found == pytest.approx(0.1 * 1.0 / 2.0, rel=0.02)
+    found = gait_quality(dataclasses.replace(trot, foot_position_in_world=feet)).drag
+    assert found == pytest.approx(0.1 / (4 * 2.0 + 0.1), rel=0.02)
 
 
-def test_a_robot_that_goes_nowhere_has_no_drag_a_metre(trot):
-    still = dataclasses.replace(trot, position_trunk_in_world=np.zeros((ROWS, 3)))
-    assert np.isnan(gait_quality(still).drag_m_m)
+def test_feet_that_rest_have_no_drag(trot):
+    still = dataclasses.replace(trot, foot_position_in_world=np.zeros((ROWS, 4, 3)))
+    assert np.isnan(gait_quality(still).drag)
 
 
 def test_stamping_is_the_peak_after_touchdown_and_not_a_later_one(trot):
     """Peaks of 1.5 weights 10 ms after each touchdown, and of 3 weights after 100 ms, which is no stamp."""
     force = trot.foot_force_n.copy()
-    for row, foot in touchdowns(trot.contact):
+    for row, foot in touchdowns(trot.contact, trot.step_s):
         force[row + 5, foot] = 1.5 * WEIGHT_N
         if row + 50 < ROWS:
             force[row + 50, foot] = 3.0 * WEIGHT_N
     assert gait_quality(dataclasses.replace(trot, foot_force_n=force)).stamp == pytest.approx(1.5)
 
 
-def test_touchdowns_by_hand():
+@pytest.mark.parametrize(("step_s", "expected"), [(0.02, [[2, 0], [5, 0]]), (0.01, [[2, 0]]), (0.007, [])])
+def test_touchdowns_by_hand(step_s, expected):
+    """A step takes 20 ms in the air at least: one row, two, or three (of which the record must know)."""
     contact = np.zeros((6, 4), dtype=bool)
     contact[2:4, 0] = contact[5, 0] = contact[0:3, 3] = True
-    assert touchdowns(contact).tolist() == [[2, 0], [5, 0]]
+    assert touchdowns(contact, step_s).tolist() == expected
 
 
 def test_the_spectrum_adds_up_to_the_variance():

@@ -18,9 +18,9 @@ torch.set_num_threads(1)
 def test_reward_and_shaping_by_hand(robot, graph, engine):
     task = make_task(robot, graph, engine)
     task.command[:] = torch.tensor([1.0, 0.0, 0.5])
-    task.memory[:, PHASE] = 0.125  # FR and RL are at sin(45 deg) of their swing, FL and RR on the ground
+    task.memory[:, PHASE] = 0.125  # FR and RL are at sin(45 deg)^2 of their swing, FL and RR on the ground
     feet = engine.now.foot_position_in_world.clone()
-    apex = 0.09 * math.sqrt(0.5)
+    apex = 0.09 * 0.5
     feet[:, 0, 2] += apex  # FR where it should be; RL is 0.1 m too high
     feet[:, 3, 2] += apex + 0.1
     feet[:, 0, 0] += 0.05  # FR swings forward, which is free; FL slides 1 cm in 20 ms: 0.5 m/s
@@ -66,7 +66,7 @@ def test_a_standing_robot_keeps_all_feet_down(task, engine):
     task.command[:] = 0.0
     task.memory[:, PHASE] = 0.125
     feet = engine.now.foot_position_in_world.clone()
-    apex = 0.09 * math.sqrt(0.5)
+    apex = 0.09 * 0.5
     feet[1, 0, 2] += apex
     feet[2, 0, 0] += 0.01
     engine.change(foot_position_in_world=feet)
