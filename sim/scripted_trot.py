@@ -19,9 +19,9 @@ from policy.graph import LAST_ACTION, PHASE, PolicyGraph
 from policy.velocity_contract import STANDING_COMMAND_BELOW
 from robot_configs.kinematics import foot_jacobian_in_trunk, foot_position_in_trunk
 from robot_configs.robot import GRAVITY_M_S2, RobotModel
+from sim.shaping import foot_phase_offsets
 
 APEX_M = 0.08  # of a swinging foot above its place on the ground
-SWINGS_FIRST = ("FR", "RL")  # the diagonal in the air during the first half of the clock; the other one follows
 _SAMPLES, _UPDATES, _BATCH = 20_000, 1000, 2048
 _LEARNING_RATE = 2e-3
 _IK_ROUNDS, _IK_STEP_RAD, _IK_DAMPING_M2 = 12, 0.3, 1e-4
@@ -39,7 +39,7 @@ def trot_targets(
     """
     feet = foot_position_in_trunk(robot, np.array(contract.default_position))
     walking = np.linalg.norm(command[:, :3], axis=1)[:, None] >= STANDING_COMMAND_BELOW
-    foot_phase = np.mod(phase[:, None] + np.where(np.isin(robot.foot_names, SWINGS_FIRST), 0.0, 0.5), 1.0)
+    foot_phase = np.mod(phase[:, None] + np.array(foot_phase_offsets(robot.foot_names)), 1.0)
     swinging = (foot_phase < 0.5) & walking
     progress = np.mod(2.0 * foot_phase, 1.0)  # of the swing, or of the time on the ground
     # Along the stride, from -1/2 where a foot leaves the ground to 1/2 where it meets it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,13 @@ import torch
 from policy.contract import PolicyContract
 from policy.gait_contract import DEFAULT_SWING_HEIGHT_M, DEFAULT_TRUNK_HEIGHT_M, SWING_HEIGHT, TRUNK_HEIGHT
 
+_SWING_FIRST = ("FR", "RL")  # the diagonal in the air during the first half of the clock; the other one follows
 SHAPING_TERMS = ("swing", "slip", "posture", "height", "far", "stance")
+
+
+def foot_phase_offsets(foot_names: Sequence[str]) -> tuple[float, ...]:
+    """What the clock is ahead by for each foot [cycles], in that order."""
+    return tuple(0.0 if name in _SWING_FIRST else 0.5 for name in foot_names)
 
 
 @dataclass(frozen=True)

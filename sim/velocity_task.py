@@ -26,7 +26,7 @@ from sim.engines.protocol import Engine, EngineState
 from sim.engines.rotations import world_to_trunk
 from sim.privileged import PRIVILEGED
 from sim.randomization import Randomization, draw_commands, draw_physics
-from sim.shaping import SHAPING_TERMS, ShapingInputs, ShapingWeights, shaping_reward, wanted_heights
+from sim.shaping import SHAPING_TERMS, ShapingInputs, ShapingWeights, foot_phase_offsets, shaping_reward, wanted_heights
 from sim.tensor_state import part_of, put_tensors, tensors_of, under
 from sim.terrain.grid import TerrainGrid
 from sim.terrain.ground import FlatGround, Ground, TerrainGround
@@ -89,9 +89,7 @@ class VelocityTask(VecEnv):
         self.default_position = torch.tensor(self.contract.default_position)
         feet = foot_position_in_trunk(robot, np.array(self.contract.default_position))
         self.default_feet = torch.tensor(feet, dtype=torch.float32)
-        # Which feet swing in the first half of the clock: the diagonal FR, RL; the other diagonal follows.
-        swings_first = [name in ("FR", "RL") for name in robot.foot_names]
-        self.foot_phase = torch.tensor([0.0 if first else 0.5 for first in swings_first])
+        self.foot_phase = torch.tensor(foot_phase_offsets(robot.foot_names))
         self.foot_radius_m = robot.geometry.foot_radius
         self.ground: Ground = FlatGround()
         if grid is not None:
