@@ -35,6 +35,9 @@ from policy.contract import PolicyContract
 from robot_configs.errors import Go1Error
 from robot_configs.robot import RobotModel
 
+LINK_LOST = "link lost"
+"""Beginning of the reason why a session ended whose robot does not speak any more."""
+
 
 class SilentRobotError(Go1Error):
     """Not one state came from the robot."""
@@ -170,7 +173,7 @@ class ControlLoop:
                 "none",
                 "Check address and subnet, that sport mode is off, and that no other low-level client is talking.",
             )
-        self.request_stop(f"link lost: no state for {self._settings.silence_limit_s} s")
+        self.request_stop(f"{LINK_LOST}: no state for {self._settings.silence_limit_s} s")
 
     def _follow_schedule(self) -> None:
         change = self._schedule.decide(self._view())

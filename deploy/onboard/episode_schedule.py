@@ -13,7 +13,14 @@ from typing import Optional
 from deploy.onboard.landing import Landing
 from deploy.onboard.modes import requested_mode
 from deploy.onboard.reasons import Reason, reason_names
-from deploy.onboard.schedule import PLANNED_TIME_OVER, Change, SessionSettings, TickView
+from deploy.onboard.schedule import (
+    NOT_FIT_TO_STAND,
+    PLANNED_TIME_OVER,
+    Change,
+    SessionSettings,
+    TickView,
+    taken_over,
+)
 from deploy.onboard.stillness import StillWatch
 from deploy.onboard.target import Mode
 from offline_data.log_schema import Ending
@@ -94,7 +101,7 @@ class EpisodeSchedule:
         if self._unfit_since_s is None:
             self._unfit_since_s = view.time_s
         elif view.time_s - self._unfit_since_s > self._settings.rearm_timeout_s:
-            self._stop(f"not fit to stand up: {', '.join(reason_names(view.state_faults))}")
+            self._stop(f"{NOT_FIT_TO_STAND}: {', '.join(reason_names(view.state_faults))}")
         return None
 
     def _leave_stand(self, view: TickView) -> Optional[Change]:
@@ -110,7 +117,7 @@ class EpisodeSchedule:
         asked = requested_mode(view.keys)
         if asked in (Mode.STAND, Mode.SIT, Mode.DAMP):
             self._count_walk(view.ticks_in_mode)
-            self.stop_reason = f"the remote asked for {asked.name}"
+            self.stop_reason = taken_over(asked)
             # A session that a person has taken over ends on the ground, whichever way they chose.
             mode = Mode.DAMP if asked is Mode.DAMP else self._landing.begin(Mode.SIT, view.time_s)
             return Change(mode, Ending.INTERVENTION, self.stop_reason)
@@ -126,7 +133,7 @@ class EpisodeSchedule:
     def _come_to_rest(self, view: TickView) -> Optional[Change]:
         asked = requested_mode(view.keys)
         if asked in (Mode.STAND, Mode.SIT, Mode.DAMP) and not (self._plan_complete or self.stop_reason):
-            self.stop_reason = f"the remote asked for {asked.name}"
+            self.stop_reason = taken_over(asked)
             self._landing.seat_wanted = True
         return Change(Mode.DAMP) if asked is Mode.DAMP else self._land(view)
 

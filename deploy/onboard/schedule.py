@@ -21,6 +21,13 @@ from offline_data.log_schema import Ending
 from robot_configs.errors import Go1Error
 
 PLANNED_TIME_OVER = "planned time over"
+NOT_FIT_TO_STAND = "not fit to stand up"
+"""Beginning of the reason why a session ended that the gate let no mode follow its first DAMP."""
+
+
+def taken_over(mode: Mode) -> str:
+    """Why a session ended in which a person asked for `mode` by the remote."""
+    return f"the remote asked for {mode.name}"
 
 
 class SettingsError(Go1Error):
