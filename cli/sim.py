@@ -46,6 +46,12 @@ def _add_train(commands: Commands) -> None:
     train.add_argument(
         "--engine-python", metavar="PYTHON", help="run Isaac Gym in this Python, for it ends at Python 3.8"
     )
+    train.add_argument(
+        "--begin-with",
+        type=Path,
+        metavar="RUN",
+        help="folder of a finished run whose actor and critic this begins with",
+    )
     train.add_argument("--no-film", action="store_true", help="leave out walk.gif, half a minute of drawing at the end")
 
 
@@ -113,7 +119,8 @@ def run_sim_train(options: argparse.Namespace) -> int:
     settings = preset(options.preset, options.seed, engine, options.steps)
     with progress_bars() as advance:
         show = functools.partial(advance, "iterations")
-        train_bundle(settings, options.out, options.command_line, show, film=not options.no_film)
+        film = not options.no_film
+        train_bundle(settings, options.out, options.command_line, show, film, options.begin_with)
     return 0
 
 

@@ -20,6 +20,7 @@ from policy.trainer_state import TrainerState
 from robot_configs.robot import load_robot
 from sim.curve_log import Progress
 from sim.distributed import Processes, joined_processes
+from sim.earlier_run import EarlierRun
 from sim.engines.choice import make_engine
 from sim.nan_guard import GuardedVelocityTask
 from sim.ppo_runner import PpoRunner
@@ -30,12 +31,16 @@ from sim.scripted_trot import imitate_trot
 from sim.terrain.grid import build_grid
 
 
-def pretrain(settings: PretrainSettings, out: Path, progress: Optional[Progress] = None) -> PolicyGraph:
+def pretrain(
+    settings: PretrainSettings, out: Path, progress: Optional[Progress] = None, earlier: Optional[EarlierRun] = None
+) -> PolicyGraph:
     """Train into `out`, or go on with what an interrupted run has left there; returns the policy.
 
     Writes settings.json, curve.csv, tensorboard/ and, every `save_every` iterations, trainer.safetensors. A run that
     goes on ends with the same weights and the same curve, bit for bit, as one that was never interrupted; where it has
     ended already, nothing is trained.
+
+    With an `earlier` run, whose `continued_by` has made the settings, that one's actor and critic begin.
 
     Started by torchrun, each of its processes simulates its share of the robots, and the first one writes; returns once
     for each.
@@ -50,7 +55,7 @@ def pretrain(settings: PretrainSettings, out: Path, progress: Optional[Progress]
         with locked(out) if processes.writes else nullcontext():
             checkpoint = open_folder(settings, out, processes)
             if iterations_done(checkpoint) < settings.iterations:
-                return _train(settings, out, progress, checkpoint, processes)
+                return _train(settings, out, progress, checkpoint, processes, earlier)
     return policy_from_checkpoint(out / CHECKPOINT_FILE, settings)
 
 
@@ -60,6 +65,7 @@ def _train(
     progress: Optional[Progress],
     checkpoint: Optional[TrainerState],
     processes: Processes,
+    earlier: Optional[EarlierRun],
 ) -> PolicyGraph:
     """From the checkpoint, or from nothing, to the end."""
     own = processes.share_of(settings.task)
@@ -75,7 +81,9 @@ def _train(
     engine = make_engine(settings.engine, robot, own.num_envs, grid.field if grid is not None else None)
     task = GuardedVelocityTask(own, robot, graph, engine, grid)
     runner = PpoRunner(task, settings, out, progress, checkpoint, processes)
-    if checkpoint is None and settings.begin_with_trot:
+    if checkpoint is None and earlier is not None:
+        earlier.hand_over(runner.alg)
+    elif checkpoint is None and settings.begin_with_trot:
         imitate_trot(graph, robot, settings.task.seed)
         runner.alg.actor.load_state_dict(_rsl_rl_actor(graph.actor))
     runner.learn(settings.iterations - iterations_done(checkpoint), init_at_random_ep_len=checkpoint is None)

@@ -35,6 +35,7 @@ from sim.velocity_task import VelocityTask
 
 CHECKPOINT_FORMAT = 2  # 1 had neither the task nor the engine nor the random generators
 CHECKPOINT_FILE = "trainer.safetensors"
+BUNDLE_FILE = "policy.go1policy"
 SETTINGS_FILE = "settings.json"
 _ELSEWHERE = "Train into another folder, or remove this one."
 

@@ -19,24 +19,36 @@ from policy.export import export_bundle
 from robot_configs.errors import Go1Error
 from robot_configs.robot import load_robot
 from sim.curve_log import Progress
+from sim.earlier_run import EarlierRun, read_earlier_run
 from sim.engines.choice import EngineChoice
 from sim.presets import preset
 from sim.pretrain import pretrain
-from sim.pretrain_checkpoint import iterations_done, last_checkpoint
+from sim.pretrain_checkpoint import BUNDLE_FILE, iterations_done, last_checkpoint
 from sim.pretrain_pictures import draw_curve, film_walk
 from sim.pretrain_settings import PretrainSettings
 
-BUNDLE_FILE = "policy.go1policy"
-
 
 def train_bundle(
-    settings: PretrainSettings, out: Path, command_line: str, progress: Optional[Progress] = None, film: bool = True
+    settings: PretrainSettings,
+    out: Path,
+    command_line: str,
+    progress: Optional[Progress] = None,
+    film: bool = True,
+    begin_with: Optional[Path] = None,
 ) -> None:
     """Train, or go on, and leave a sealed bundle, curve.png and, if asked to, walk.gif in `out`; prints where.
 
+    Args:
+        begin_with: folder of a finished run whose actor and critic this one begins with.
+
     Raises:
         PretrainFolderError: the folder holds another run.
+        EarlierRunError: `begin_with` can not be begun with.
     """
+    earlier: Optional[EarlierRun] = None
+    if begin_with is not None:
+        earlier = read_earlier_run(begin_with)
+        settings = earlier.continued_by(settings)
     bundle = out / BUNDLE_FILE
     writes = int(os.environ.get("RANK", "0")) == 0
     done = iterations_done(last_checkpoint(settings, out))
@@ -46,10 +58,11 @@ def train_bundle(
         return
     if done and writes:
         print(f"going on after iteration {done} of {settings.iterations}", file=sys.stderr)
-    graph = pretrain(settings, out, progress)
+    graph = pretrain(settings, out, progress, earlier)
     if not writes:
         return
-    lineage = Lineage("pretrain", (), (), code_version(), settings.task.seed, command_line)
+    parents = () if earlier is None else (earlier.bundle_sha256,)
+    lineage = Lineage("pretrain", parents, (), code_version(), settings.task.seed, command_line)
     sealed = export_bundle(graph, bundle, lineage, 1, load_robot())
     print(f"{bundle}\nsha256 {sealed.sha256}")
     print(draw_curve(out))
@@ -64,11 +77,13 @@ def main(words: Optional[Sequence[str]] = None) -> None:
     parser.add_argument("--preset", metavar="NAME", default="standard", help="settings by name [%(default)s]")
     parser.add_argument("--seed", type=int, default=1, help="of everything random [%(default)s]")
     parser.add_argument("--steps", type=int, help="environment steps in all, instead of the preset's")
+    parser.add_argument("--begin-with", type=Path, metavar="RUN", help="a finished run whose policy this begins with")
     parser.add_argument("--no-film", action="store_true", help="leave out walk.gif")
     options = parser.parse_args(words)
     command_line = shlex.join(["python", "-m", "sim.pretrain", *(sys.argv[1:] if words is None else words)])
     try:
         settings = preset(options.preset, options.seed, EngineChoice(), options.steps)
-        train_bundle(settings, options.out, command_line, film=not options.no_film)
+        film = not options.no_film
+        train_bundle(settings, options.out, command_line, film=film, begin_with=options.begin_with)
     except Go1Error as error:
         raise SystemExit(f"{parser.prog}: {error}") from None

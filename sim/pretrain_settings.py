@@ -34,6 +34,8 @@ class PretrainSettings:
         policy: what it is commanded: a velocity, or a velocity and a gait.
         save_every: iterations between two checkpoints: what a killed run loses at most.
         begin_with_trot: whether the actor imitates a scripted trot before PPO begins, instead of moving at random.
+        begin_with_run: SHA-256 of the bundle of the earlier run whose actor and critic this one begins with
+            (`sim.earlier_run`); empty for none. What they are is then not up to `initial_std`.
         mirror: whether every update learns from each sample twice, as it is and with left and right exchanged.
     """
 
@@ -55,6 +57,7 @@ class PretrainSettings:
     threads: int = 2
     policy: Literal["velocity", "gait"] = "velocity"
     begin_with_trot: bool = False
+    begin_with_run: str = ""
     mirror: bool = False
     engine: EngineChoice = field(default_factory=EngineChoice)
     task: VelocityTaskSettings = field(default_factory=VelocityTaskSettings)

@@ -1,0 +1,73 @@
+"""A run that goes on from where an earlier one has come: who can walk on a floor learns rough ground in a fraction.
+
+Actor and critic come over, weights and standard deviations; the optimiser, the robots and their ground begin anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rsl_rl.algorithms import PPO
+
+from policy.bundle import read_bundle
+from policy.trainer_state import TrainerState, load_trainer_state, unpack_module
+from robot_configs.errors import Go1Error
+from sim.pretrain_checkpoint import BUNDLE_FILE, CHECKPOINT_FILE, iterations_done
+from sim.pretrain_settings import PretrainSettings
+
+_SHARED = ("policy", "actor_hidden", "critic_hidden")
+
+
+class EarlierRunError(Go1Error):
+    """A run that another one can not begin with."""
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """A finished run: its last checkpoint, and the bundle that was sealed from it."""
+
+    checkpoint: TrainerState
+    bundle_sha256: str
+
+    def continued_by(self, settings: PretrainSettings) -> PretrainSettings:
+        """The settings of a run that begins with this one.
+
+        Raises:
+            EarlierRunError: its networks are others.
+        """
+        before: Mapping[str, Any] = self.checkpoint.record["settings"]
+        wanted = json.loads(json.dumps(asdict(settings)))
+        for name in _SHARED:
+            if wanted[name] != before[name]:
+                remedy = "Begin with a run of these settings, or with none."
+                raise EarlierRunError(f"{name} {wanted[name]!r}", f"{before[name]!r} in the earlier run", remedy)
+        return replace(settings, begin_with_run=self.bundle_sha256, begin_with_trot=False)
+
+    def hand_over(self, algorithm: PPO) -> None:
+        """Give actor and critic their weights."""
+        unpack_module("actor", algorithm.actor, self.checkpoint.tensors)
+        unpack_module("critic", algorithm.critic, self.checkpoint.tensors)
+
+
+def read_earlier_run(folder: Path) -> EarlierRun:
+    """The run in a folder.
+
+    Raises:
+        EarlierRunError: it is not finished.
+        TrainerStateError, BundleError: what is there can not be read.
+    """
+    bundle, path = folder / BUNDLE_FILE, folder / CHECKPOINT_FILE
+    for file in (bundle, path):
+        if not file.exists():
+            raise EarlierRunError("the folder of a finished run", f"no {file}", "Let the earlier run come to its end.")
+    checkpoint = load_trainer_state(path)
+    before = checkpoint.record["settings"]
+    planned = before["steps"] // (before["steps_per_iteration"] * before["task"]["num_envs"])
+    if iterations_done(checkpoint) != planned:
+        found = f"iteration {iterations_done(checkpoint)} of {planned} in {path}"
+        raise EarlierRunError("the last checkpoint of a finished run", found, "Let the earlier run come to its end.")
+    return EarlierRun(checkpoint, read_bundle(bundle).sha256)
