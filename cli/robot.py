@@ -12,8 +12,8 @@ from cli.flash import add_flash
 from cli.install import add_install
 from cli.output import add_json, print_result
 from cli.processes import add_processes, supervision
-from cli.run_end import exit_status, for_people
-from cli.run_start import announce_keys, require_log_folder, require_twin
+from cli.run_end import exit_status, for_people, report_log
+from cli.run_start import announce_keys, require_twin
 from cli.shadow import add_shadow, add_shadow_option, candidate, keep_report
 from cli.slots import add_bundle_choice, bundle_to_run
 
@@ -49,11 +49,13 @@ def add_robot(commands: Commands) -> None:
 
 def run_robot_run(options: argparse.Namespace) -> int:
     """The runner. Exit status 1 when the session ended before its plan was done (a fault, the stop key, a signal), had
-    a fault without `--auto-rearm`, or the shadow must not drive."""
+    a fault without `--auto-rearm`, lost records of its log, or the shadow must not drive."""
+    from deploy.onboard.log_folder import foreseen_walk_s, require_log_folder
     from deploy.onboard.runner import run_on_robot
 
     require_twin(options)
-    require_log_folder(options.log_dir)
+    # Here as well as in the runner: a trial that has not begun need not be taken back.
+    require_log_folder(options.log_dir, foreseen_walk_s(options.duration, options.episodes, options.episode_s))
     shadow = candidate(options)
     with bundle_to_run(options) as (bundle, ended):
         announce_keys(options.commands)
@@ -76,5 +78,6 @@ def run_robot_run(options: argparse.Namespace) -> int:
         )
         ended(summary)
     print_result(summary.to_dict() if options.json else for_people(summary), options.json)
+    report_log(summary.recorder)
     may_drive = keep_report(summary, options.log_dir)
     return exit_status(summary, may_drive, rearmed=options.auto_rearm)

@@ -3,39 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from pathlib import Path
 
 from robot_configs.errors import Go1Error
 
 
-class LogFolderError(Go1Error):
-    """Logs cannot be written there."""
-
-
 class NotATwinError(Go1Error):
     """What only a twin can do was asked of an address where a robot may be."""
-
-
-def require_log_folder(folder: Path) -> None:
-    """Make the folder of the logs, if it is not there.
-
-    Raises:
-        LogFolderError: it can not be made, is a file, or may not be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LogFolderError(
-            f"to make the folder of the logs {folder}", f"{error.strerror}", "Name another folder with --log-dir."
-        ) from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise LogFolderError(
-            f"a folder of logs that this user may write to at {folder}",
-            "one that is closed to it",
-            "Change its permissions, or name another folder with --log-dir.",
-        )
 
 
 def require_twin(options: argparse.Namespace) -> None:

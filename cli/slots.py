@@ -41,6 +41,7 @@ def bundle_to_run(options: argparse.Namespace) -> Iterator[Tuple[Path, Ended]]:
     from deploy.onboard.lease import LeaseError
     from deploy.onboard.link import LinkError, PacketNotSentError
     from deploy.onboard.lockstep_link import NotInLockstepError
+    from deploy.onboard.log_folder import LogFolderError
     from deploy.onboard.runner import RunnerError
     from deploy.onboard.shadow_report import ShadowError
     from deploy.onboard.store import BundleStore
@@ -55,6 +56,7 @@ def bundle_to_run(options: argparse.Namespace) -> Iterator[Tuple[Path, Ended]]:
             CommandError,
             LeaseError,
             LinkError,
+            LogFolderError,
             NotInLockstepError,
             RunnerError,
             ShadowError,

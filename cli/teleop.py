@@ -10,8 +10,7 @@ from cli.arguments import add_gait, address, existing_file, factor
 from cli.commands import Commands
 from cli.output import add_json, print_result
 from cli.processes import add_real_time
-from cli.run_end import exit_status, for_people
-from cli.run_start import require_log_folder
+from cli.run_end import exit_status, for_people, report_log
 from cli.shadow import add_shadow_option, candidate, keep_report
 
 
@@ -51,10 +50,11 @@ def add_teleop(commands: Commands) -> None:
 
 
 def run_teleop(options: argparse.Namespace) -> int:
-    """Exit status 1 when the session ended otherwise than by the operator's quitting, had a fault, or the shadow must
-    not drive."""
+    """Exit status 1 when the session ended otherwise than by the operator's quitting, had a fault, lost records of its
+    log, or the shadow must not drive."""
     from deploy.host.cockpit import Seat, drive
     from deploy.host.teleop import TeleopSettings
+    from deploy.onboard.log_folder import require_log_folder
     from deploy.onboard.shadow_process import shadow_beside
     from deploy.onboard.supervision import SupervisorSettings
     from policy.bundle import read_bundle
@@ -78,5 +78,6 @@ def run_teleop(options: argparse.Namespace) -> int:
             summary = drive(bundle, robot, options.robot, options.log_dir, seat, settings, (beside.window,))
             summary = replace(summary, shadow=beside.report(shadow.sha256, bundle.sha256))
     print_result(summary.to_dict() if options.json else for_people(summary), options.json)
+    report_log(summary.recorder)
     may_drive = keep_report(summary, options.log_dir)
     return exit_status(summary, may_drive)

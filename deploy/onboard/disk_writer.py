@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from pathlib import Path
@@ -28,7 +29,7 @@ class DiskWriter:
         wait_for_disk: `put` blocks while the queue is full instead of dropping the chunk.
 
     Raises:
-        OSError: the file cannot be created, or its head not be written.
+        OSError: the file cannot be created, or its head not be written; then there is no file.
     """
 
     def __init__(self, path: Path, metadata: SessionMetadata, wait_for_disk: bool) -> None:
@@ -43,9 +44,11 @@ class DiskWriter:
         stream = open(path, "xb")  # closed by the thread
         try:
             writer = BlockMcapWriter(stream, METADATA_NAME, metadata.to_record(), sources=(SOURCE,))
-        except OSError:
-            stream.close()
-            raise
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                stream.close()  # which tries to write the rest once more
+            path.unlink()
+            raise OSError(error.errno, error.strerror, str(path)) from None
         # A daemon: whoever leaves without `close` loses what is still waiting, but the program ends.
         self._thread = threading.Thread(target=self._run, args=(stream, writer), name="disk_writer", daemon=True)
         self._thread.start()

@@ -37,7 +37,7 @@ def key_help(person_drives: bool) -> str:
     if person_drives:
         head = f"The robot is damped and waits for its remote (hold keys for {HOLD_S:g} s; Ctrl-C damps and ends):"
     else:
-        head = "The robot stands up and walks by itself. Its remote (Ctrl-C damps and ends):"
+        head = "As soon as it answers, the robot stands up and walks by itself. Its remote (Ctrl-C damps and ends):"
     return "\n".join([head, *(f"  {keys:6} {meaning}" for keys, meaning in key_rows(person_drives))])
 
 

@@ -17,6 +17,7 @@ from deploy.onboard.held_commands import with_gait
 from deploy.onboard.lease import Lease
 from deploy.onboard.link import Link, PacketLink, UdpTransport
 from deploy.onboard.lockstep_link import LockstepLink
+from deploy.onboard.log_folder import foreseen_walk_s, log_not_begun, require_log_folder
 from deploy.onboard.own_process import in_real_time
 from deploy.onboard.pilot import Pilot
 from deploy.onboard.pilot_seat import Observer, PilotAtHand
@@ -66,6 +67,7 @@ def run_session(
     Raises:
         ContractError, BundleError: the policy is not for this robot, or does not compute what was sealed.
         CommandError: the command specification is not for this policy.
+        LogFolderError: the log can not be begun.
         SilentRobotError: nothing came from the robot.
     """
     # Everything that can be refused is refused here, before anything is sent.
@@ -78,7 +80,10 @@ def run_session(
     recorder: Recorder = NoRecorder()
     if log_dir is not None:
         metadata = make_metadata(bundle, robot, settings)
-        recorder = McapRecorder(log_dir, metadata, bundle.version, clock.now_s(), wait_for_disk=settings.lockstep)
+        try:
+            recorder = McapRecorder(log_dir, metadata, bundle.version, clock.now_s(), wait_for_disk=settings.lockstep)
+        except OSError as error:
+            raise log_not_begun(log_dir, error) from None
     seat = PilotAtHand(pilot, recorder, observers)
     loop = ControlLoop(robot, contract, link, clock, seat, schedule, recorder, loop_settings, observers)
     with signals_stop(loop.request_stop):
@@ -121,6 +126,7 @@ def run_on_robot(
     Raises:
         RobotAddressError: an unusable address.
         RunnerError: an unusable SDK name.
+        LogFolderError: no log can be written to `log_dir`, or there is no room for the session's.
         ShadowError: the shadow cannot be compared with the driver, or is not for this robot.
         LeaseTakenError: another runner of this machine drives the robot.
         SilentRobotError: nothing came from the address.
@@ -138,6 +144,7 @@ def run_on_robot(
     )
     settings = RunSettings(commands_spec, session, exploration, seed, lockstep, gait=gait)
     address = parse_robot_address(robot_address) if isinstance(robot_address, str) else robot_address
+    require_log_folder(Path(log_dir), foreseen_walk_s(duration_s, episodes, episode_s))
     if shadow is None:
         return _drive(bundle, robot, address, sdk, settings, Path(log_dir), supervision)
     # Started before lease and link are there: what a process does not have, it cannot misuse.

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+import cli.robot
 from cli.main import main
-from cli.run_start import LogFolderError, NotATwinError, announce_keys, require_log_folder, require_twin
+from cli.run_start import NotATwinError, announce_keys, require_twin
+from deploy.onboard.log_folder import LogFolderError, require_log_folder
+from deploy.onboard.slot_state import UNTRIED
+from deploy.onboard.store import BundleStore
 from policy.bundle import BUNDLES
 
 SHIPPED = str(BUNDLES / "go1_velocity.go1policy")
@@ -55,19 +61,6 @@ def test_the_commands_refuse_it_at_once(
     assert not list(tmp_path.iterdir())
 
 
-def test_the_log_folder_is_made(tmp_path: Path) -> None:
-    require_log_folder(tmp_path / "a" / "b")
-    require_log_folder(tmp_path / "a" / "b")
-    assert (tmp_path / "a" / "b").is_dir()
-
-
-@pytest.mark.parametrize("place", ["file", "file/below"])
-def test_a_file_is_no_log_folder(tmp_path: Path, place: str) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(LogFolderError, match="Name another folder with --log-dir"):
-        require_log_folder(tmp_path / place)
-
-
 def test_a_closed_folder_is_no_log_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """(root may write everywhere: the answer is the system's, so it is replaced here.)"""
     monkeypatch.setattr(os, "access", lambda path, mode: False)
@@ -82,7 +75,38 @@ def test_a_session_without_a_place_for_its_log_does_not_begin(
     (tmp_path / "file").write_text("")
     line = [*words, "--bundle", SHIPPED, "--robot", "127.0.0.1:1", "--log-dir", str(tmp_path / "file")]
     assert main(line) == 2
-    assert "expected to make the folder of the logs" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "expected to make the folder of the logs" in said
+    assert f"found    a file of the name {tmp_path}/file\n" in said
+
+
+@pytest.mark.parametrize("lockstep", [[], ["--lockstep"]])
+def test_a_full_disk_is_refused_before_the_trial_begins(
+    lockstep: "list[str]", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = BundleStore(tmp_path / "store")
+    store.install(Path(SHIPPED).read_bytes())
+    state = (store.root / "state.json").read_bytes()
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: argparse.Namespace(free=1_250_000))
+    line = ["robot", "run", "--slots", str(store.root), "--robot", "127.0.0.1:1", "--commands", "remote", *lockstep]
+    assert main([*line, "--duration", "60", "--log-dir", str(tmp_path / "logs")]) == 2
+    said = capsys.readouterr().err
+    assert f"expected 24.0 MB free for the log in {tmp_path}/logs\n     found    1.2 MB\n" in said
+    assert "remote" not in said  # nothing waits for a person
+    assert list((tmp_path / "logs").iterdir()) == []
+    assert store.state().trial == UNTRIED
+    assert (store.root / "state.json").read_bytes() == state
+
+
+def test_walks_that_are_counted_need_no_room_for_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two walks of 10 s at most need room for 80 s, whatever the duration would allow."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: argparse.Namespace(free=16_000_000))
+    line = ["robot", "run", "--bundle", SHIPPED, "--robot", "127.0.0.1:1", "--commands", "no", "--duration", "600"]
+    line += ["--lockstep", "--log-dir", str(tmp_path), "--episodes", "2", "--episode-s"]
+    with pytest.raises(SystemExit, match="past the folder"):
+        monkeypatch.setattr(cli.robot, "bundle_to_run", lambda options: sys.exit("past the folder"))
+        main([*line, "10"])
+    assert main([*line, "10.1"]) == 2
 
 
 def test_the_person_is_told_which_keys_count(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,5 +116,5 @@ def test_the_person_is_told_which_keys_count(capsys: pytest.CaptureFixture[str])
     assert "START" in said
     announce_keys("vx=0.4,vy=0,yaw=0")
     said = capsys.readouterr().err
-    assert "walks by itself" in said
+    assert said.startswith("As soon as it answers, the robot stands up and walks by itself.")
     assert "B      STOP" in said

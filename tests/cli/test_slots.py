@@ -13,6 +13,7 @@ from deploy.onboard.control_loop import SilentRobotError
 from deploy.onboard.lease import LeaseTakenError
 from deploy.onboard.link import PacketNotSentError
 from deploy.onboard.lockstep_link import NotInLockstepError
+from deploy.onboard.log_folder import LogFolderError
 from deploy.onboard.slot_state import BEGUN, PASSED, UNTRIED
 from deploy.onboard.store import BundleStore
 from policy.bundle import BUNDLES
@@ -58,6 +59,7 @@ def test_the_end_decides_and_the_person_is_told(
         (SilentRobotError, UNTRIED),
         (NotInLockstepError, UNTRIED),
         (LeaseTakenError, UNTRIED),
+        (LogFolderError, UNTRIED),
         (PacketNotSentError, BEGUN),
         (Go1Error, BEGUN),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import resource
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -257,6 +258,21 @@ def test_a_full_disk_costs_messages_and_nothing_else(
     assert report.messages["/low_state"] > 0
     assert report.dropped["/low_state"] > 0
     assert report.messages["/low_state"] + report.dropped["/low_state"] == 1000
+
+
+@pytest.mark.parametrize("room", [0, 1_000])
+def test_a_log_whose_head_finds_no_room_leaves_no_file(tmp_path: Path, room: int) -> None:
+    """The system's own refusal, at the first byte or behind a part of the head."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            make_recorder(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.filename == str(tmp_path / f"{METADATA.session_id}.mcap")
+    assert caught.value.__context__ is None or caught.value.__suppress_context__  # one traceback, not two
+    assert list(tmp_path.iterdir()) == []
 
 
 class StuckWriter(BlockMcapWriter):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from deploy.onboard.commands import CommandError
 from deploy.onboard.control_loop import SilentRobotError
 from deploy.onboard.link import PacketLink
 from deploy.onboard.lockstep_link import NotInLockstepError
+from deploy.onboard.log_folder import LogFolderError
 from deploy.onboard.packet_layout import LOW_CMD
 from deploy.onboard.realtime import RealTimeWish
 from deploy.onboard.robot_address import RobotAddressError
@@ -193,6 +196,27 @@ def test_unusable_commands_are_refused_before_anything_is_sent(
     with pytest.raises(CommandError, match="missing: yaw"):
         run_session(bundle, robot, folded_link, VirtualClock(), replace(SHORT, commands="vx=0,vy=0"), tmp_path)
     assert folded_link.sent == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_log_that_can_not_be_begun_is_refused_before_anything_is_sent(
+    folded_link: Any, bundle: Bundle, robot: RobotModel, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LogFolderError, match="expected to begin a log in .*/file; found File exists"):
+        run_session(bundle, robot, folded_link, VirtualClock(), SHORT, tmp_path / "file")
+    assert folded_link.sent == []
+
+
+@pytest.mark.parametrize("lockstep", [False, True])
+def test_a_full_disk_is_refused_before_anything_is_sent(
+    lockstep_robot: LockstepRobot, bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lockstep: bool
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=14_000_000 - 1))
+    named = {"episodes": 2, "episode_s": 5.0, "lockstep": lockstep}
+    with pytest.raises(LogFolderError, match=r"14\.0 MB free .* found 13\.9 MB"):
+        run_on_robot(bundle_path, lockstep_robot.address, STANDING, 600.0, tmp_path, **named)  # type: ignore[arg-type]
+    assert lockstep_robot.commands == 0
     assert list(tmp_path.iterdir()) == []
 
 
