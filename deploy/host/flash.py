@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from deploy.onboard.slot_command import MAX_ANSWER_BYTES
+from deploy.onboard.slot_files import SIGNATURE_SUFFIX
 from deploy.onboard.ssh_signature import MAX_SIGNATURE_BYTES
-from deploy.onboard.store import DEFAULT_ROOT, SIGNATURE_SUFFIX
+from deploy.onboard.store import DEFAULT_ROOT
 from policy.bundle import MAX_FILE_BYTES, read_bundle
 from policy.sealed_file import read_bounded
 from robot_configs.errors import Go1Error

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import List
 
+from deploy.onboard.slot_files import SIGNATURE_SUFFIX
 from deploy.onboard.ssh_signature import NAMESPACE
-from deploy.onboard.store import SIGNATURE_SUFFIX
 from policy.bundle import read_bundle
 from robot_configs.errors import Go1Error
 

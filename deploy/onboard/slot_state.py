@@ -26,6 +26,9 @@ from deploy.onboard.store_error import StoreError
 from robot_configs.robot import canonical_json
 
 UNTRIED, BEGUN, PASSED = "untried", "begun", "passed"
+FAILED = "failed"
+"""How BEGUN reads once its session has ended; never in the file."""
+
 MAX_STATE_BYTES = 4096
 LEAST_WALK_S = 5.0
 """A session shows something of a bundle if its policy drove for this long, over all walks [s]: two or three times what
@@ -33,7 +36,7 @@ it takes to start, and ten strides of a trot (`trial_evidence`)."""
 
 _NOT_PASSED_REMEDY = {
     UNTRIED: "Walk it (`go1 robot run --slots ~/.go1/store ...`), look at the walk, then confirm.",
-    BEGUN: "A session is running, or ended in a fault: see its log; the next one goes back to the previous bundle.",
+    BEGUN: "Its session is running, or has failed: `go1 robot status` tells which, and what the next one drives.",
 }
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -44,6 +47,9 @@ class Slot:
 
     sha256: str
     version: int
+
+    def __str__(self) -> str:
+        return f"{self.sha256[:12]} (version {self.version})"
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,11 @@ class SlotState:
     def confirmed(self) -> Optional[Slot]:
         """The newest bundle that a person has confirmed."""
         return self.active if self.trial is None else self.previous
+
+    @property
+    def failing(self) -> Optional[Slot]:
+        """The bundle on trial whose session has not ended well: it runs, or it has failed."""
+        return self.active if self.trial == BEGUN else None
 
     def check_version(self, version: int) -> None:
         """Refuse a downgrade.
@@ -98,7 +109,7 @@ class SlotState:
 
     def with_failure_on_record(self) -> SlotState:
         """The same, with the bundle on trial named as failed if its session did not end well."""
-        return replace(self, failed=self.active) if self.trial == BEGUN else self
+        return replace(self, failed=self.active) if self.failing else self
 
     def session_begun(self) -> SlotState:
         """A trial counts as failed from here on, until it reports otherwise."""
@@ -117,7 +128,7 @@ class SlotState:
             StoreError: nothing is on trial, or its trial has not passed.
         """
         if self.active is None:
-            history = "" if self.failed is None else f": the trial of {self.failed.sha256[:12]} failed"
+            history = "" if self.failed is None else f": the trial of {self.failed} failed"
             raise StoreError("a bundle on trial", f"an empty store{history}", "Flash one: go1 robot flash BUNDLE.")
         if self.trial is None:
             raise StoreError("a bundle on trial", "none: the active one is confirmed already", "Nothing is to be done.")
@@ -134,10 +145,12 @@ class SlotState:
     def rolled_back(self) -> SlotState:
         """The previous bundle active again; the one it replaces can be returned to if it was confirmed.
 
+        From a trial there is a way back even where there was no bundle before it: to an empty store.
+
         Raises:
-            StoreError: there is no previous bundle.
+            StoreError: the active bundle is confirmed, and there is no previous one.
         """
-        if self.previous is None:
+        if self.previous is None and self.trial is None:
             raise StoreError("a previous bundle to go back to", "none", "Flash the bundle that you want.")
         came_from = self.active if self.trial is None else None
         return replace(self, active=self.previous, previous=came_from, trial=None)

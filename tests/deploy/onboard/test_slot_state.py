@@ -76,7 +76,7 @@ def test_a_confirmation_clears_that_bundles_failure_and_no_other() -> None:
 def test_an_empty_store_says_so_and_what_failed_in_it() -> None:
     with pytest.raises(StoreError, match=r"found an empty store\."):
         SlotState().with_confirmation()
-    with pytest.raises(StoreError, match=r"found an empty store: the trial of bbbbbbbbbbbb failed\."):
+    with pytest.raises(StoreError, match=r"found an empty store: the trial of bbbbbbbbbbbb \(version 2\) failed\."):
         SlotState(failed=B).with_confirmation()
 
 
@@ -122,9 +122,25 @@ def test_a_rollback_from_a_trial_drops_it() -> None:
     assert CONFIRMED_A.installed(B).rolled_back() == CONFIRMED_A
 
 
-def test_a_rollback_to_nothing_is_refused() -> None:
-    with pytest.raises(StoreError, match="no"):
-        CONFIRMED_A.rolled_back()
+@pytest.mark.parametrize("state", [CONFIRMED_A, SlotState(), SlotState(failed=B)])
+def test_a_rollback_from_what_is_confirmed_to_nothing_is_refused(state: SlotState) -> None:
+    with pytest.raises(StoreError, match="a previous bundle to go back to; found none"):
+        state.rolled_back()
+
+
+@pytest.mark.parametrize("trial", [UNTRIED, BEGUN, PASSED])
+def test_a_rollback_from_the_first_trial_leaves_nothing_to_run(trial: str) -> None:
+    assert SlotState(active=A, trial=trial, failed=C).rolled_back() == SlotState(failed=C)
+
+
+@pytest.mark.parametrize("trial", [UNTRIED, PASSED, None])
+def test_only_a_begun_trial_is_failing(trial: Optional[str]) -> None:
+    assert SlotState(active=B, trial=trial).failing is None
+    assert SlotState(active=B, trial=BEGUN).failing == B
+
+
+def test_a_slot_is_named_as_people_read_it() -> None:
+    assert str(B) == "bbbbbbbbbbbb (version 2)"
 
 
 def test_versions_count_once_confirmed_and_never_go_down() -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 import torch
 
+from deploy.onboard import slot_files
 from deploy.onboard import store as store_module
 from deploy.onboard.store import BundleStore, active_bundle
 from policy.bundle import Bundle, Lineage
@@ -58,7 +59,9 @@ def store_with(first: Sealed, folder: Path) -> BundleStore:
 
 def remember(monkeypatch: pytest.MonkeyPatch) -> None:
     """Equal bytes are parsed and replayed once: hundreds of installations follow, and both have tests of their own."""
-    monkeypatch.setattr(store_module, "parse_bundle", functools.lru_cache(maxsize=None)(store_module.parse_bundle))
+    parse = functools.lru_cache(maxsize=None)(store_module.parse_bundle)
+    for module in (store_module, slot_files):
+        monkeypatch.setattr(module, "parse_bundle", parse)
     monkeypatch.setattr(store_module, "verify_bundle", functools.lru_cache(maxsize=None)(store_module.verify_bundle))
     monkeypatch.setattr(store_module, "load_robot", functools.lru_cache(maxsize=None)(store_module.load_robot))
 

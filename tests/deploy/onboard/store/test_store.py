@@ -96,13 +96,6 @@ def test_a_fault_stays_on_record_when_its_bundle_is_rolled_back(store: BundleSto
     assert store.status()["failed"] == {"sha256": sealed[1].bundle.sha256, "version": 2}
 
 
-def test_a_bundle_whose_session_still_runs_has_not_failed(store: BundleStore, sealed: list[Sealed]) -> None:
-    store.install(sealed[1].content)
-    with store.session():
-        assert not store.install(sealed[1].content).failed_here_before
-    assert store.status()["failed"] is None
-
-
 def test_nothing_can_be_confirmed_in_an_empty_store_and_none_is_made(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"expected a bundle on trial; found an empty store\. Flash one"):
         BundleStore(tmp_path / "none").confirm()
@@ -139,7 +132,7 @@ def test_a_failed_first_trial_leaves_nothing_to_run(tmp_path: Path, sealed: list
     store.install(sealed[0].content)
     with store.session():
         pass
-    with pytest.raises(StoreError, match=f"the trial of {sealed[0].bundle.sha256[:12]} failed"):
+    with pytest.raises(StoreError, match=rf"the trial of {sealed[0].bundle.sha256[:12]} \(version 1\) failed"):
         store.active_bundle()
 
 
@@ -182,19 +175,11 @@ def test_a_slot_that_rotted_is_not_run(store: BundleStore, sealed: list[Sealed])
     content = bytearray(sealed[0].content)
     content[1000] ^= 1
     path.write_bytes(content)
-    with pytest.raises(BundleError, match="seal"):
+    with pytest.raises(StoreError, match="seal"):
         store.active_bundle()
     path.write_bytes(sealed[1].content)
     with pytest.raises(StoreError, match=sealed[1].bundle.sha256):
         store.active_bundle()
     path.unlink()
-    with pytest.raises(BundleError, match="no file"):
+    with pytest.raises(StoreError, match="no file"):
         store.active_bundle()
-
-
-def test_a_rollback_to_a_rotten_slot_is_refused(store: BundleStore, sealed: list[Sealed]) -> None:
-    store.install(sealed[1].content)
-    (store.root / "slots" / name_of(sealed[0])).unlink()
-    with pytest.raises(BundleError, match="no file"):
-        store.rollback()
-    assert active_bundle(store.root).name == name_of(sealed[1])
