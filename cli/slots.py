@@ -6,11 +6,12 @@ import argparse
 import contextlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Iterator, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Tuple
 
 from cli.arguments import existing_file
 
 if TYPE_CHECKING:
+    from deploy.onboard.slot_state import SlotState
     from deploy.onboard.store import SlotSession
     from deploy.onboard.summary import RunSummary
 
@@ -47,24 +48,30 @@ def bundle_to_run(options: argparse.Namespace) -> Iterator[Tuple[Path, Ended]]:
     from deploy.onboard.store import BundleStore
 
     store = BundleStore(options.slots)
-    with store.session() as session:
-        try:
-            yield session.bundle_path, lambda summary: report_evidence(session, summary)
-        except PacketNotSentError:
-            raise
-        except (
-            CommandError,
-            LeaseError,
-            LinkError,
-            LogFolderError,
-            NotInLockstepError,
-            RunnerError,
-            ShadowError,
-            SilentRobotError,
-        ):
-            session.undecided()
-            raise
-    print(f"go1: {trial_line(store.state().trial)}", file=sys.stderr)
+    held: Optional[SlotSession] = None
+    try:
+        with store.session() as session:
+            held = session
+            tell(beginning_lines(session))
+            try:
+                yield session.bundle_path, lambda summary: report_evidence(session, summary)
+            except PacketNotSentError:
+                raise
+            except (
+                CommandError,
+                LeaseError,
+                LinkError,
+                LogFolderError,
+                NotInLockstepError,
+                RunnerError,
+                ShadowError,
+                SilentRobotError,
+            ):
+                session.undecided()
+                raise
+    finally:
+        if held is not None:
+            tell(end_lines(held, store.state()))
 
 
 def report_evidence(session: SlotSession, summary: RunSummary) -> None:
@@ -79,14 +86,38 @@ def report_evidence(session: SlotSession, summary: RunSummary) -> None:
         session.undecided()
 
 
-def trial_line(trial: Optional[str]) -> str:
-    """What to do about the bundle that has just run, for the person who ran it."""
+def tell(lines: List[str]) -> None:
+    """To standard error: standard output is the summary's."""
+    for line in lines:
+        print(f"go1: {line}", file=sys.stderr, flush=True)
+
+
+def beginning_lines(session: SlotSession) -> List[str]:
+    """Which bundle drives, and whether it does because another has failed."""
+    lines = []
+    if session.taken_out is not None:
+        lines.append(f"the policy {session.taken_out} has FAILED its trial and is taken out; back to the one before it")
+    lines.append(f"this session drives the policy {session.slot}, {'on trial' if session.on_trial else 'confirmed'}")
+    return lines
+
+
+def end_lines(session: SlotSession, state: SlotState) -> List[str]:
+    """What became of the bundle that has just run, and what to do about it.
+
+    Args:
+        state: of the store, after the session.
+    """
     from deploy.onboard.slot_state import BEGUN, LEAST_WALK_S, UNTRIED
 
-    if trial is None:
-        return "this policy is confirmed"
-    if trial == UNTRIED:
-        return f"this policy is on trial, and has not walked for {LEAST_WALK_S:g} s in one session yet"
-    if trial == BEGUN:
-        return "this policy is on trial, and the trial has FAILED by a fault: the next session runs the previous one"
-    return "this policy is on trial, and has walked without fault: go1 robot confirm, or go1 robot rollback"
+    policy = f"the policy {session.slot}"
+    if state.active != session.slot:
+        active = "none" if state.active is None else str(state.active)
+        return [f"{policy} is not the active one any more: meanwhile that has become {active}"]
+    if not session.on_trial:
+        return [f"{policy} is confirmed"]
+    if session.trial == UNTRIED:
+        return [f"{policy} is on trial, and has not walked for {LEAST_WALK_S:g} s in one session yet"]
+    if session.trial == BEGUN:
+        following = "nothing is left to run" if state.previous is None else f"the next session runs {state.previous}"
+        return [f"{policy} was on trial, and the trial has FAILED: {following}"]
+    return [f"{policy} is on trial, and has walked without fault: go1 robot confirm, or go1 robot rollback"]

@@ -146,12 +146,14 @@ def run_on_robot(
     address = parse_robot_address(robot_address) if isinstance(robot_address, str) else robot_address
     require_log_folder(Path(log_dir), foreseen_walk_s(duration_s, episodes, episode_s))
     if shadow is None:
-        return _drive(bundle, robot, address, sdk, settings, Path(log_dir), supervision)
+        summary = _drive(bundle, robot, address, sdk, settings, Path(log_dir), supervision)
+        return replace(summary, bundle_sha256=bundle.sha256)
     # Started before lease and link are there: what a process does not have, it cannot misuse.
     waiting = IN_LOCKSTEP if lockstep else ShadowProcessSettings()
     with shadow_beside(shadow, bundle, robot, waiting) as beside:
         summary = _drive(bundle, robot, address, sdk, settings, Path(log_dir), supervision, (beside.window,))
-        return replace(summary, shadow=beside.report(shadow.sha256, bundle.sha256))
+        report = beside.report(shadow.sha256, bundle.sha256)
+        return replace(summary, shadow=report, bundle_sha256=bundle.sha256)
 
 
 def _drive(

@@ -69,6 +69,8 @@ class RunSummary:
     """Those that asked the machine for real time; empty in lockstep."""
     shadow: Optional[ShadowReport] = None
     """Of the policy that ran beside the one that drove; None if none did."""
+    bundle_sha256: str = ""
+    """Of the policy that drove, where a file was given for it (`runner.run_on_robot`)."""
 
     @property
     def steps(self) -> int:

@@ -126,6 +126,7 @@ def test_a_whole_session_over_udp(
     )
     assert [(episode.ending, episode.steps) for episode in summary.episodes] == [("truncated", 10), ("truncated", 5)]
     assert summary.stop_reason == ""
+    assert summary.bundle_sha256 == bundle.sha256
     assert lockstep_robot.commands == summary.link.packets_sent  # one answer each, none lost, none doubled
     assert summary.link.packets_received >= lockstep_robot.commands - 1
     assert lockstep_robot.last_was_damping
