@@ -12,6 +12,8 @@ from typing import Tuple
 def existing_file(text: str) -> Path:
     """A path to a file that is there."""
     path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a file; found a folder at {text!r}")
     if not path.is_file():
         raise argparse.ArgumentTypeError(f"expected an existing file; found none at {text!r}")
     return path
@@ -20,8 +22,18 @@ def existing_file(text: str) -> Path:
 def existing_folder(text: str) -> Path:
     """A path to a folder that is there."""
     path = Path(text)
+    if path.is_file():
+        raise argparse.ArgumentTypeError(f"expected a folder; found a file at {text!r}")
     if not path.is_dir():
         raise argparse.ArgumentTypeError(f"expected an existing folder; found none at {text!r}")
+    return path
+
+
+def existing_path(text: str) -> Path:
+    """A path to a file or a folder that is there."""
+    path = Path(text)
+    if not (path.is_file() or path.is_dir()):
+        raise argparse.ArgumentTypeError(f"expected an existing file or folder; found none at {text!r}")
     return path
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cli.arguments import existing_folder
+from cli.arguments import existing_folder, existing_path
 from cli.commands import Commands
 from cli.exit_status import EXIT_UNFINISHED
 from cli.output import add_json, print_result, progress_bars
@@ -29,7 +29,7 @@ def add_data(commands: Commands) -> None:
         "Report the quality of logs: gaps, jitter, saturation, frozen sensors, coverage.",
         "go1 data check logs",
     )
-    check.add_argument("logs", type=existing_folder, metavar="LOGDIR", help="folder of MCAP logs")
+    check.add_argument("logs", type=existing_path, metavar="LOGS", help="folder of MCAP logs, or one of them")
     add_json(check)
     info = commands.command(
         "info", run_data_info, "Count what a data set holds.", "go1 data info datasets/monday --json"

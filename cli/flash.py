@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, List
+from typing import TYPE_CHECKING, Any, Dict, List
 
 from cli.arguments import add_bundle, existing_file
 from cli.commands import Commands
@@ -93,10 +93,16 @@ def run_flash(options: argparse.Namespace) -> int:
     if options.after_shadow is not None:
         require_passed(options.after_shadow, read_bundle(options.bundle).sha256)
     status = flash(options.bundle, ssh_robot(options), options.allow_downgrade)
-    print_result(status, options.json)
+    print_result(status if options.json else without_repetition(status), options.json)
     if status["installed"].get("failed_here_before"):  # a robot with an older release does not say
         print("go1: NOTE: on that robot an earlier trial of this very policy ended in a fault", file=sys.stderr)
     return 0
+
+
+def without_repetition(status: Dict[str, Any]) -> Dict[str, Any]:
+    """The store's status for people: `installed` without what the status itself says already."""
+    installed = {name: value for name, value in status["installed"].items() if name not in status}
+    return {**status, "installed": installed}
 
 
 def run_store_verb(options: argparse.Namespace) -> int:

@@ -63,7 +63,10 @@ def run_install(options: argparse.Namespace) -> int:
     if options.dry_run and not options.json:
         print(as_script(steps, options.host))
         return 0
-    report: Dict[str, Any] = {"host": options.host, "computer": asdict(computer), "dry_run": options.dry_run}
+    found = asdict(computer)
+    if not options.json:
+        found["python"] = "{}.{}".format(*computer.python)
+    report: Dict[str, Any] = {"host": options.host, "computer": found, "dry_run": options.dry_run}
     report["steps"] = []
     for step in steps:
         # To where errors go, so that the report alone is on the output.

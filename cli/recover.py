@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from cli.commands import Commands
@@ -26,5 +27,12 @@ def run_data_recover(options: argparse.Namespace) -> int:
     """Recover one session. What is lost is in the report; it is no failure of the command."""
     from offline_data.recover import recover_log
 
-    print_result(recover_log(options.log, options.out).to_dict(), options.json)
+    report = recover_log(options.log, options.out)
+    print_result(report.to_dict(), options.json)
+    if not report.complete:
+        print(
+            "go1: NOTE: this log was not closed: what came after its last message is lost, uncounted here ('missing' "
+            "are holes before it). A session that lived to its end said itself how many records it lost.",
+            file=sys.stderr,
+        )
     return 0

@@ -32,7 +32,8 @@ class RecoverReport:
     messages: dict[str, int]
     """Messages in the new file, by topic."""
     missing: dict[str, int]
-    """Messages older than the newest one found that are in no file, by topic: damaged, or lost before the disk."""
+    """Messages older than the newest one found that are in no file, by topic: damaged, or lost before the disk. A log
+    that is not `complete` may have lost more, behind its newest message, which no file can count."""
     repeated: int
     """Messages that two parts held."""
     damages: tuple[str, ...]

@@ -111,7 +111,9 @@ def test_help_loads_no_library() -> None:
     ("words", "message"),
     [
         (["policy", "verify", "no.go1policy"], "expected an existing file; found none at 'no.go1policy'"),
-        (["data", "check", "nowhere"], "expected an existing folder; found none at 'nowhere'"),
+        (["data", "check", "nowhere"], "expected an existing file or folder; found none at 'nowhere'"),
+        (["data", "ingest", "a.file", "--out", "b"], "expected a folder; found a file at 'a.file'"),
+        (["policy", "verify", "a.folder"], "expected a file; found a folder at 'a.folder'"),
         (["sim", "eval"], "the following arguments are required: BUNDLE"),
         (["robot", "walk"], "invalid choice: 'walk'"),
         ([], "the following arguments are required: COMMAND"),
@@ -121,6 +123,8 @@ def test_a_wrong_command_line_is_refused(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.file").touch()
+    (tmp_path / "a.folder").mkdir()
     with pytest.raises(SystemExit) as exit_info:
         main(words)
     assert exit_info.value.code == 2

@@ -199,6 +199,20 @@ def test_the_command_line_flashes(robot_there: SshRobot, capsys: pytest.CaptureF
     assert "a previous bundle to go back to" in capsys.readouterr().err
 
 
+def test_a_person_is_shown_the_state_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    slot = {"sha256": "a" * 64, "version": 1}
+    installed = {"active": slot, "previous": None, "trial": "untried", "golden_steps": 512, "failed_here_before": False}
+    answer = {"active": slot, "previous": None, "trial": "untried", "installed": installed}
+    monkeypatch.setattr("deploy.host.flash.flash", lambda bundle, robot, downgrade: answer)
+    words = ["robot", "flash", str(SHIPPED), "--host", "u@h"]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert (shown.count("a" * 64), shown.count("untried")) == (1, 1)
+    assert "installed:\n  golden_steps        512\n  failed_here_before  False\n" in shown
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == answer
+
+
 def test_on_the_robot_itself_the_store_is_asked_without_ssh(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     BundleStore(tmp_path).install(SHIPPED.read_bytes())
     assert main(["robot", "status", "--slots", str(tmp_path), "--json"]) == 0

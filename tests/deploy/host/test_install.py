@@ -271,6 +271,9 @@ def test_what_comes_next_carries_the_way_to_the_robot(
         f"go1 robot flash BUNDLE --host u@h --port 2222 --identity {tmp_path / 'key'} --ssh-option 'ProxyJump=a b' "
         "--slots '~/s' --python go1/current/venv/bin/python"
     )
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert f"  python   {COMPUTER.python[0]}.{COMPUTER.python[1]}\n" in shown
     assert main([*words, "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("# What go1 robot install runs on u@h")
