@@ -13,6 +13,7 @@ from robot_configs.errors import Go1Error
 from sim.engines.protocol import FIRM_GROUND_TIME_CONSTANT_S, MAX_DELAY_SUBSTEPS, PhysicsParameters
 
 Range = Tuple[float, float]
+NOMINAL_FRICTION = 0.8  # of the feet on an ordinary floor
 
 
 class RandomizationError(Go1Error):
@@ -36,6 +37,8 @@ class Randomization:
         ground_time_constant_s: of the contact with the ground; twice as long lets a standing foot sink in four times
             as deep.
         delay_substeps: whole physics steps between policy and motor, inclusive range.
+        nominal_share: part of all that is named above which is left as it is by design, drawn for each robot and each
+            quantity, for each joint where it is one of joints. Robots are seldom wrong in everything at once.
         encoder_offset_rad: half width, per joint.
         gravity_bias, angular_velocity_bias_rad_s: half widths of the IMU's constant errors, on each axis; the first
             is the sine of a tilt.
@@ -56,6 +59,7 @@ class Randomization:
     armature_scale: Range = (1.0, 1.0)
     ground_time_constant_s: Range = (FIRM_GROUND_TIME_CONSTANT_S, FIRM_GROUND_TIME_CONSTANT_S)
     delay_substeps: Tuple[int, int] = (0, 2)
+    nominal_share: float = 0.0
     encoder_offset_rad: float = 0.02
     gravity_bias: float = 0.0
     angular_velocity_bias_rad_s: float = 0.0
@@ -81,8 +85,9 @@ class Randomization:
         if not 0 <= self.delay_substeps[0] <= self.delay_substeps[1] <= MAX_DELAY_SUBSTEPS:
             limit = f"delay_substeps within 0 and {MAX_DELAY_SUBSTEPS}"
             raise RandomizationError(limit, f"{self.delay_substeps}", "Shorten the delay.")
-        if not (0.0 <= self.motor_strength[0] and 0.0 <= self.joint_friction_nm[0] and self.standing_fraction <= 1.0):
-            expected = "motor strength and joint friction of at least zero, a standing fraction of at most one"
+        shares = max(self.standing_fraction, self.nominal_share)
+        if not (0.0 <= self.motor_strength[0] and 0.0 <= self.joint_friction_nm[0] and shares <= 1.0):
+            expected = "motor strength, joint friction at least zero, standing fraction, nominal share at most one"
             raise RandomizationError(expected, f"{self}", "Correct them.")
 
 
@@ -100,7 +105,7 @@ def draw_physics(
     fastest, slowest = randomization.delay_substeps
     payload = uniform(randomization.payload_kg)
     offset = within(randomization.payload_offset_m)
-    return PhysicsParameters(
+    drawn = PhysicsParameters(
         friction=uniform(randomization.friction),
         payload_kg=payload,
         # What a robot lacks is missing evenly; only what it carries sits somewhere.
@@ -115,6 +120,22 @@ def draw_physics(
         delay_substeps=torch.randint(fastest, slowest + 1, (count,), generator=generator),
         ground_time_constant_s=uniform(randomization.ground_time_constant_s),
     )
+    if randomization.nominal_share == 0.0:
+        return drawn
+    nominal = PhysicsParameters.nominal(count, NOMINAL_FRICTION, contract.stiffness, contract.damping)
+    return _mixed(drawn, nominal, randomization.nominal_share, generator)
+
+
+def _mixed(
+    drawn: PhysicsParameters, nominal: PhysicsParameters, share: float, generator: torch.Generator
+) -> PhysicsParameters:
+    mixed = {}
+    for entry in fields(drawn):
+        values, ordinary = getattr(drawn, entry.name), getattr(nominal, entry.name)
+        # Places in the trunk are drawn as a whole, joints one by one.
+        each = values.shape if values.shape[1:] == (12,) else values.shape[:1] + (1,) * (values.dim() - 1)
+        mixed[entry.name] = torch.where(torch.rand(each, generator=generator) < share, ordinary, values)
+    return PhysicsParameters(**mixed)
 
 
 def draw_commands(

@@ -202,6 +202,7 @@ class VelocityTask(VecEnv):
             velocity_error_m_s=state.linear_velocity_trunk_in_trunk[:, :2] - self.command[:, :2],
             yaw_rate_error_rad_s=state.angular_velocity_trunk_in_trunk[:, 2] - self.command[:, 2],
             foot_error_m=self._foot_error(state),
+            joint_velocity=state.joint_velocity,
         )
 
     def _foot_error(self, state: EngineState) -> torch.Tensor:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from sim.randomization import Randomization, RandomizationError, draw_commands, draw_physics
+from sim.engines.protocol import PhysicsParameters
+from sim.randomization import NOMINAL_FRICTION, Randomization, RandomizationError, draw_commands, draw_physics
 from sim.velocity_task import VelocityTask, VelocityTaskSettings
 from tests.sim.velocity_task.bench import NO_ACTION, QUIET, ROBOTS, make_task
 
@@ -127,9 +128,27 @@ def test_only_what_is_added_sits_off_centre(contract):
     assert draw.payload_offset_m[draw.payload_kg > 0.0].abs().max() > 0.09
 
 
+@pytest.mark.parametrize("name", [*RANGES, "stiffness", "damping"])
+def test_a_share_of_each_quantity_is_left_as_designed(contract, name):
+    """Of every joint by itself, where it is one of joints; of every robot as a whole else, and not of all at once."""
+    every: dict[str, Any] = {**RANGES, "payload_kg": (1.0, 3.0), "gain_scale": (1.1, 1.2)}
+    randomization = dataclasses.replace(QUIET, **every, nominal_share=0.4)
+    draw = draw_physics(randomization, contract, 4000, torch.Generator().manual_seed(0))
+    designed = PhysicsParameters.nominal(1, NOMINAL_FRICTION, contract.stiffness, contract.damping)
+    ordinary = getattr(draw, name) == getattr(designed, name)
+    if name in ("payload_offset_m", "center_of_mass_shift_m"):
+        assert torch.equal(ordinary.any(1), ordinary.all(1))
+    else:
+        assert ordinary.float().mean(0).flatten().tolist() == pytest.approx([0.4] * ordinary[0].numel(), abs=0.03)
+    other = draw.link_mass_scale == 1.0 if name == "friction" else draw.friction == NOMINAL_FRICTION
+    both = (ordinary.reshape(4000, -1)[:, 0] & other).float().mean()
+    assert float(both) == pytest.approx(0.16, abs=0.03)
+
+
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
+        ({"nominal_share": 1.1}, "nominal share"),
         ({"friction": (1.0, 0.5)}, "friction: lower <= upper"),
         ({"friction": (0.0, 0.5)}, "friction above zero"),
         ({"push_speed_m_s": -0.1}, "push_speed_m_s"),

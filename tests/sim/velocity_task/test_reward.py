@@ -55,6 +55,7 @@ def test_reward_and_shaping_by_hand(robot, graph, engine):
         "height": -8.0 * 0.02**2,
         "far": -0.4 * (0.5 + 0.5 * 0.5),
         "stance": 0.0,  # it is told to walk
+        "stillness": 0.0,  # likewise
     }
     assert tuple(expected) == (*REWARD_TERMS, *SHAPING_TERMS)
     torch.testing.assert_close(task.episode_terms[0], torch.tensor(list(expected.values())), atol=2e-5, rtol=1e-4)
@@ -68,6 +69,7 @@ def test_a_standing_robot_keeps_all_feet_down(task, engine):
     feet = engine.now.foot_position_in_world.clone()
     apex = 0.09 * 0.5
     feet[1, 0, 2] += apex
+    feet[1, 0, 0] += 0.01  # it steps: only feet on the ground slip
     feet[2, 0, 0] += 0.01
     engine.change(foot_position_in_world=feet)
     task.step(NO_ACTION)
@@ -99,6 +101,19 @@ def test_a_standing_robots_feet_belong_under_it_however_it_is_turned(robot, grap
     task.step(NO_ACTION)
     stance = task.episode_terms[:, len(REWARD_TERMS) + SHAPING_TERMS.index("stance")]
     assert stance.tolist() == pytest.approx([0.0, -10.0 * (0.01 + 0.04), 0.0, 0.0], abs=1e-5)
+
+
+def test_what_moving_costs_while_standing_is_bounded(robot, graph, engine):
+    task = make_task(robot, graph, engine)
+    task.settings = dataclasses.replace(task.settings, shaping=ShapingWeights(stillness=-0.1))
+    task.command[:] = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    speed = torch.zeros(ROBOTS, 12)
+    speed[1] = 0.5  # rad/s, each joint: 3 rad^2/s^2
+    speed[2:] = -8.0
+    engine.change(joint_velocity=speed)
+    task.step(NO_ACTION)
+    stillness = task.episode_terms[:, len(REWARD_TERMS) + SHAPING_TERMS.index("stillness")]
+    assert stillness.tolist() == pytest.approx([0.0, -0.1 * (1.0 - math.exp(-0.3)), -0.1, 0.0], abs=1e-5)
 
 
 def test_the_log_holds_every_term_of_ended_episodes_a_step(robot, graph, engine):
