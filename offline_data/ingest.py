@@ -209,7 +209,7 @@ def _stretches(log: Log, contract: PolicyContract) -> Iterator[_Stretch]:
                 ticks=piece[start:],
                 ending=Ending(int(end["ending"][-1])) if known and end["ending"][-1] else Ending.STOPPED,
                 end_ns=int(end["monotonic_ns"][-1]) if known else None,
-                unknown_memory_rows=contract.history_length if start or piece["tick"][:1].any() else 0,
+                unknown_memory_rows=max(contract.history_length, contract.settle_steps) if start or piece["tick"][:1].any() else 0,
                 left_out=start,
             )
 

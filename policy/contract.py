@@ -99,6 +99,11 @@ class PolicyContract:
         """Whether the memory holds the action before the last as well."""
         return any(term.name == "action_before_last" for term in self.terms)
 
+    @property
+    def settle_steps(self) -> int:
+        """Steps for which the gait clock goes on after the last command to walk; the memory counts them."""
+        return 0 if self.gait_clock is None else round(self.gait_clock.settle_s * self.control_hz)
+
     def command_bounds(self) -> Dict[str, Tuple[float, ...]]:
         """What a graph that holds its commands needs to know of them, each (C,), by the names of its buffers."""
         return {
@@ -135,10 +140,10 @@ class PolicyContract:
 
     @property
     def memory_dim(self) -> int:
-        """Width of the memory: started flag, gait phase, last action or two, commands followed, frames before this."""
+        """Width of the memory: started, gait phase, last action or two, commands followed, steps to go, frames."""
         actions = self.action_dim * (2 if self.remembers_two_actions else 1)
         followed = self.command_dim if self.slews_commands else 0
-        return 2 + actions + followed + self.frame_dim * (self.history_length - 1)
+        return 2 + actions + followed + (self.settle_steps > 0) + self.frame_dim * (self.history_length - 1)
 
     def signal_widths(self) -> Dict[str, int]:
         """Width of every graph input by name."""
@@ -156,6 +161,8 @@ class PolicyContract:
         _leave_out(PolicyContract, content)
         for command in content["commands"]:
             _leave_out(CommandTerm, command)
+        if content["gait_clock"] is not None:
+            _leave_out(GaitClock, content["gait_clock"])
         return content
 
     def to_json(self) -> str:
@@ -238,6 +245,7 @@ class PolicyContract:
 _LEFT_OUT_AT: Dict[type, Dict[str, Any]] = {
     PolicyContract: {"history_start": "repeat", "action_clip": None, "holds_commands": False},
     CommandTerm: {"neutral": None},
+    GaitClock: {"settle_s": 0.0},
 }
 
 

@@ -13,7 +13,7 @@ from typing import Dict
 import numpy as np
 
 from policy.bundle_error import untrusted
-from policy.contract import PolicyContract
+from policy.contract import GaitClock, PolicyContract
 from policy.onnx_allow_list import Graph
 
 TOLERANCE = 1e-3
@@ -38,6 +38,9 @@ def check_evidence(golden: Dict[str, np.ndarray], contract: PolicyContract) -> N
     memory = golden["out.next_memory"].squeeze(axis=1)
     phase = _phase(golden, contract)[:, -1]
     _compare("gait_clock and control_hz", _on_circle(memory[:, 1]), _on_circle(phase))
+    if contract.settle_steps:
+        column = contract.memory_dim - contract.frame_dim * (contract.history_length - 1) - 1
+        _compare("gait_clock (settle_s) and control_hz", memory[:, column], _settling(golden, contract)[:, -1])
 
 
 def check_constants(graph: Graph, contract: PolicyContract) -> None:
@@ -180,8 +183,24 @@ def _gait_clock(golden: Dict[str, np.ndarray], contract: PolicyContract) -> np.n
         offset = sum(command[:, :, contract.command_names.index(name)] for name in channel)
         angle = 2.0 * np.pi * (phase + offset)
         waves += [wave(angle) for wave in _WAVES[clock.waveform]]
-    moving = np.linalg.norm(command[:, :, :3], axis=2) >= clock.stand_below
-    return np.stack(waves, axis=2) * moving[:, :, None]
+    steps = _walking(command, clock) | (_settling(golden, contract)[:, :-1] > 0)
+    return np.stack(waves, axis=2) * steps[:, :, None]
+
+
+def _walking(command: np.ndarray, clock: GaitClock) -> np.ndarray:
+    """(sequences, steps) bool, of followed commands."""
+    return np.linalg.norm(command[:, :, :3], axis=2) >= clock.stand_below
+
+
+def _settling(golden: Dict[str, np.ndarray], contract: PolicyContract) -> np.ndarray:
+    """Steps that the clock still goes on for, before every step and after the last, (sequences, steps + 1)."""
+    assert contract.gait_clock is not None
+    walking = _walking(_followed_command(golden, contract), contract.gait_clock)
+    settling = np.zeros((len(walking), walking.shape[1] + 1))
+    for step in range(walking.shape[1]):
+        left = np.maximum(settling[:, step] - 1, 0)
+        settling[:, step + 1] = np.where(walking[:, step], contract.settle_steps, left)
+    return settling
 
 
 def _check_observation(

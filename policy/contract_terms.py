@@ -8,6 +8,7 @@ from typing import Optional, Tuple, Union
 from robot_configs.errors import Go1Error
 
 CONTRACT_VERSION = 1
+LONGEST_SETTLING_S = 5.0
 HISTORY_STARTS = ("repeat", "zeros")
 """What stands for the moments before the first one: copies of it, which is the default, or nothing."""
 
@@ -66,12 +67,15 @@ class GaitClock:
         channels: for each channel the names of the command terms that are added to its phase.
         waveform: `sin` gives one value a channel, `sin_cos` two.
         stand_below: the clock shows zeros while the first three commands' norm is below this; 0 keeps it always on.
+        settle_s: for how long it still shows its phase after that norm has fallen below: a robot that is told to stand
+            brakes in steps, and does not tip over feet that have stopped before it. One just reset stands.
     """
 
     frequency: Union[float, str]
     channels: Tuple[Tuple[str, ...], ...]
     waveform: str
     stand_below: float
+    settle_s: float = 0.0
 
     @property
     def width(self) -> int:

@@ -114,7 +114,15 @@ _CONTRACT: Dict[str, Check] = {
     "damping": _NUMBERS,
     "default_position": _NUMBERS,
     "gait_clock": _optional(
-        _mapping({"frequency": _frequency, "channels": _list_of(_NAMES), "waveform": _name, "stand_below": _number})
+        _mapping(
+            {
+                "frequency": _frequency,
+                "channels": _list_of(_NAMES),
+                "waveform": _name,
+                "stand_below": _number,
+                "settle_s": _number,
+            }
+        )
     ),
     "history_length": _integer(MAX_HISTORY),
     "history_start": _name,

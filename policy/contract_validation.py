@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from policy.contract_terms import CONTRACT_VERSION, HISTORY_STARTS, TERM_WIDTHS, ContractError
+from policy.contract_terms import CONTRACT_VERSION, HISTORY_STARTS, LONGEST_SETTLING_S, TERM_WIDTHS, ContractError
 
 if TYPE_CHECKING:
     from policy.contract import PolicyContract
@@ -74,6 +74,8 @@ def _validate_terms(contract: PolicyContract) -> None:
         names |= {clock.frequency} if isinstance(clock.frequency, str) else set()
         if not names <= set(contract.command_names):
             _refuse(f"gait clock inputs among the commands {', '.join(contract.command_names)}", sorted(names))
+        if not 0.0 <= clock.settle_s <= LONGEST_SETTLING_S:
+            _refuse(f"a gait clock's settle_s from 0 to {LONGEST_SETTLING_S:g}", clock.settle_s)
 
 
 def _validate_commands(contract: PolicyContract) -> None:

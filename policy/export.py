@@ -91,6 +91,8 @@ def golden_vectors(graph: PolicyGraph) -> Dict[str, np.ndarray]:
     }
     signals["command"] = signals["command"].repeat(1, GOLDEN_STEPS, 1)
     signals["command"][: count // 8] = 0.0
+    if contract.settle_steps:
+        signals["command"][count // 8 : count // 4, GOLDEN_STEPS // 2 :] = 0.0  # told to stand on the way
     signals["orientation_trunk_in_world"] /= signals["orientation_trunk_in_world"].norm(dim=2, keepdim=True)
     memory = torch.zeros(count, contract.memory_dim)
     steps: Dict[str, list[torch.Tensor]] = {name: [] for name in OUTPUTS}

@@ -1,6 +1,6 @@
 """The policy graph: raw robot signals in, joint targets out. One module for simulation, data sets, learning and export.
 
-                   +--------------- memory: started, phase, last actions, followed commands, older frames -------+
+                   +--------------- memory: started, phase, last actions, followed commands, steps to go, frames +
                    v                                                                                             |
 raw signals -> projected gravity -> terms, scales -> stack -> normalise -> actor -> action -> clip -> target     |
             -> followed commands                       |                                        |                |
@@ -19,7 +19,7 @@ from policy.contract import PolicyContract
 from policy.networks import GaussianActor, gaussian_log_prob
 
 # Columns of the memory; behind the last action come, where the contract wants them, the action before it, the followed
-# commands and the older frames.
+# commands, the steps to go until the clock stops and the older frames.
 STARTED, PHASE, LAST_ACTION = 0, 1, 2
 
 
@@ -64,7 +64,8 @@ class PolicyGraph(nn.Module):
             self.register_buffer("lowest_action", -highest, persistent=False)
         self._before_last_at = LAST_ACTION + contract.action_dim
         self._followed_at = self._before_last_at + (contract.action_dim if contract.remembers_two_actions else 0)
-        self._history_at = self._followed_at + (contract.command_dim if contract.slews_commands else 0)
+        self._settling_at = self._followed_at + (contract.command_dim if contract.slews_commands else 0)
+        self._history_at = self._settling_at + (1 if contract.settle_steps else 0)
         width = contract.observation_dim
         mean = contract.observation_mean or (0.0,) * width
         std = contract.observation_std or (1.0,) * width
@@ -126,7 +127,7 @@ class PolicyGraph(nn.Module):
         if self.contract.remembers_two_actions:
             quantities["action_before_last"] = memory[:, self._before_last_at : self._followed_at]
         if self.contract.gait_clock is not None:
-            quantities["gait_clock"] = self.gait_clock(memory[:, PHASE : PHASE + 1], command)
+            quantities["gait_clock"] = self.gait_clock(command, memory)
         frame = torch.cat(
             [quantities[term.name] * getattr(self, f"scale_{term.name}") for term in self.contract.terms], dim=1
         )
@@ -155,6 +156,11 @@ class PolicyGraph(nn.Module):
             parts.append(memory[:, LAST_ACTION : self._before_last_at])
         if self.contract.slews_commands:
             parts.append(command)
+        if clock is not None and self.contract.settle_steps:
+            standing = is_standing(command, clock.stand_below).to(phase.dtype)
+            settling = memory[:, self._settling_at : self._history_at]
+            left = torch.maximum(settling - 1.0, torch.zeros_like(settling))
+            parts.append(standing * left + (1.0 - standing) * self.contract.settle_steps)
         if self.contract.history_length > 1:
             stacked = observation * self.observation_std + self.observation_mean
             parts.append(stacked[:, self.contract.frame_dim :])
@@ -167,7 +173,7 @@ class PolicyGraph(nn.Module):
             command = torch.minimum(torch.maximum(command, self.lowest_command), self.highest_command)
         if not self.contract.slews_commands:
             return command
-        last = memory[:, self._followed_at : self._history_at]
+        last = memory[:, self._followed_at : self._settling_at]
         if holds:
             # A memory that has just been reset is all zeros.
             last = last + (1.0 - memory[:, STARTED : STARTED + 1]) * self.command_at_rest
@@ -193,11 +199,12 @@ class PolicyGraph(nn.Module):
             return command[:, column : column + 1]
         return torch.full_like(command[:, :1], clock.frequency)
 
-    def gait_clock(self, phase: torch.Tensor, command: torch.Tensor) -> torch.Tensor:
-        """Sines of the clock's channels (B, W), zero while standing is commanded."""
+    def gait_clock(self, command: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
+        """Sines of the clock's channels (B, W), zero where the robot need not step; commands as they are followed."""
         clock = self.contract.gait_clock
         assert clock is not None
         waves = []
+        phase = memory[:, PHASE : PHASE + 1]
         for channel in clock.channels:
             angle = phase
             for name in channel:
@@ -207,8 +214,18 @@ class PolicyGraph(nn.Module):
             waves += [torch.sin(angle)] if clock.waveform == "sin" else [torch.sin(angle), torch.cos(angle)]
         values = torch.cat(waves, dim=1)
         if clock.stand_below > 0.0:
-            values = values * (~is_standing(command, clock.stand_below)).to(values.dtype)
+            values = values * self.steps(command, memory)
         return values
+
+    def steps(self, command: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
+        """Whether the clock has the robot step (B, 1), 1 or 0: it is told to walk, or was a moment ago."""
+        clock = self.contract.gait_clock
+        assert clock is not None
+        walking = (~is_standing(command, clock.stand_below)).to(command.dtype)
+        if not self.contract.settle_steps:
+            return walking
+        settling = memory[:, self._settling_at : self._history_at]
+        return torch.maximum(walking, torch.minimum(settling, torch.ones_like(settling)))
 
 
 def is_standing(command: torch.Tensor, below: float) -> torch.Tensor:

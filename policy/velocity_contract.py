@@ -7,6 +7,7 @@ from robot_configs.robot import RobotModel
 
 GAIT_FREQUENCY_HZ = 2.5
 STANDING_COMMAND_BELOW = 0.1
+SETTLE_S = 0.8  # two strides
 
 
 def velocity_contract(robot: RobotModel) -> PolicyContract:
@@ -28,8 +29,8 @@ def velocity_contract(robot: RobotModel) -> PolicyContract:
         target_lower=tuple(robot.joint_lower.tolist()),
         target_upper=tuple(robot.joint_upper.tolist()),
         commands=(
-            # With these slews, from the fastest walk to standing takes half a second, which is a few steps. A policy
-            # that is told to stand stops its feet at once, and at 1.4 m/s the trunk falls over them.
+            # With these slews, from the fastest walk to standing takes half a second, which is a step or two. A policy
+            # whose clock has stopped stops its feet at once, and at 1.4 m/s the trunk falls over them: it goes on.
             CommandTerm("vx", "m/s", -1.5, 1.5, slew_per_s=3.0),
             CommandTerm("vy", "m/s", -0.8, 0.8, slew_per_s=3.0),
             CommandTerm("yaw", "rad/s", -1.5, 1.5, slew_per_s=6.0),
@@ -44,7 +45,7 @@ def velocity_contract(robot: RobotModel) -> PolicyContract:
             ObservationTerm("gait_clock", (1.0,)),
         ),
         history_length=1,
-        gait_clock=GaitClock(GAIT_FREQUENCY_HZ, ((),), "sin_cos", STANDING_COMMAND_BELOW),
+        gait_clock=GaitClock(GAIT_FREQUENCY_HZ, ((),), "sin_cos", STANDING_COMMAND_BELOW, SETTLE_S),
         observation_mean=(),
         observation_std=(),
     )

@@ -18,7 +18,7 @@ from rsl_rl.env import VecEnv
 from tensordict import TensorDict
 
 from policy.gait_contract import TRUNK_HEIGHT
-from policy.graph import PHASE, PolicyGraph, is_standing, projected_gravity
+from policy.graph import PHASE, PolicyGraph, projected_gravity
 from policy.rewards import REWARD_TERMS, RewardInputs, RewardWeights, velocity_reward
 from robot_configs.kinematics import foot_position_in_trunk
 from robot_configs.robot import RobotModel
@@ -124,12 +124,13 @@ class VelocityTask(VecEnv):
     def step(self, actions: torch.Tensor) -> tuple[TensorDict, torch.Tensor, torch.Tensor, dict[str, Any]]:
         """Advance all robots by one control step; see `rsl_rl.env.VecEnv.step`."""
         swing_phase = self.memory[:, PHASE]
+        stepping = self.graph.steps(self.command, self.memory) > 0.0
         self.memory = self.graph.remember(self.memory, self.observation, actions, self.command)
         self.engine.step(self.graph.joint_target(actions), self.substeps)
         self._push()
         self.state = self.engine.state()
         fallen = self._fallen(self.state)
-        reward, terms = self._reward(actions, swing_phase, fallen)
+        reward, terms = self._reward(actions, swing_phase, stepping, fallen)
         self.episode_length_buf += 1
         self.steps_walked += 1.0
         timed_out = self.episode_length_buf >= self.max_episode_length
@@ -171,7 +172,7 @@ class VelocityTask(VecEnv):
         return (upright < self.upright_at_least) | low
 
     def _reward(
-        self, actions: torch.Tensor, phase: torch.Tensor, fallen: torch.Tensor
+        self, actions: torch.Tensor, phase: torch.Tensor, stepping: torch.Tensor, fallen: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         state = self.state
         inputs = RewardInputs(
@@ -186,13 +187,12 @@ class VelocityTask(VecEnv):
             fallen=fallen,
         )
         reward, terms = velocity_reward(inputs, self.settings.reward)
-        shaping = shaping_reward(self._shaping_inputs(state, phase), self.settings.shaping)
+        shaping = shaping_reward(self._shaping_inputs(state, phase, stepping), self.settings.shaping)
         return reward + shaping.sum(1), torch.cat([terms, shaping], dim=1)
 
-    def _shaping_inputs(self, state: EngineState, phase: torch.Tensor) -> ShapingInputs:
-        walking = ~is_standing(self.command, self.settings.reward.standing_command_below)
+    def _shaping_inputs(self, state: EngineState, phase: torch.Tensor, stepping: torch.Tensor) -> ShapingInputs:
         return ShapingInputs(
-            walking=walking,
+            stepping=stepping,
             foot_phase=torch.frac(phase[:, None] + self.foot_phase),
             foot_height_m=self._foot_height(state),
             foot_velocity_m_s=(state.foot_position_in_world - self.last_feet)[:, :, :2] / self.step_s,

@@ -66,7 +66,11 @@ REPEATED = replace(
 )
 CLOCKLESS = replace(VELOCITY.without_slew(), terms=VELOCITY.terms[:-1], gait_clock=None)
 GAIT = gait_contract(load_robot())
+# Three steps: some of the sequences end within them, others have stood for longer.
+SETTLING = replace(CLOCK, settle_s=0.06)
+SETTLED = replace(STEERED, gait_clock=SETTLING, observation_mean=(), observation_std=())
 CONTRACTS = {
+    "settled": SETTLED,
     "velocity": VELOCITY,
     "steered": STEERED,
     "repeated": REPEATED,
@@ -97,6 +101,9 @@ def recorded(name: str) -> Golden:
     command = lower + (upper - lower) * torch.rand(SEQUENCES, STEPS, contract.command_dim)
     command[:2] = 0.0
     # As slow as counts for walking, turning on the spot, and standing while the clock has its frequency.
+    command[5:8, 3:, :3] = 0.0  # told to stand on the way, three and one steps before the end
+    command[8:10, 5:, :3] = 0.0
+    command[10, :2, :3] = 0.0
     command[2:5, :, :3] = torch.tensor([[[0.5, 0.0, 0.0]], [[0.0, 0.0, 1.0]], [[0.0, 0.0, 0.0]]])
     signals = {
         "orientation_trunk_in_world": torch.tensor([1.0, 0.0, 0.0, 0.0]) + 0.3 * torch.randn(SEQUENCES, STEPS, 4),
@@ -175,6 +182,9 @@ def commands_with(contract: PolicyContract, column: int, **changed: Any) -> dict
         ("steered", {"gait_clock": replace(CLOCK, stand_below=0.51)}, "gait_clock"),
         ("steered", {"gait_clock": replace(CLOCK, channels=((), ("offset",)))}, "gait_clock"),
         ("repeated", {"gait_clock": replace(CLOCK, waveform="sin_cos", frequency=3.0)}, "gait_clock"),
+        ("settled", {"gait_clock": replace(SETTLING, settle_s=0.08)}, "settle_s"),
+        ("settled", {"gait_clock": replace(SETTLING, settle_s=0.04)}, "gait_clock"),
+        ("settled", {"gait_clock": CLOCK}, "gait_clock"),
     ],
 )
 def test_what_another_contract_would_compute_is_not(name: str, changed: dict[str, Any], field: str) -> None:

@@ -247,7 +247,7 @@ def test_a_stop_is_approached_as_well_and_the_clock_runs_until_it_is_there(slewi
 
 def test_older_frames_stay_behind_the_followed_commands(slewing):
     contract = dataclasses.replace(slewing, history_length=2)
-    assert contract.memory_dim == 2 + 12 + 3 + contract.frame_dim
+    assert contract.memory_dim == 2 + 12 + 3 + 1 + contract.frame_dim
     graph = make_graph(contract)
     memory, frames = torch.zeros(1, contract.memory_dim), []
     for step in range(2):
@@ -257,6 +257,27 @@ def test_older_frames_stay_behind_the_followed_commands(slewing):
         frames.append(observation[:, -contract.frame_dim :])
         if step:
             torch.testing.assert_close(observation[:, : contract.frame_dim], frames[0])
+
+
+def test_the_clock_goes_on_for_a_while_after_the_last_command_to_walk(contract):
+    """Three steps at 50 Hz; a robot that has just been reset stands, and who walks again has them again."""
+    clock = dataclasses.replace(contract.gait_clock, settle_s=0.06)
+    contract = dataclasses.replace(contract.without_slew(), gait_clock=clock)
+    assert contract.settle_steps == 3
+    graph, memory, shown, stepping = make_graph(contract), torch.zeros(1, contract.memory_dim), [], []
+    for walking in (0, 1, 0, 0, 1, 0, 0, 0, 0, 0):
+        given = signals(contract, count=1, command=(0.3 * walking, 0.0, 0.0))
+        stepping.append(int(graph.steps(given["command"], memory)))
+        observation = graph.observe(**given, memory=memory)
+        shown.append(int(observation[0, -2:].norm() > 0.5))
+        memory = graph.remember(memory, observation, torch.zeros(1, 12), given["command"])
+    assert shown == stepping == [0, 1, 1, 1, 1, 1, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("settle", [-0.1, 5.1, math.nan])
+def test_an_impossible_time_to_settle_is_refused(contract, settle):
+    with pytest.raises(ContractError, match="settle_s"):
+        dataclasses.replace(contract, gait_clock=dataclasses.replace(contract.gait_clock, settle_s=settle))
 
 
 def test_a_command_without_a_slew_is_followed_at_once(slewing):

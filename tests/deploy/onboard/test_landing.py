@@ -57,12 +57,12 @@ def test_what_was_cancelled_is_forgotten(view: Any) -> None:
 
 
 def test_how_long_it_takes(view: Any, make_state: Any) -> None:
-    """Half a second of stillness; a second and a half in all, and whenever it is asked after that."""
+    """Half a second of stillness; two and a half seconds in all, and whenever it is asked after that."""
     trotting = make_state(joint_velocity=np.full(12, 4.0, np.float32))
-    assert (STILL_S, HALT_LIMIT_S) == (0.5, 1.5)
+    assert (STILL_S, HALT_LIMIT_S) == (0.5, 2.5)
     landing = Landing()
     landing.begin(Mode.STAND, 10.0)
-    assert landing.next_mode(view(Mode.HALT, time_s=12.0, state=trotting)) is Mode.STAND
+    assert landing.next_mode(view(Mode.HALT, time_s=13.0, state=trotting)) is Mode.STAND
 
 
 def test_a_halt_that_nobody_began_is_not_waited_for(view: Any, make_state: Any) -> None:
