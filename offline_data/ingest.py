@@ -203,13 +203,14 @@ def _stretches(log: Log, contract: PolicyContract) -> Iterator[_Stretch]:
         for piece in pieces:
             reaches_end = len(piece) > 0 and piece["tick"][-1] == last_tick and len(end) > 0
             known = reaches_end and end["monotonic_ns"][-1] - piece["state_monotonic_ns"][-1] <= patience_ns
+            forgotten = max(contract.history_length, contract.settle_steps)
             start = _restart_row(piece, contract)
             yield _Stretch(
                 episode=int(episode),
                 ticks=piece[start:],
                 ending=Ending(int(end["ending"][-1])) if known and end["ending"][-1] else Ending.STOPPED,
                 end_ns=int(end["monotonic_ns"][-1]) if known else None,
-                unknown_memory_rows=max(contract.history_length, contract.settle_steps) if start or piece["tick"][:1].any() else 0,
+                unknown_memory_rows=forgotten if start or piece["tick"][:1].any() else 0,
                 left_out=start,
             )
 
