@@ -82,6 +82,8 @@ def _robust() -> PretrainSettings:
         standing_fraction=0.2,
     )
     shaping = replace(_STEPPING, far=-1.0)
+    # A fourth of the robots on level ground, which alone may be soft.
+    terrain = TerrainSettings(kinds=("flat", *TerrainSettings().kinds))
     return PretrainSettings(
         steps=24_576_000,
         entropy_weight=0.002,
@@ -90,7 +92,7 @@ def _robust() -> PretrainSettings:
         begin_with_trot=True,
         mirror=True,
         task=VelocityTaskSettings(
-            num_envs=1024, randomization=randomization, reward=_REWARD, shaping=shaping, terrain=TerrainSettings()
+            num_envs=1024, randomization=randomization, reward=_REWARD, shaping=shaping, terrain=terrain
         ),
     )
 

@@ -34,8 +34,8 @@ class Randomization:
         motor_strength: delivered / demanded torque, per joint.
         joint_friction_nm: Coulomb friction, per joint.
         armature_scale: factor on the rotors' reflected inertia, per joint.
-        ground_time_constant_s: of the contact with the ground; twice as long lets a standing foot sink in four times
-            as deep.
+        ground_time_constant_s: of the contact with level ground, and no more than firm on any other; twice as long lets
+            a standing foot sink in four times as deep.
         delay_substeps: whole physics steps between policy and motor, inclusive range.
         nominal_share: part of all that is named above which is left as it is by design, drawn for each robot and each
             quantity, for each joint where it is one of joints. Robots are seldom wrong in everything at once.

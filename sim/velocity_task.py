@@ -9,7 +9,7 @@ sees the truth.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Mapping, Optional
 
 import numpy as np
@@ -22,7 +22,7 @@ from policy.graph import PHASE, PolicyGraph, projected_gravity
 from policy.rewards import REWARD_TERMS, RewardInputs, RewardWeights, velocity_reward
 from robot_configs.kinematics import foot_position_in_trunk
 from robot_configs.robot import RobotModel
-from sim.engines.protocol import Engine, EngineState
+from sim.engines.protocol import FIRM_GROUND_TIME_CONSTANT_S, Engine, EngineState
 from sim.engines.rotations import world_to_trunk
 from sim.privileged import PRIVILEGED
 from sim.randomization import Randomization, draw_commands, draw_physics
@@ -99,6 +99,9 @@ class VelocityTask(VecEnv):
     def _allocate(self) -> None:
         count, contract = self.num_envs, self.contract
         draw = draw_physics(self.settings.randomization, contract, count, self.generator)
+        firm = draw.ground_time_constant_s.clamp(max=FIRM_GROUND_TIME_CONSTANT_S)
+        softness = torch.where(self.ground.may_be_soft(), draw.ground_time_constant_s, firm)
+        draw = replace(draw, ground_time_constant_s=softness)
         self.engine.set_parameters(draw)
         self.physics = draw
         self.encoder_offset = self._noise(self.settings.randomization.encoder_offset_rad, 12)

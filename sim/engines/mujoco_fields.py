@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 
 from robot_configs.errors import Go1Error
-from sim.engines.mujoco_model import FLOOR
+from sim.engines.mujoco_model import ground_geoms
 from sim.engines.protocol import MAX_DELAY_SUBSTEPS, PhysicsParameters
 
 VARIED = (
@@ -35,7 +35,7 @@ def model_fields(
     count = len(parameters.friction)
     fields = {name: np.repeat(np.array(getattr(model, name))[None], count, axis=0) for name in VARIED}
     feet = [model.geom(f"{name}_foot").id for name in foot_names]
-    contact_pair = [*feet, model.geom(FLOOR).id]
+    contact_pair = [*feet, *ground_geoms(model)]
     fields["geom_friction"][:, feet, 0] = parameters.friction[:, None].numpy()
     fields["geom_solref"][:, contact_pair, 0] = parameters.ground_time_constant_s[:, None].numpy()
     fields["dof_frictionloss"][:, _FREE_JOINT_DOFS:] = parameters.joint_friction_nm.numpy()

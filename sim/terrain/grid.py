@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sim.terrain.height_field import HeightField
+from sim.terrain.height_field import HeightField, Pad
 from sim.terrain.pieces import PIECES
 from sim.terrain.settings import TerrainSettings
 
@@ -20,11 +20,13 @@ class TerrainGrid:
         settings: what it was made of.
         field: all heights, the border included.
         centre_m: (levels, kinds, 2), x and y of each tile's centre [m].
+        level_ground: (kinds,) bool, whether its tiles are a pad, and may be soft.
     """
 
     settings: TerrainSettings
     field: HeightField
     centre_m: torch.Tensor
+    level_ground: torch.Tensor
 
 
 def build_grid(settings: TerrainSettings, seed: int) -> TerrainGrid:
@@ -46,4 +48,12 @@ def build_grid(settings: TerrainSettings, seed: int) -> TerrainGrid:
     middle_x = (torch.arange(settings.levels) + 0.5) * settings.tile_m
     middle_y = (torch.arange(kinds) + 0.5) * settings.tile_m
     centres = torch.stack(torch.meshgrid(middle_x, middle_y, indexing="ij"), dim=-1)
-    return TerrainGrid(settings, HeightField(heights, settings.spacing_m, (origin, origin)), centres)
+    length = settings.levels * settings.tile_m
+    level_ground = [kind == "flat" for kind in settings.kinds]
+    pads = [
+        Pad((0.0, column * settings.tile_m), (length, (column + 1) * settings.tile_m))
+        for column, level in enumerate(level_ground)
+        if level
+    ]
+    field = HeightField(heights, settings.spacing_m, (origin, origin), pads)
+    return TerrainGrid(settings, field, centres, torch.tensor(level_ground))

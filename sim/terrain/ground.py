@@ -12,6 +12,9 @@ from sim.terrain.grid import TerrainGrid
 class Ground(Protocol):
     """The ground under N robots."""
 
+    def may_be_soft(self) -> torch.Tensor:
+        """Under which robots: (N,) bool, or a single one for all."""
+
     def start(self, rows: torch.Tensor) -> torch.Tensor:
         """Where the robots `rows` (R,) begin: (R, 3), a point on the ground [m]."""
 
@@ -36,6 +39,9 @@ class Ground(Protocol):
 
 class FlatGround:
     """An endless plane at height zero."""
+
+    def may_be_soft(self) -> torch.Tensor:
+        return torch.tensor(True)
 
     def start(self, rows: torch.Tensor) -> torch.Tensor:
         return torch.zeros(len(rows), 3)
@@ -76,6 +82,9 @@ class TerrainGround:
         levels, kinds = grid.centre_m.shape[:2]
         self.kind = torch.arange(num_envs) % kinds
         self.level = torch.randint(0, max(1, levels // 2), (num_envs,), generator=generator)
+
+    def may_be_soft(self) -> torch.Tensor:
+        return self._grid.level_ground[self.kind]
 
     def start(self, rows: torch.Tensor) -> torch.Tensor:
         place = self._grid.centre_m[self.level[rows], self.kind[rows]]

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Tuple
+from dataclasses import dataclass
+from typing import Sequence, Tuple
 
 import numpy as np
 import torch
+
+
+@dataclass(frozen=True)
+class Pad:
+    """A level rectangle of the ground that may be soft, sides along x and y.
+
+    Attributes:
+        first_m, last_m: (x, y) of two opposite corners, both on nodes.
+        height_m: of all nodes between and on them.
+    """
+
+    first_m: Tuple[float, float]
+    last_m: Tuple[float, float]
+    height_m: float = 0.0
 
 
 class HeightField:
@@ -15,12 +30,15 @@ class HeightField:
         heights_m: (X, Y) [m], read-only.
         spacing_m: between two nodes, along x and along y [m].
         origin_m: (x, y) of the first node [m].
+        pads: where the ground is no field but a level block, which may be soft (`sim.engines.mujoco_model`).
     """
 
-    def __init__(self, heights_m: np.ndarray, spacing_m: float, origin_m: Tuple[float, float]) -> None:
+    def __init__(
+        self, heights_m: np.ndarray, spacing_m: float, origin_m: Tuple[float, float], pads: Sequence[Pad] = ()
+    ) -> None:
         self.heights_m = np.array(heights_m, dtype=np.float32)
         self.heights_m.setflags(write=False)
-        self.spacing_m, self.origin_m = spacing_m, origin_m
+        self.spacing_m, self.origin_m, self.pads = spacing_m, origin_m, tuple(pads)
         self._heights = torch.tensor(heights_m, dtype=torch.float32)
 
     @property
@@ -31,6 +49,14 @@ class HeightField:
             self.origin_m[0] + (columns - 1) * self.spacing_m,
             self.origin_m[1] + (rows - 1) * self.spacing_m,
         )
+
+    def inside(self, pad: Pad) -> Tuple[slice, slice]:
+        """The nodes within a pad and not on its border."""
+        first, last = (
+            [round((corner - origin) / self.spacing_m) for corner, origin in zip(place, self.origin_m, strict=True)]
+            for place in (pad.first_m, pad.last_m)
+        )
+        return slice(first[0] + 1, last[0]), slice(first[1] + 1, last[1])
 
     def height_at(self, place: torch.Tensor) -> torch.Tensor:
         """Height (...) [m] under places (..., 2 or more: x, y) [m] in the world.

@@ -10,7 +10,7 @@ from robot_configs.robot import GRAVITY_M_S2
 from sim.engines.choice import EngineChoice, EngineChoiceError, make_engine
 from sim.engines.mujoco import MujocoEngine
 from sim.engines.mujoco_model import training_model
-from sim.terrain.height_field import HeightField
+from sim.terrain.height_field import HeightField, Pad
 from tests.sim.engines.bench import LEVEL, ROBOTS, ROWS, parameters, place
 
 torch.set_num_threads(1)
@@ -119,6 +119,26 @@ def test_a_level_field_moves_robots_as_the_floor_does(engine, robot, stand):
     assert difference.abs().max() < 0.02
     height = engine.state().position_trunk_in_world[:, 2] - on_field.state().position_trunk_in_world[:, 2]
     assert height.abs().max() < 0.005
+
+
+@pytest.mark.parametrize("softness", [0.02, 0.05])
+def test_on_a_pad_robots_walk_as_on_the_floor_however_soft_it_is(engine, robot, stand, softness):
+    """A field alone does not do: a foot that is 2 cm deep in one is pushed aside by the prisms' inner walls."""
+    heights = np.zeros((61, 61))
+    heights[:10] = 0.4  # beside the pad
+    pad = Pad((-2.0, -2.0), (2.0, 2.0))
+    on_pad = MujocoEngine(robot, ROBOTS, 1, HeightField(heights, 0.1, (-3.0, -3.0), [pad]))
+    on_field = MujocoEngine(robot, ROBOTS, 1, HeightField(heights, 0.1, (-3.0, -3.0)))
+    for one in (engine, on_pad, on_field):
+        one.set_parameters(parameters(ground_time_constant_s=[softness] * ROBOTS))
+        place(one, 0.30, stand)
+        torch.manual_seed(0)
+        for _ in range(50):
+            one.step(stand + 0.05 * torch.randn(ROBOTS, 12), 5)
+    on_floor = engine.state().position_trunk_in_world
+    torch.testing.assert_close(on_pad.state().position_trunk_in_world, on_floor, atol=4e-3, rtol=0)
+    if softness > 0.02:
+        assert (on_field.state().position_trunk_in_world - on_floor).abs().max() > 0.01
 
 
 def test_free_fall_has_no_ground_in_it(robot, stand):
