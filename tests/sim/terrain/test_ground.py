@@ -46,6 +46,15 @@ def test_the_same_seed_gives_the_same_ground():
     assert (first != other).any()
 
 
+def test_level_ground_is_a_pad_over_all_its_levels_and_alone_may_be_soft(grid, ground):
+    (pad,) = grid.field.pads
+    assert (pad.first_m, pad.last_m, pad.height_m) == ((0.0, 0.0), (32.0, 8.0), 0.0)
+    along, across = grid.field.inside(pad)
+    assert (along.start, along.stop, across.start, across.stop) == (61, 380, 61, 140)  # border nodes stay
+    assert ground.may_be_soft().tolist() == [True, False, False, True, False, False, True]
+    assert FlatGround().may_be_soft().tolist() is True
+
+
 def test_kinds_are_dealt_out_and_robots_start_low(ground):
     assert ground.kind.tolist() == [0, 1, 2, 0, 1, 2, 0]
     assert set(ground.level.tolist()) <= {0, 1}

@@ -107,3 +107,14 @@ def test_settings_name_the_terrain(robot):
     written = dataclasses.asdict(VelocityTaskSettings(terrain=TERRAIN))
     assert written["terrain"]["kinds"] == ("steps_up", "flat")
     assert np.isfinite(written["terrain"]["slope_rad"])
+
+
+def test_only_level_ground_is_soft(robot, graph, engine, grid):
+    soft = dataclasses.replace(QUIET, ground_time_constant_s=(0.05, 0.05))
+    settings = VelocityTaskSettings(ROBOTS, randomization=soft, terrain=TERRAIN)
+    task = VelocityTask(settings, robot, graph, engine, grid)
+    may_be = task.ground.may_be_soft()
+    assert may_be.any() and not may_be.all()
+    softness = task.physics.ground_time_constant_s
+    assert softness[may_be].tolist() == pytest.approx([0.05] * int(may_be.sum()))
+    assert softness[~may_be].tolist() == pytest.approx([0.02] * int((~may_be).sum()))
