@@ -5,9 +5,11 @@ It follows the frequency, for the graph advances its clock, and ignores the heig
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
-from policy.contract import ContractError
+from policy.contract import ContractError, PolicyContract
 from policy.gait_contract import GAIT_COMMANDS, gait_contract
 from policy.graph import PolicyGraph
 from policy.networks import GaussianActor
@@ -21,11 +23,13 @@ def blind_to_gait(plain: PolicyGraph, robot: RobotModel) -> PolicyGraph:
     """The same actions for the same signals at the default gait.
 
     Raises:
-        ContractError: the policy is not of `velocity_contract`.
+        ContractError: the policy is not of `velocity_contract`, whose clock may settle for another while.
     """
-    if plain.contract != velocity_contract(robot):
+    velocity, gait = (
+        _settling_like(plain.contract, contract) for contract in (velocity_contract(robot), gait_contract(robot))
+    )
+    if plain.contract != velocity:
         raise ContractError("a policy of the velocity contract", "another contract", "Give a velocity policy.")
-    contract = gait_contract(robot)
     weights = dict(plain.actor.state_dict())
     layer = weights[_FIRST_LAYER]
     names = [term.name for term in plain.contract.terms]
@@ -33,6 +37,12 @@ def blind_to_gait(plain: PolicyGraph, robot: RobotModel) -> PolicyGraph:
     end = sum(plain.contract.term_width(name) for name in before)
     unseen = torch.zeros(len(layer), len(GAIT_COMMANDS))
     weights[_FIRST_LAYER] = torch.cat([layer[:, :end], unseen, layer[:, end:]], dim=1)
-    actor = GaussianActor(contract.observation_dim, contract.action_dim, plain.actor.hidden_dims, initial_std=1.0)
+    actor = GaussianActor(gait.observation_dim, gait.action_dim, plain.actor.hidden_dims, initial_std=1.0)
     actor.load_state_dict(weights)
-    return PolicyGraph(contract, actor)
+    return PolicyGraph(gait, actor)
+
+
+def _settling_like(plain: PolicyContract, contract: PolicyContract) -> PolicyContract:
+    if plain.gait_clock is None or contract.gait_clock is None:
+        return contract
+    return replace(contract, gait_clock=replace(contract.gait_clock, settle_s=plain.gait_clock.settle_s))

@@ -105,12 +105,16 @@ def test_hole_in_the_ticks(tmp_path: Path, harm: Callable[[dict[str, np.ndarray]
     """Tick 25 is lost. The gait clock turns once in 20 ticks (2.5 Hz at 50 Hz), so memory is known again at tick 40."""
     session = standing_session(STEPS, Ending.TERMINATED)
     harm(session)
-    dataset, report = ingested(tmp_path, session)
+    contract = velocity_contract(ROBOT)
+    assert contract.gait_clock is not None
+    settling = replace(contract, gait_clock=replace(contract.gait_clock, settle_s=0.04))
+    dataset, report = ingested(tmp_path, session, contract_json=settling.to_json())
     first, second = dataset.episodes
     assert (first.ending, first.stop - first.start) == ("stopped", 25 + 1)
     assert (second.ending, second.stop - second.start) == ("terminated", 20 + 1)
     assert dataset["action"][second.start, 0] == pytest.approx(0.40)
-    assert not dataset["valid"][second.start] and dataset["valid"][second.start + 1]
+    # Whether the clock was settling before it is forgotten after two steps.
+    assert dataset["valid"][second.start : second.start + 3].tolist() == [False, False, True]
     assert report.notes == ("a.mcap, episode 0: 14 steps after a hole left out, their memory is unknown",)
 
 

@@ -118,7 +118,7 @@ def test_a_clip_bounds_what_is_done_and_remembered_but_not_what_was_drawn() -> N
 
 def test_memory_keeps_two_actions_before_commands_and_frames() -> None:
     contract = extended()
-    assert contract.memory_dim == 2 + 24 + 3 + 59 * 11
+    assert contract.memory_dim == 2 + 24 + 3 + 1 + 59 * 11
     graph = PolicyGraph(contract, GaussianActor(contract.observation_dim, 12, (4,), 0.1))
     memory = torch.zeros(1, contract.memory_dim)
     for value in (0.1, 0.2, 0.3):

@@ -85,19 +85,19 @@ def test_while_it_comes_to_rest_or_stands_up_a_person_may_think_of_something_els
 ) -> None:
     """WALK may only be wished for in STAND; whichever comes last counts."""
     first = Wish.SIT if wish is Wish.STAND else Wish.STAND
-    schedule = schedule_of(Person({0.0: first, 2.0 if wish is Wish.WALK else 0.5: wish}))
+    schedule = schedule_of(Person({0.0: first, 2.8 if wish is Wish.WALK else 0.5: wish}))
     schedule.decide(view(Mode.WALK))
     assert schedule.decide(view(Mode.HALT, time_s=0.5)) is None
-    assert mode_of(schedule.decide(view(Mode.HALT, time_s=1.6))) is Mode.STAND
-    assert schedule.decide(view(Mode.STAND, time_s=2.0)) is None
+    assert mode_of(schedule.decide(view(Mode.HALT, time_s=2.6))) is Mode.STAND
+    assert schedule.decide(view(Mode.STAND, time_s=2.8)) is None
     assert mode_of(schedule.decide(view(Mode.STAND, time_s=3.0, finished=True))) is after
 
 
 def test_a_seat_that_is_wished_for_twice_still_waits_for_the_stand(view: Any) -> None:
-    schedule = schedule_of(Person({0.0: Wish.SIT, 2.0: Wish.SIT}))
+    schedule = schedule_of(Person({0.0: Wish.SIT, 2.8: Wish.SIT}))
     schedule.decide(view(Mode.WALK))
-    assert mode_of(schedule.decide(view(Mode.HALT, time_s=1.6))) is Mode.STAND
-    assert schedule.decide(view(Mode.STAND, time_s=2.0)) is None
+    assert mode_of(schedule.decide(view(Mode.HALT, time_s=2.6))) is Mode.STAND
+    assert schedule.decide(view(Mode.STAND, time_s=2.8)) is None
     assert mode_of(schedule.decide(view(Mode.STAND, time_s=3.0, finished=True))) is Mode.SIT
 
 
