@@ -56,7 +56,7 @@ class CurveLog:
         self._curve = out / CURVE_FILE
         self._processes = processes
         if processes.writes:
-            self._columns = _cut_back(self._curve, start)
+            self._columns = cut_back(self._curve, start)
             steps_done = start.iterations * settings.steps_per_iteration * settings.task.num_envs
             # Whatever an interrupted run has shown after the mark is hidden.
             self._board = SummaryWriter(str(out / "tensorboard"), purge_step=steps_done + 1)
@@ -120,8 +120,12 @@ class CurveLog:
             writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
 
 
-def _cut_back(curve: Path, start: CurveMark) -> list[str]:
-    """Leave what the mark knows; returns the names of its columns, none for a new curve."""
+def cut_back(curve: Path, start: CurveMark) -> list[str]:
+    """Leave what the mark knows; returns the names of its columns, none for a new curve.
+
+    Raises:
+        CurveError: it is shorter than that.
+    """
     if start.size_bytes == 0:
         curve.unlink(missing_ok=True)
         return []
@@ -129,6 +133,7 @@ def _cut_back(curve: Path, start: CurveMark) -> list[str]:
     if size < start.size_bytes:
         expected = f"at least {start.size_bytes} bytes in {curve}"
         raise CurveError(expected, f"{size}", "Put the curve of this run back, or train into another folder.")
-    os.truncate(curve, start.size_bytes)
+    if size > start.size_bytes:
+        os.truncate(curve, start.size_bytes)
     with open(curve, newline="") as stream:
         return next(csv.reader(stream))

@@ -18,13 +18,13 @@ from policy.graph import PolicyGraph
 from policy.networks import GaussianActor
 from policy.trainer_state import TrainerState
 from robot_configs.robot import load_robot
-from sim.curve_log import Progress
+from sim.curve_log import CURVE_FILE, Progress, cut_back
 from sim.distributed import Processes, joined_processes
 from sim.earlier_run import EarlierRun
 from sim.engines.choice import make_engine
 from sim.nan_guard import GuardedVelocityTask
 from sim.ppo_runner import PpoRunner
-from sim.pretrain_checkpoint import CHECKPOINT_FILE, iterations_done, open_folder
+from sim.pretrain_checkpoint import CHECKPOINT_FILE, curve_mark, iterations_done, open_folder
 from sim.pretrain_settings import PretrainSettings
 from sim.run_lock import locked
 from sim.scripted_trot import imitate_trot
@@ -38,7 +38,8 @@ def pretrain(
 
     Writes settings.json, curve.csv, tensorboard/ and, every `save_every` iterations, trainer.safetensors. A run that
     goes on ends with the same weights and the same curve, bit for bit, as one that was never interrupted; where it has
-    ended already, nothing is trained.
+    ended already, nothing is trained. It may go on for more steps than it began with, or end earlier, but not before
+    its last checkpoint.
 
     With an `earlier` run, whose `continued_by` has made the settings, that one's actor and critic begin.
 
@@ -56,6 +57,8 @@ def pretrain(
             checkpoint = open_folder(settings, out, processes)
             if iterations_done(checkpoint) < settings.iterations:
                 return _train(settings, out, progress, checkpoint, processes, earlier)
+            if processes.writes:
+                cut_back(out / CURVE_FILE, curve_mark(checkpoint))
     return policy_from_checkpoint(out / CHECKPOINT_FILE, settings)
 
 

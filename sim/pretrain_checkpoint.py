@@ -78,6 +78,11 @@ def last_checkpoint(settings: PretrainSettings, out: Path) -> Optional[TrainerSt
     if found != CHECKPOINT_FORMAT:
         raise PretrainFolderError(f"checkpoint format {CHECKPOINT_FORMAT}", f"{found} in {path}", _ELSEWHERE)
     _require_same_settings(settings, checkpoint.record["settings"], out)
+    done = iterations_done(checkpoint)
+    if done > settings.iterations:
+        steps = done * settings.steps_per_iteration * settings.task.num_envs
+        remedy = "Ask for no fewer, or train into another folder."
+        raise PretrainFolderError(f"at least the {steps} steps that are done in {out}", f"{settings.steps}", remedy)
     return checkpoint
 
 
@@ -140,6 +145,8 @@ def _require_resumable(checkpoint: TrainerState, settings: PretrainSettings, out
 
 
 def _require_same_settings(settings: PretrainSettings, found: Mapping[str, Any], out: Path) -> None:
+    # How long it goes on may be decided anew: nothing on the way depends on it.
+    found = {**found, "steps": settings.steps}
     difference = next(_differences(settings, found, ""), None)
     if difference is not None:
         name, here, there = difference

@@ -178,11 +178,29 @@ def test_a_finished_run_is_left_as_it_is(whole):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_a_run_may_be_made_longer(whole, tmp_path):
+    pretrain(dataclasses.replace(SETTINGS, steps=16 * 8 * 5), tmp_path)
+    pretrain(SETTINGS, tmp_path)
+    assert_same_run(tmp_path, whole)
+    assert json.loads((tmp_path / "settings.json").read_text())["steps"] == SETTINGS.steps
+
+
+def test_a_run_may_end_at_its_last_checkpoint(tmp_path):
+    shorter = dataclasses.replace(SETTINGS, steps=16 * 8 * 4)
+    planned, cut = tmp_path / "planned", tmp_path / "cut"
+    pretrain(shorter, planned)
+    interrupt(cut, 5)
+    assert len(curve(cut)) == 5
+    policy = pretrain(shorter, cut)
+    assert_same_run(cut, planned)
+    assert torch.equal(next(policy.actor.parameters()), next(pretrain(shorter, planned).actor.parameters()))
+
+
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
         (dataclasses.replace(SETTINGS, gamma=0.98), "gamma = 0.98"),
-        (dataclasses.replace(SETTINGS, steps=16 * 8 * 9), f"steps = {16 * 8 * 9}"),
+        (dataclasses.replace(SETTINGS, steps=16 * 8 * 6), "at least the 896 steps that are done"),
         (dataclasses.replace(SETTINGS, task=dataclasses.replace(SETTINGS.task, seed=5)), "task.seed = 5"),
         (dataclasses.replace(SETTINGS, task=dataclasses.replace(SETTINGS.task, terrain=None)), "task.terrain = None"),
     ],
