@@ -31,15 +31,23 @@ def blind_to_gait(plain: PolicyGraph, robot: RobotModel) -> PolicyGraph:
     if plain.contract != velocity:
         raise ContractError("a policy of the velocity contract", "another contract", "Give a velocity policy.")
     weights = dict(plain.actor.state_dict())
-    layer = weights[_FIRST_LAYER]
-    names = [term.name for term in plain.contract.terms]
-    before = names[: names.index("command") + 1]
-    end = sum(plain.contract.term_width(name) for name in before)
-    unseen = torch.zeros(len(layer), len(GAIT_COMMANDS))
-    weights[_FIRST_LAYER] = torch.cat([layer[:, :end], unseen, layer[:, end:]], dim=1)
+    weights[_FIRST_LAYER] = with_unseen_gait(weights[_FIRST_LAYER], plain.contract)
     actor = GaussianActor(gait.observation_dim, gait.action_dim, plain.actor.hidden_dims, initial_std=1.0)
     actor.load_state_dict(weights)
     return PolicyGraph(gait, actor)
+
+
+def with_unseen_gait(layer: torch.Tensor, plain: PolicyContract) -> torch.Tensor:
+    """The weights (H, O + G) of a first layer that sees a gait's G commands and heeds none, from one (H, O) without.
+
+    Args:
+        layer: its inputs begin with an observation of `plain`; others may follow.
+    """
+    names = [term.name for term in plain.terms]
+    before = names[: names.index("command") + 1]
+    end = sum(plain.term_width(name) for name in before)
+    unseen = torch.zeros(len(layer), len(GAIT_COMMANDS))
+    return torch.cat([layer[:, :end], unseen, layer[:, end:]], dim=1)
 
 
 def _settling_like(plain: PolicyContract, contract: PolicyContract) -> PolicyContract:

@@ -1,6 +1,7 @@
 """A run that goes on from where an earlier one has come: who can walk on a floor learns rough ground in a fraction.
 
-Actor and critic come over, weights and standard deviations; the optimiser, the robots and their ground begin anew.
+Actor and critic come over, weights and standard deviations; the optimiser, the robots and their ground begin anew. Who
+is to be told its gait may begin with a run that was told velocities only, and heeds no other command at first.
 """
 
 from __future__ import annotations
@@ -15,11 +16,16 @@ from rsl_rl.algorithms import PPO
 
 from policy.bundle import read_bundle
 from policy.trainer_state import TrainerState, load_trainer_state, unpack_module
+from policy.velocity_contract import velocity_contract
 from robot_configs.errors import Go1Error
+from robot_configs.robot import load_robot
+from sim.blind_gait import with_unseen_gait
 from sim.pretrain_checkpoint import BUNDLE_FILE, CHECKPOINT_FILE, iterations_done
 from sim.pretrain_settings import PretrainSettings
 
-_SHARED = ("policy", "actor_hidden", "critic_hidden")
+_SHARED = ("actor_hidden", "critic_hidden")
+_TRANSITIONS = (("velocity", "velocity"), ("gait", "gait"), ("velocity", "gait"))
+_FIRST_LAYER = "mlp.0.weight"
 
 
 class EarlierRunError(Go1Error):
@@ -45,12 +51,20 @@ class EarlierRun:
             if wanted[name] != before[name]:
                 remedy = "Begin with a run of these settings, or with none."
                 raise EarlierRunError(f"{name} {wanted[name]!r}", f"{before[name]!r} in the earlier run", remedy)
+        if (before["policy"], settings.policy) not in _TRANSITIONS:
+            remedy = "Begin with a run of the same policy, or one of velocities with none."
+            found = f"{before['policy']!r} in the earlier run"
+            raise EarlierRunError(f"a run of the policy {settings.policy!r}", found, remedy)
         return replace(settings, begin_with_run=self.bundle_sha256, begin_with_trot=False)
 
     def hand_over(self, algorithm: PPO) -> None:
         """Give actor and critic their weights."""
-        unpack_module("actor", algorithm.actor, self.checkpoint.tensors)
-        unpack_module("critic", algorithm.critic, self.checkpoint.tensors)
+        for name, model in (("actor", algorithm.actor), ("critic", algorithm.critic)):
+            tensors = dict(self.checkpoint.tensors)
+            first = f"{name}.{_FIRST_LAYER}"
+            if tensors[first].shape != model.state_dict()[_FIRST_LAYER].shape:
+                tensors[first] = with_unseen_gait(tensors[first], velocity_contract(load_robot()))
+            unpack_module(name, model, tensors)
 
 
 def read_earlier_run(folder: Path) -> EarlierRun:
