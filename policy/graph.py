@@ -214,10 +214,10 @@ class PolicyGraph(nn.Module):
             waves += [torch.sin(angle)] if clock.waveform == "sin" else [torch.sin(angle), torch.cos(angle)]
         values = torch.cat(waves, dim=1)
         if clock.stand_below > 0.0:
-            values = values * self.steps(command, memory)
+            values = values * self.is_stepping(command, memory)
         return values
 
-    def steps(self, command: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
+    def is_stepping(self, command: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
         """Whether the clock has the robot step (B, 1), 1 or 0: it is told to walk, or was a moment ago."""
         clock = self.contract.gait_clock
         assert clock is not None

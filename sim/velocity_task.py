@@ -127,7 +127,7 @@ class VelocityTask(VecEnv):
     def step(self, actions: torch.Tensor) -> tuple[TensorDict, torch.Tensor, torch.Tensor, dict[str, Any]]:
         """Advance all robots by one control step; see `rsl_rl.env.VecEnv.step`."""
         swing_phase = self.memory[:, PHASE]
-        stepping = self.graph.steps(self.command, self.memory) > 0.0
+        stepping = self.graph.is_stepping(self.command, self.memory) > 0.0
         self.memory = self.graph.remember(self.memory, self.observation, actions, self.command)
         self.engine.step(self.graph.joint_target(actions), self.substeps)
         self._push()

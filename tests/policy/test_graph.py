@@ -267,7 +267,7 @@ def test_the_clock_goes_on_for_a_while_after_the_last_command_to_walk(contract):
     graph, memory, shown, stepping = make_graph(contract), torch.zeros(1, contract.memory_dim), [], []
     for walking in (0, 1, 0, 0, 1, 0, 0, 0, 0, 0):
         given = signals(contract, count=1, command=(0.3 * walking, 0.0, 0.0))
-        stepping.append(int(graph.steps(given["command"], memory)))
+        stepping.append(int(graph.is_stepping(given["command"], memory)))
         observation = graph.observe(**given, memory=memory)
         shown.append(int(observation[0, -2:].norm() > 0.5))
         memory = graph.remember(memory, observation, torch.zeros(1, 12), given["command"])
