@@ -183,7 +183,7 @@ def _gait_clock(golden: Dict[str, np.ndarray], contract: PolicyContract) -> np.n
         offset = sum(command[:, :, contract.command_names.index(name)] for name in channel)
         angle = 2.0 * np.pi * (phase + offset)
         waves += [wave(angle) for wave in _WAVES[clock.waveform]]
-    steps = _walking(command, clock) | (_settling(golden, contract)[:, :-1] > 0)
+    steps = _walking(command, clock) | _settling(golden, contract)[:, :-1].astype(bool)
     return np.stack(waves, axis=2) * steps[:, :, None]
 
 
