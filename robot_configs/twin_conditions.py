@@ -20,6 +20,9 @@ from robot_configs.robot import load_robot
 
 TWINS_DIR = Path(__file__).resolve().parent / "twins"
 
+FIRM_BUMPS_S = 0.03
+"""T z of `Ground` below which a standing foot sinks in by millimetres [s]."""
+
 Number = Union[int, float]
 Vector3 = Tuple[float, float, float]
 
@@ -83,6 +86,15 @@ class Ground(_Checked):
     """Horizontal distance between the supporting points of the bumps [m]."""
     slope_rad: float = _within(-0.6, 0.6)
     """Inclination [rad]; positive rises along the world's +x, the direction the robot faces at reset."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.roughness_height_m > 0.0 and self.contact_time_constant_s * self.contact_damping_ratio > FIRM_BUMPS_S:
+            raise TwinConditionError(
+                f"bumps of firm ground: contact_time_constant_s x contact_damping_ratio of at most {FIRM_BUMPS_S:g} s",
+                f"{self.contact_time_constant_s * self.contact_damping_ratio:g} s",
+                "Make the ground stiffer, or even: MuJoCo pushes feet out of soft bumps sideways.",
+            )
 
 
 @dataclass(frozen=True)

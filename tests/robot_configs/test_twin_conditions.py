@@ -159,6 +159,14 @@ def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
         load_condition(_write(tmp_path, text))
 
 
+def test_soft_bumps_are_refused() -> None:
+    mattress = load_condition("mattress").ground
+    with pytest.raises(TwinConditionError, match="bumps of firm ground"):
+        dataclasses.replace(mattress, roughness_height_m=0.02)
+    firm = dataclasses.replace(mattress, roughness_height_m=0.02, contact_time_constant_s=0.2)
+    assert firm.contact_time_constant_s * firm.contact_damping_ratio < 0.03
+
+
 def test_bounds_hold_for_conditions_made_in_code_and_include_their_ends() -> None:
     ground = load_condition("nominal").ground
     assert dataclasses.replace(ground, friction=2.0).friction == 2.0
