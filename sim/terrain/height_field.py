@@ -52,11 +52,12 @@ class HeightField:
 
     def inside(self, pad: Pad) -> Tuple[slice, slice]:
         """The nodes within a pad and not on its border."""
-        first, last = (
-            [round((corner - origin) / self.spacing_m) for corner, origin in zip(place, self.origin_m, strict=True)]
-            for place in (pad.first_m, pad.last_m)
-        )
+        first, last = self._node(pad.first_m), self._node(pad.last_m)
         return slice(first[0] + 1, last[0]), slice(first[1] + 1, last[1])
+
+    def _node(self, place_m: Tuple[float, float]) -> Tuple[int, int]:
+        x, y = place_m
+        return round((x - self.origin_m[0]) / self.spacing_m), round((y - self.origin_m[1]) / self.spacing_m)
 
     def height_at(self, place: torch.Tensor) -> torch.Tensor:
         """Height (...) [m] under places (..., 2 or more: x, y) [m] in the world.
