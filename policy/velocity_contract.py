@@ -29,11 +29,11 @@ def velocity_contract(robot: RobotModel) -> PolicyContract:
         target_lower=tuple(robot.joint_lower.tolist()),
         target_upper=tuple(robot.joint_upper.tolist()),
         commands=(
-            # With these slews, from the fastest walk to standing takes half a second, which is a step or two. A policy
+            # With these slews, from the fastest walk to standing takes 0.4 s, which is a step or two. A policy
             # whose clock has stopped stops its feet at once, and at 1.4 m/s the trunk falls over them: it goes on.
-            CommandTerm("vx", "m/s", -1.5, 1.5, slew_per_s=3.0),
-            CommandTerm("vy", "m/s", -0.8, 0.8, slew_per_s=3.0),
-            CommandTerm("yaw", "rad/s", -1.5, 1.5, slew_per_s=6.0),
+            CommandTerm("vx", "m/s", -1.5, 1.5, slew_per_s=4.0),
+            CommandTerm("vy", "m/s", -0.8, 0.8, slew_per_s=4.0),
+            CommandTerm("yaw", "rad/s", -1.5, 1.5, slew_per_s=8.0),
         ),
         terms=(
             ObservationTerm("projected_gravity", (1.0,)),

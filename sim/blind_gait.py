@@ -5,8 +5,6 @@ It follows the frequency, for the graph advances its clock, and ignores the heig
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 
 from policy.contract import ContractError, PolicyContract
@@ -23,13 +21,11 @@ def blind_to_gait(plain: PolicyGraph, robot: RobotModel) -> PolicyGraph:
     """The same actions for the same signals at the default gait.
 
     Raises:
-        ContractError: the policy is not of `velocity_contract`, whose clock may settle for another while.
+        ContractError: the policy is not of `velocity_contract`.
     """
-    velocity, gait = (
-        _settling_like(plain.contract, contract) for contract in (velocity_contract(robot), gait_contract(robot))
-    )
-    if plain.contract != velocity:
+    if plain.contract != velocity_contract(robot):
         raise ContractError("a policy of the velocity contract", "another contract", "Give a velocity policy.")
+    gait = gait_contract(robot)
     weights = dict(plain.actor.state_dict())
     weights[_FIRST_LAYER] = with_unseen_gait(weights[_FIRST_LAYER], plain.contract)
     actor = GaussianActor(gait.observation_dim, gait.action_dim, plain.actor.hidden_dims, initial_std=1.0)
@@ -48,9 +44,3 @@ def with_unseen_gait(layer: torch.Tensor, plain: PolicyContract) -> torch.Tensor
     end = sum(plain.term_width(name) for name in before)
     unseen = torch.zeros(len(layer), len(GAIT_COMMANDS))
     return torch.cat([layer[:, :end], unseen, layer[:, end:]], dim=1)
-
-
-def _settling_like(plain: PolicyContract, contract: PolicyContract) -> PolicyContract:
-    if plain.gait_clock is None or contract.gait_clock is None:
-        return contract
-    return replace(contract, gait_clock=replace(contract.gait_clock, settle_s=plain.gait_clock.settle_s))
