@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from typing import Any, Dict
 
-from cli.arguments import add_bundle
+from cli.arguments import add_bundle, existing_folder
 from cli.commands import Commands
 from cli.output import add_json, print_result
 from cli.policy_import import add_policy_import
@@ -29,6 +30,22 @@ def add_policy(commands: Commands) -> None:
         "go1 policy verify policy/bundles/go1_velocity.go1policy",
     )
     add_bundle(verify)
+    lineage = commands.command(
+        "lineage",
+        run_policy_lineage,
+        "Print the chain of policies that a bundle came from, and what made each.",
+        "go1 policy lineage policy/bundles/go1_velocity.go1policy",
+    )
+    add_bundle(lineage)
+    lineage.add_argument(
+        "--among",
+        type=existing_folder,
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="where else to look for parents, folders below included [only the bundle's own folder]",
+    )
+    add_json(lineage)
     add_policy_import(commands)
     add_signing(commands)
 
@@ -48,6 +65,22 @@ def run_policy_inspect(options: argparse.Namespace) -> int:
         "onnx_bytes": len(bundle.onnx_bytes),
     }
     print_result(content, options.json)
+    return 0
+
+
+def run_policy_lineage(options: argparse.Namespace) -> int:
+    """A parent whose file is not there is named by its seal, and the chain ends with it."""
+    from policy.ancestry import ancestry
+
+    chain = []
+    for one in ancestry(options.bundle, options.among):
+        file = "not found" if one.path is None else str(one.path)
+        entry: Dict[str, Any] = {"sha256": one.sha256, "generation": one.generation, "file": file}
+        if one.bundle is not None:
+            entry.update(version=one.bundle.version, **dataclasses.asdict(one.bundle.lineage))
+        chain.append(entry)
+    by_seal = {str(entry["sha256"]): {name: entry[name] for name in entry if name != "sha256"} for entry in chain}
+    print_result({"chain": chain} if options.json else by_seal, options.json)
     return 0
 
 

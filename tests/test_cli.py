@@ -27,6 +27,7 @@ COMMANDS = {
     "sim eval",
     "policy import",
     "policy inspect",
+    "policy lineage",
     "policy verify",
     "policy keygen",
     "policy sign",
@@ -278,7 +279,7 @@ def test_the_outline_names_the_contract(bundle: Path, capsys: pytest.CaptureFixt
     assert main(["policy", "inspect", str(bundle)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "version       3" in lines
-    assert "    name vx, unit m/s, lower -1.5, upper 1.5, slew_per_s 3" in lines
+    assert "    name vx, unit m/s, lower -1.5, upper 1.5, slew_per_s 4" in lines
 
 
 def test_a_changed_byte_is_refused(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
