@@ -190,6 +190,7 @@ def _stretches(log: Log, contract: PolicyContract) -> Iterator[_Stretch]:
     """Episodes of a log, split at holes."""
     ticks = log.policy_tick
     patience_ns = round(_LATEST_END_STEPS * 1e9 / contract.control_hz)
+    forgotten = max(contract.history_length, contract.settle_steps)
     ends = log.event[log.event["kind"] == EventKind.EPISODE_END]
     for episode in np.unique(ticks["episode"]):
         rows = ticks[ticks["episode"] == episode]
@@ -203,7 +204,6 @@ def _stretches(log: Log, contract: PolicyContract) -> Iterator[_Stretch]:
         for piece in pieces:
             reaches_end = len(piece) > 0 and piece["tick"][-1] == last_tick and len(end) > 0
             known = reaches_end and end["monotonic_ns"][-1] - piece["state_monotonic_ns"][-1] <= patience_ns
-            forgotten = max(contract.history_length, contract.settle_steps)
             start = _restart_row(piece, contract)
             yield _Stretch(
                 episode=int(episode),

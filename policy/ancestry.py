@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
-from policy.bundle import Bundle, BundleError, read_bundle
-
-SUFFIX = ".go1policy"
+from policy.bundle import SUFFIX, Bundle, BundleError, read_bundle
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,13 +20,11 @@ class TerrainGrid:
         settings: what it was made of.
         field: all heights, the border included.
         centre_m: (levels, kinds, 2), x and y of each tile's centre [m].
-        level_ground: (kinds,) bool, whether its tiles are a pad, and may be soft.
     """
 
     settings: TerrainSettings
     field: HeightField
     centre_m: torch.Tensor
-    level_ground: torch.Tensor
 
 
 def build_grid(settings: TerrainSettings, seed: int) -> TerrainGrid:
@@ -49,11 +47,10 @@ def build_grid(settings: TerrainSettings, seed: int) -> TerrainGrid:
     middle_y = (torch.arange(kinds) + 0.5) * settings.tile_m
     centres = torch.stack(torch.meshgrid(middle_x, middle_y, indexing="ij"), dim=-1)
     length = settings.levels * settings.tile_m
-    level_ground = [kind == "flat" for kind in settings.kinds]
     pads = [
         Pad((0.0, column * settings.tile_m), (length, (column + 1) * settings.tile_m))
-        for column, level in enumerate(level_ground)
+        for column, level in enumerate(settings.level_ground)
         if level
     ]
     field = HeightField(heights, settings.spacing_m, (origin, origin), pads)
-    return TerrainGrid(settings, field, centres, torch.tensor(level_ground))
+    return TerrainGrid(settings, field, centres)

@@ -84,7 +84,7 @@ class TerrainGround:
         self.level = torch.randint(0, max(1, levels // 2), (num_envs,), generator=generator)
 
     def may_be_soft(self) -> torch.Tensor:
-        return self._grid.level_ground[self.kind]
+        return torch.tensor(self._grid.settings.level_ground)[self.kind]
 
     def start(self, rows: torch.Tensor) -> torch.Tensor:
         place = self._grid.centre_m[self.level[rows], self.kind[rows]]

@@ -53,6 +53,11 @@ class TerrainSettings:
     promoted_above: float = 0.7
     demoted_below: float = 0.4
 
+    @property
+    def level_ground(self) -> Tuple[bool, ...]:
+        """For each kind, whether its tiles are level, and may be soft."""
+        return tuple(kind == "flat" for kind in self.kinds)
+
     def __post_init__(self) -> None:
         unknown = sorted(set(self.kinds) - set(KINDS))
         if unknown or not self.kinds:
