@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.uni_o4.robots import ACTION_LIMIT
-from benchmarks.uni_o4.side_by_side import ActionValues, follow
 from policy.networks import GaussianActor
 from policy.transitions import Transitions
 from policy.uni_o4.settings import Progress, no_progress, require
+from policy.uni_o4.side_by_side import ActionValues, follow
 from policy.uni_o4.value import RewardScale
 
 

@@ -23,7 +23,7 @@ _LEARNER = ("policy/networks.py", "policy/objective.py", "policy/transitions.py"
 _OURS = (
     *_EVALUATION, *_LEARNER, f"{_HERE}/ours.py", f"{_HERE}/preparation.py", f"{_HERE}/gymnasium_world.py",
 )  # fmt: skip
-_JUDGES = (f"{_HERE}/ope.py", f"{_HERE}/fitted_q.py", f"{_HERE}/policy_zoo.py", f"{_HERE}/side_by_side.py")
+_JUDGES = (f"{_HERE}/ope.py", f"{_HERE}/fitted_q.py", f"{_HERE}/policy_zoo.py")
 _ONLINE = (f"{_HERE}/finetune.py", f"{_HERE}/online_rollouts.py")
 
 CODE: dict[str, tuple[str, ...]] = {

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.uni_o4.recipe import SacSettings
-from benchmarks.uni_o4.side_by_side import ActionValues, follow
 from policy.networks import gaussian_log_prob, mlp
 from policy.trainer_state import pack_adam, pack_module, unpack_adam, unpack_module
 from policy.uni_o4.settings import seeded_network
+from policy.uni_o4.side_by_side import ActionValues, follow
 
 LOG_STD_BOUNDS = (-5.0, 2.0)
 TWINS = 2

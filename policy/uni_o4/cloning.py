@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
-from policy.networks import GaussianActor
+from policy.networks import LOG_STD_BOUNDS, GaussianActor, gaussian_log_prob
 from policy.transitions import Transitions, split_by_episode
 from policy.uni_o4.settings import Progress, no_progress, require, seeded_network
+from policy.uni_o4.side_by_side import MemberNetworks
 
 # ---- Hyper-parameters ------------------------------------------------------------------------------------------------
 
@@ -46,26 +48,63 @@ class CloningSettings:
         require(self, "holdout_fraction", 0.0, 0.5)
 
 
+# ---- Networks --------------------------------------------------------------------------------------------------------
+
+
+class BehaviorEnsemble(MemberNetworks):
+    """The members side by side while they are trained; outside they are `GaussianActor`s of their own."""
+
+    def __init__(self, members: Sequence[GaussianActor]) -> None:
+        first = members[0]
+        observation_dim = next(first.mean_network.parameters()).shape[1]
+        super().__init__(
+            len(members), observation_dim, first.hidden_dims, len(first.log_std), functional.elu, torch.Generator()
+        )
+        self.read_from([member.mean_network for member in members])
+        self.log_std = nn.Parameter(torch.stack([member.log_std.detach() for member in members]))
+        self._moulds = tuple(copy.deepcopy(member) for member in members)
+
+    def log_prob(self, observation: Tensor, action: Tensor) -> Tensor:
+        """Log density of actions (N, A) in observations (N, O) under each member: (E, N)."""
+        std = self.log_std.clamp(*LOG_STD_BOUNDS).exp()[:, None]
+        return gaussian_log_prob(action, self.outputs(observation), std)
+
+    @torch.no_grad()
+    def members(self) -> tuple[GaussianActor, ...]:
+        """The members as they are now; what is trained afterwards does not reach them."""
+        members = copy.deepcopy(self._moulds)
+        self.write_to([member.mean_network for member in members])
+        for member, log_std in zip(members, self.log_std, strict=True):
+            member.log_std.copy_(log_std)
+        return members
+
+
 # ---- Loss ------------------------------------------------------------------------------------------------------------
 
 
-def cloning_loss(members: Sequence[GaussianActor], observation: Tensor, action: Tensor, disagreement: float) -> Tensor:
-    """Sum over members of their cloning loss on observations (N, O) and logged actions (N, A).
+def cloning_loss(
+    members: BehaviorEnsemble | Sequence[GaussianActor], observation: Tensor, action: Tensor, disagreement: float
+) -> Tensor:
+    """Sum over members, side by side or each on its own, of their cloning loss on (N, O) and logged actions (N, A).
 
     The gradient of the disagreement flows into both sides: a member lets go of what another explains better, by the
     share alpha, and the one that explains it best is drawn to it by alpha for each of the others. Treating the others
     as constants inside a plain log-ratio would only rescale cloning by 1 + alpha and separate nobody.
     """
-    log_prob = torch.stack([member.log_prob(observation, action) for member in members])
+    if isinstance(members, BehaviorEnsemble):
+        log_prob = members.log_prob(observation, action)
+    else:
+        log_prob = torch.stack([member.log_prob(observation, action) for member in members])
+    count = len(log_prob)
 
     # Likelihood: -E[ log pi_i(a|s) ]
     likelihood = -log_prob.mean(1).sum()
-    if len(members) == 1:
+    if count == 1:
         return likelihood
 
     # Disagreement with the most likely of the others: D_i = E[ max(0, max_{j != i} log pi_j(a|s) - log pi_i(a|s)) ]
-    itself = torch.eye(len(members), dtype=torch.bool)[:, :, None]
-    others = log_prob[None].expand(len(members), -1, -1).masked_fill(itself, -torch.inf)
+    itself = torch.eye(count, dtype=torch.bool)[:, :, None]
+    others = log_prob[None].expand(count, -1, -1).masked_fill(itself, -torch.inf)
     distance = (others.amax(1) - log_prob).clamp(min=0.0).mean(1).sum()
 
     # L = sum_i -log pi_i - alpha D_i
@@ -88,6 +127,27 @@ class CloningFit:
         return self.members[max(range(len(self.members)), key=self.holdout_log_prob.__getitem__)]
 
 
+class CloningTraining:
+    """The ensemble in the making: new members, and one optimiser for all of them."""
+
+    def __init__(
+        self, observation_dim: int, action_dim: int, settings: CloningSettings, generator: torch.Generator
+    ) -> None:
+        def build() -> GaussianActor:
+            return GaussianActor(observation_dim, action_dim, settings.hidden_dims, settings.initial_std)
+
+        self.settings = settings
+        self.ensemble = BehaviorEnsemble([seeded_network(build, generator) for _ in range(settings.members)])
+        self.optimizer = torch.optim.Adam(self.ensemble.parameters(), settings.learning_rate, fused=True)
+
+    def step(self, observation: Tensor, action: Tensor) -> None:
+        """One gradient step of every member on the same steps, (B, O) and (B, A)."""
+        loss = cloning_loss(self.ensemble, observation, action, self.settings.disagreement)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+
 def clone_behavior(
     transitions: Transitions,
     settings: CloningSettings,
@@ -95,27 +155,20 @@ def clone_behavior(
     progress: Progress = no_progress,
 ) -> CloningFit:
     """Clone the logged actions; the state of the ensemble with the best held-out likelihood is kept."""
-    observation_dim, action_dim = transitions.observation.shape[1], transitions.action.shape[1]
-
-    def build() -> GaussianActor:
-        return GaussianActor(observation_dim, action_dim, settings.hidden_dims, settings.initial_std)
-
-    members = [seeded_network(build, generator) for _ in range(settings.members)]
-    optimizer = torch.optim.Adam([p for member in members for p in member.parameters()], settings.learning_rate)
+    observation, action = transitions.observation, transitions.action
+    training = CloningTraining(observation.shape[1], action.shape[1], settings, generator)
+    ensemble = training.ensemble
     train_rows, holdout_rows = split_by_episode(transitions, settings.holdout_fraction, generator)
-    held_observation, held_action = transitions.observation[holdout_rows], transitions.action[holdout_rows]
-    best, best_epoch = CloningFit(tuple(members), (-float("inf"),) * settings.members), 0
+    held_observation, held_action = observation[holdout_rows], action[holdout_rows]
+    best, best_epoch = CloningFit(ensemble.members(), (-float("inf"),) * settings.members), 0
     for epoch in range(settings.epochs):
         for rows in train_rows[torch.randperm(len(train_rows), generator=generator)].split(settings.batch_size):
-            loss = cloning_loss(members, transitions.observation[rows], transitions.action[rows], settings.disagreement)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            training.step(observation[rows], action[rows])
         with torch.no_grad():
-            held = [float(member.log_prob(held_observation, held_action).mean()) for member in members]
+            held = ensemble.log_prob(held_observation, held_action).mean(1).tolist()
         progress("cloning", epoch + 1, settings.epochs, {"holdout_log_prob": max(held)})
         if sum(held) > sum(best.holdout_log_prob):
-            best, best_epoch = CloningFit(tuple(copy.deepcopy(member) for member in members), tuple(held)), epoch
+            best, best_epoch = CloningFit(ensemble.members(), tuple(held)), epoch
         elif epoch - best_epoch >= settings.patience:
             break
     return best

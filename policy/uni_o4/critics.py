@@ -11,11 +11,13 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from policy.networks import QNetwork, ValueNetwork
 from policy.objective import expectile_loss
 from policy.transitions import Transitions
 from policy.uni_o4.settings import Progress, no_progress, require, seeded_network
+from policy.uni_o4.side_by_side import ActionValues, follow
 from policy.uni_o4.value import RewardScale
 
 # ---- Hyper-parameters ------------------------------------------------------------------------------------------------
@@ -76,6 +78,72 @@ class Critics:
 # ---- Fitting ---------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class CriticBatch:
+    """Logged steps to back up, all (B, ...): reward scaled, following_action the next logged one (for `sarsa`)."""
+
+    observation: Tensor
+    action: Tensor
+    reward: Tensor
+    next_observation: Tensor
+    following_action: Tensor
+    terminated: Tensor
+
+
+class CriticTraining:
+    """Critics in the making: the twins side by side, their slow copy, V, and one optimiser for all of them."""
+
+    def __init__(
+        self, observation_dim: int, action_dim: int, settings: CriticSettings, generator: torch.Generator
+    ) -> None:
+        self.settings = settings
+        self._first, self._second = (
+            seeded_network(lambda: QNetwork(observation_dim, action_dim, settings.action_value_dims), generator)
+            for _ in range(2)
+        )
+        self.value = seeded_network(lambda: ValueNetwork(observation_dim, settings.value_dims), generator)
+        self.twins = ActionValues(
+            2, observation_dim + action_dim, settings.action_value_dims, functional.elu, torch.Generator()
+        )
+        self.twins.read_from([self._first.network, self._second.network])
+        self._slow = copy.deepcopy(self.twins).requires_grad_(False)
+        parameters = [*self.twins.parameters(), *self.value.parameters()]
+        self.optimizer = torch.optim.Adam(parameters, settings.learning_rate, fused=True)
+
+    def step(self, batch: CriticBatch) -> float:
+        """One gradient step of V and both Q; the loss of V before it."""
+        settings = self.settings
+
+        # Value: L_V = E[ |tau - 1(Q_target - V < 0)| (Q_target(s, a) - V(s))^2 ]
+        with torch.no_grad():
+            wanted = self._slow(batch.observation, batch.action).amin(0)
+        expectile = settings.expectile if settings.method == "iql" else 0.5
+        loss_value = expectile_loss(wanted - self.value(batch.observation), expectile)
+
+        # Action value: L_Q = E[ (r + gamma (1 - terminated) V(s') - Q(s, a))^2 ], with Q_target(s', a') for SARSA
+        with torch.no_grad():
+            if settings.method == "iql":
+                beyond = self.value(batch.next_observation)
+            else:
+                beyond = self._slow(batch.next_observation, batch.following_action).amin(0)
+            backup = batch.reward + settings.discount * beyond.masked_fill(batch.terminated, 0.0)
+        loss_action_value = (self.twins(batch.observation, batch.action) - backup).square().mean(1).sum()
+
+        self.optimizer.zero_grad()
+        (loss_value + loss_action_value).backward()
+        self.optimizer.step()
+        follow(self._slow, self.twins, settings.target_rate)
+        return float(loss_value.detach())
+
+    def critics(self) -> Critics:
+        """The critics as they are now, frozen; what is trained afterwards does not reach them."""
+        critics = copy.deepcopy(Critics(self._first, self._second, self.value))
+        self.twins.write_to([critics.first.network, critics.second.network])
+        for network in (critics.first, critics.second, critics.value):
+            network.requires_grad_(False)
+        return critics
+
+
 def fit_critics(
     transitions: Transitions,
     scale: RewardScale,
@@ -84,49 +152,25 @@ def fit_critics(
     progress: Progress = no_progress,
 ) -> Critics:
     """Fit twin Q and V on logged transitions and freeze them."""
-    observation_dim, action_dim = transitions.observation.shape[1], transitions.action.shape[1]
-    twins = [
-        seeded_network(lambda: QNetwork(observation_dim, action_dim, settings.action_value_dims), generator)
-        for _ in range(2)
-    ]
-    value = seeded_network(lambda: ValueNetwork(observation_dim, settings.value_dims), generator)
-    target = Critics(copy.deepcopy(twins[0]), copy.deepcopy(twins[1]), value)
-    parameters = [*twins[0].parameters(), *twins[1].parameters(), *value.parameters()]
-    optimizer = torch.optim.Adam(parameters, settings.learning_rate)
-
+    training = CriticTraining(transitions.observation.shape[1], transitions.action.shape[1], settings, generator)
     rows_in_use, next_row = _backup_rows(transitions, settings)
     reward = scale(transitions.reward)
     report_every = max(1, settings.updates // 50)
     for update in range(settings.updates):
         rows = rows_in_use[torch.randint(len(rows_in_use), (settings.batch_size,), generator=generator)]
-        observation, action = transitions.observation[rows], transitions.action[rows]
-        following = transitions.next_observation[rows]
-
-        # Value: L_V = E[ |tau - 1(Q_target - V < 0)| (Q_target(s, a) - V(s))^2 ]
-        with torch.no_grad():
-            wanted = target.action_value(observation, action)
-        expectile = settings.expectile if settings.method == "iql" else 0.5
-        loss_value = expectile_loss(wanted - value(observation), expectile)
-
-        # Action value: L_Q = E[ (r + gamma (1 - terminated) V(s') - Q(s, a))^2 ], with Q_target(s', a') for SARSA
-        with torch.no_grad():
-            if settings.method == "iql":
-                beyond = value(following)
-            else:
-                beyond = target.action_value(following, transitions.action[next_row[rows]])
-            backup = reward[rows] + settings.discount * beyond.masked_fill(transitions.terminated[rows], 0.0)
-        loss_action_value = sum((twin(observation, action) - backup).square().mean() for twin in twins)
-
-        optimizer.zero_grad()
-        (loss_value + loss_action_value).backward()
-        optimizer.step()
-        _follow(target, twins, settings.target_rate)
+        value_loss = training.step(
+            CriticBatch(
+                transitions.observation[rows],
+                transitions.action[rows],
+                reward[rows],
+                transitions.next_observation[rows],
+                transitions.action[next_row[rows]],
+                transitions.terminated[rows],
+            )
+        )
         if (update + 1) % report_every == 0:
-            progress("critics", update + 1, settings.updates, {"value_loss": loss_value.item()})
-    critics = Critics(twins[0], twins[1], value)
-    for network in (critics.first, critics.second, critics.value):
-        network.requires_grad_(False)
-    return critics
+            progress("critics", update + 1, settings.updates, {"value_loss": value_loss})
+    return training.critics()
 
 
 def _backup_rows(transitions: Transitions, settings: CriticSettings) -> tuple[Tensor, Tensor]:
@@ -137,10 +181,3 @@ def _backup_rows(transitions: Transitions, settings: CriticSettings) -> tuple[Te
         return rows, next_row
     # Where a recording stopped, the next action was never logged.
     return (~transitions.truncated).nonzero().squeeze(1), next_row
-
-
-@torch.no_grad()
-def _follow(target: Critics, twins: list[QNetwork], rate: float) -> None:
-    for slow, fast in zip((target.first, target.second), twins, strict=True):
-        for old, new in zip(slow.parameters(), fast.parameters(), strict=True):
-            old.lerp_(new, rate)

@@ -19,6 +19,7 @@ from torch.nn import functional
 from policy.transitions import Transitions, split_by_episode
 from policy.uni_o4.ridge import Ridge, column_spread, fit_ridge
 from policy.uni_o4.settings import Progress, no_progress, require
+from policy.uni_o4.side_by_side import MemberLinear
 
 # ---- Hyper-parameters ------------------------------------------------------------------------------------------------
 
@@ -66,20 +67,6 @@ class DynamicsSettings:
 
 # Bounds of the log-variance of a standardised target; soft, so that gradients never vanish at them.
 LOG_VARIANCE_BOUNDS = (-12.0, 1.0)
-
-
-class MemberLinear(nn.Module):
-    """One affine layer for every member at once: (E, N, in) -> (E, N, out)."""
-
-    def __init__(self, members: int, input_dim: int, output_dim: int, generator: torch.Generator) -> None:
-        super().__init__()
-        bound = 1.0 / math.sqrt(input_dim)
-        weight = torch.empty(members, input_dim, output_dim).uniform_(-bound, bound, generator=generator)
-        self.weight = nn.Parameter(weight)
-        self.bias = nn.Parameter(torch.zeros(members, 1, output_dim))
-
-    def forward(self, value: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias, value, self.weight)
 
 
 class DynamicsEnsemble(nn.Module):

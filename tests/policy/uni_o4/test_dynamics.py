@@ -11,13 +11,13 @@ from policy.uni_o4.dynamics import (
     LOG_VARIANCE_BOUNDS,
     DynamicsEnsemble,
     DynamicsSettings,
-    MemberLinear,
     dynamics_features,
     fit_dynamics,
     member_loss,
 )
 from policy.uni_o4.dynamics_report import report_dynamics
 from policy.uni_o4.settings import SettingsError
+from policy.uni_o4.side_by_side import MemberLinear
 from tests.policy.uni_o4.point_mass import DirectObserver, linear_actor, log_episodes
 
 torch.set_num_threads(1)
