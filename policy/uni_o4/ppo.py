@@ -7,6 +7,7 @@ policy the budget on KL is counted from.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -114,7 +115,8 @@ class UpdateStatistics:
 
     Attributes:
         kl: spent of the budget afterwards [nat]. stopped: a step was taken back because it exceeded the budget.
-        clip_fraction: of the last minibatch. explained_variance: of the returns by V, before the update.
+        clip_fraction: of the actor's last step, one taken back included. explained_variance: of the returns by V, before
+            the update.
         entropy: of the policy afterwards [nat]. gradient_steps: of the actor.
     """
 
@@ -134,7 +136,9 @@ def update(
 ) -> UpdateStatistics:
     """PPO epochs over the batch, advantages recomputed before each; the actor stops for good where the budget ends.
 
-    A gradient step that would exceed the budget is undone, so the limit holds exactly; the value goes on learning.
+    The budget is looked at once an epoch. Where one ends beyond it, the epoch is gone through again with a look at each
+    gradient step, and the one that exceeds the budget is undone, optimiser included: the limit holds exactly. The value
+    goes on learning.
     """
     counted = batch.counted.flatten()
     observation, action = batch.observation.flatten(0, -2)[counted], batch.action.flatten(0, -2)[counted]
@@ -145,14 +149,14 @@ def update(
         if epoch == 0:
             explained = explained_variance((target - advantage)[counted], target[counted])
         advantage, target = normalize_advantage(advantage[counted]), target[counted]
-        for rows in torch.randperm(len(target), generator=generator).split(settings.minibatch_size):
+        order = torch.randperm(len(target), generator=generator).split(settings.minibatch_size)
+        for rows in order:
             value_step(networks, observation[rows], target[rows], settings)
-            if stopped:
-                continue
-            clip_fraction, stopped = _actor_step(
-                networks, observation[rows], action[rows], old_log_prob[rows], advantage[rows], budget, settings
-            )
-            steps += not stopped
+        if not stopped:
+            minibatches = [_Minibatch(observation[r], action[r], old_log_prob[r], advantage[r]) for r in order]
+            clip_fraction, taken = _actor_epoch(networks, minibatches, budget, settings)
+            stopped = taken < len(minibatches)
+            steps += taken
     with torch.no_grad():
         entropy = float(gaussian_entropy(networks.actor.std()))
     return UpdateStatistics(budget.spent(networks.actor), stopped, clip_fraction, explained, entropy, steps)
@@ -181,30 +185,59 @@ def warm_up_value(
     return explained
 
 
-def _actor_step(
-    networks: ActorCritic,
-    observation: Tensor,
-    action: Tensor,
-    old_log_prob: Tensor,
-    advantage: Tensor,
-    budget: KlBudget,
-    settings: PpoSettings,
-) -> tuple[float, bool]:
-    """One gradient step of the actor; (clip fraction, whether it was undone because it exceeded the budget)."""
+@dataclass(frozen=True)
+class _Minibatch:
+    """Steps of one gradient of the actor, as in `SequenceBatch`; advantage (B,) normalised over the whole batch."""
+
+    observation: Tensor
+    action: Tensor
+    old_log_prob: Tensor
+    advantage: Tensor
+
+
+class _ActorState:
+    """The actor and its optimiser's moments, to go back to once."""
+
+    def __init__(self, networks: ActorCritic) -> None:
+        self._weights = copy.deepcopy(networks.actor.state_dict())
+        self._moments = copy.deepcopy(networks.actor_optimizer.state_dict())
+
+    def restore(self, networks: ActorCritic) -> None:
+        networks.actor.load_state_dict(self._weights)
+        networks.actor_optimizer.load_state_dict(self._moments)
+
+
+def _actor_epoch(
+    networks: ActorCritic, minibatches: Sequence[_Minibatch], budget: KlBudget, settings: PpoSettings
+) -> tuple[float, int]:
+    """A gradient step of the actor a minibatch; (clip fraction of the last, steps that the budget allowed)."""
+    before, clip_fraction = _ActorState(networks), 0.0
+    for minibatch in minibatches:
+        clip_fraction = _actor_step(networks, minibatch, settings)
+    if budget.spent(networks.actor) <= budget.limit:
+        return clip_fraction, len(minibatches)
+
+    before.restore(networks)
+    for taken, minibatch in enumerate(minibatches):
+        before = _ActorState(networks)
+        clip_fraction = _actor_step(networks, minibatch, settings)
+        if budget.spent(networks.actor) > budget.limit:
+            before.restore(networks)
+            return clip_fraction, taken
+    return clip_fraction, len(minibatches)
+
+
+def _actor_step(networks: ActorCritic, minibatch: _Minibatch, settings: PpoSettings) -> float:
+    """One gradient step of the actor; the share of samples that were clipped."""
     # Policy: L_pi = -E[ min(r A, clip(r, 1 - eps, 1 + eps) A) ]
-    loss, statistics = clipped_surrogate(
-        networks.actor.log_prob(observation, action), old_log_prob, advantage, settings.clip
-    )
+    log_prob = networks.actor.log_prob(minibatch.observation, minibatch.action)
+    loss, statistics = clipped_surrogate(log_prob, minibatch.old_log_prob, minibatch.advantage, settings.clip)
 
     # Entropy: L_H = -beta H(pi), zero by default
     loss = loss - settings.entropy_weight * gaussian_entropy(networks.actor.std())
 
-    before = copy.deepcopy(networks.actor.state_dict())
     _descend(networks.actor_optimizer, networks.actor, loss, settings.max_gradient_norm)
-    if budget.spent(networks.actor) > budget.limit:
-        networks.actor.load_state_dict(before)
-        return statistics.clip_fraction, True
-    return statistics.clip_fraction, False
+    return statistics.clip_fraction
 
 
 @torch.no_grad()
