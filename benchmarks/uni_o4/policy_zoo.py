@@ -75,7 +75,8 @@ def make_zoo(
         zoo.append(ZooPolicy(f"noise {level:g}", "perturbed", perturbed(ready.clones.best, level, generator)))
 
     assert ready.world is not None
-    free = replace(ours.improvement, iterations=settings.path_iterations, kl_budget=math.inf)
+    everything = settings.path_iterations
+    free = replace(ours.improvement, iterations=everything, patience=everything, kl_budget=math.inf)
     path = improve_in_ensemble(
         ready.clones.best, value, ready.world, ready.transitions, ready.scale, free, generator, progress
     ).candidates

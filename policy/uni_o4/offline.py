@@ -1,7 +1,8 @@
 """The default offline stage: PPO inside the transition model, on a budget of KL from the behaviour that was logged.
 
     logs -> V by TD(lambda), transition model -> repeat: branch from logged states, GAE, clipped update
-         -> stop at the budget -> score every candidate on one evaluation set -> best, or the start if none is better
+         -> score on one evaluation set -> stop at the budget, or where the lower bound no longer rises
+         -> best candidate, or the start if none is better
 
 Why not the published improvement step (`policy.uni_o4.published`): a critic can rank only actions that were tried, and
 one policy with little noise tries next to none but its own. The transition model asks less of the log, for motion
@@ -11,6 +12,7 @@ obeys the same mechanics whatever the policy.
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +39,8 @@ class EnsembleSettings:
         kl_budget: mean KL from the logged behaviour at which everything stops [nat]; docs/lab_notes.md says what lies
             beyond.
         budget_states: logged states over which the KL is averaged.
+        patience: iterations in a row without a higher lower bound of the gain after which everything stops. In the runs
+            recorded in docs/results (three demos, the real logs) the bound rose again after up to 4; twice that many.
         ppo: the update, in large minibatches: with small ones half of the budget goes into a random walk
             (docs/lab_notes.md). evaluation: how candidates are compared.
     """
@@ -46,6 +50,7 @@ class EnsembleSettings:
     horizon: int = 20
     kl_budget: float = 1.5
     budget_states: int = 2048
+    patience: int = 8
     ppo: PpoSettings = PpoSettings(minibatch_size=8192, actor_learning_rate=6e-4)
     evaluation: EvaluationSettings = EvaluationSettings()
 
@@ -55,6 +60,7 @@ class EnsembleSettings:
         require(self, "horizon", 1)
         require(self, "kl_budget", 0.0)
         require(self, "budget_states", 1)
+        require(self, "patience", 1)
 
 
 # ---- Gate ------------------------------------------------------------------------------------------------------------
@@ -77,6 +83,7 @@ class Candidate:
     Attributes:
         name: where it comes from. kl: from the logged behaviour [nat]. score: by offline policy evaluation.
         gain: paired difference to the start. statistics: of the update that made it; None for the start.
+        value: V as it was trained along with it; None where that is the V of the logs.
     """
 
     name: str
@@ -85,21 +92,22 @@ class Candidate:
     score: PolicyScore
     gain: Interval
     statistics: UpdateStatistics | None
+    value: ValueNetwork | None = None
 
 
 @dataclass(frozen=True)
 class Improvement:
-    """Every candidate and the value as it was left.
+    """Every candidate, and the value that all of them were judged by.
 
     Attributes:
         candidates: the start first, then in the order in which they were made.
-        value: V after the last update, for online learning to go on with.
+        fitted_value: V of the logs.
         gate: what a gain must show: a positive mean, as published, or an interval wholly above zero; `always` asks for
             nothing (the ablation without offline evaluation).
     """
 
     candidates: tuple[Candidate, ...]
-    value: ValueNetwork
+    fitted_value: ValueNetwork
     gate: Gate = "lower_bound"
 
     @property
@@ -111,6 +119,12 @@ class Improvement:
         """The highest score among the candidates that pass the gate; the start where none does."""
         better = [candidate for candidate in self.candidates[1:] if passes(candidate.gain, self.gate)]
         return max(better, key=lambda candidate: candidate.score.mean, default=self.start)
+
+    @property
+    def value(self) -> ValueNetwork:
+        """V of the best candidate, for online learning to go on with; that of the logs where the start stays."""
+        value = self.best.value
+        return self.fitted_value if value is None else value
 
     @property
     def accepted(self) -> bool:
@@ -148,13 +162,14 @@ def improve_in_ensemble(
     The standard deviation stays as it is. It costs return in the model, and a policy that may lower it spends its
     budget there; but what runs in the end is the mean, to which less noise is no gain.
     """
-    networks = ActorCritic(copy.deepcopy(actor), copy.deepcopy(value), settings.ppo)
+    networks, fitted = ActorCritic(copy.deepcopy(actor), copy.deepcopy(value), settings.ppo), copy.deepcopy(value)
     networks.actor.log_std.requires_grad_(False)
     budget = behavior_budget(transitions, settings.budget_states, settings.kl_budget, generator)
     fixed = EvaluationSet.draw(transitions, settings.evaluation, generator)
     start_score = model_return(actor, world, value, scale, fixed)
     gain = compare(start_score, start_score, fixed)
     candidates = [Candidate("start", copy.deepcopy(actor), budget.spent(actor), start_score, gain, None)]
+    highest, without_gain = -math.inf, 0  # a bound that rises below zero is on its way, too
     for iteration in range(settings.iterations):
         rows = torch.randint(len(transitions), (settings.branches,), generator=generator)
         noise = RolloutNoise.draw(
@@ -167,16 +182,19 @@ def improve_in_ensemble(
         score = model_return(networks.actor, world, value, scale, fixed)
         gain = compare(score, start_score, fixed)
         name = f"iteration {iteration + 1}"
-        candidates.append(Candidate(name, copy.deepcopy(networks.actor), statistics.kl, score, gain, statistics))
+        policy, its_value = copy.deepcopy(networks.actor), copy.deepcopy(networks.value)
+        candidates.append(Candidate(name, policy, statistics.kl, score, gain, statistics, its_value))
         progress(
             "improvement",
             iteration + 1,
             settings.iterations,
             {"kl": statistics.kl, "gain": gain.mean, "gain_lower": gain.lower, "score": score.mean},
         )
-        if statistics.stopped:
+        without_gain = 0 if gain.lower > highest else without_gain + 1
+        highest = max(highest, gain.lower)
+        if statistics.stopped or without_gain >= settings.patience:
             break
-    return Improvement(tuple(candidates), networks.value)
+    return Improvement(tuple(candidates), fitted)
 
 
 def model_batch(rollout: Rollout, scale: RewardScale) -> SequenceBatch:

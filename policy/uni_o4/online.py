@@ -137,7 +137,7 @@ class OnlineLearner:
             progress,
         )
         self.actor.load_state_dict(improvement.best.actor.state_dict())
-        self.value.load_state_dict((improvement.value if improvement.accepted else fitted.value).state_dict())
+        self.value.load_state_dict(improvement.value.state_dict())
         self.steps += new_steps
         self.updates += 1
         return improvement

@@ -115,9 +115,9 @@ class UpdateStatistics:
 
     Attributes:
         kl: spent of the budget afterwards [nat]. stopped: a step was taken back because it exceeded the budget.
-        clip_fraction: of the actor's last step, one taken back included. explained_variance: of the returns by V, before
-            the update.
-        entropy: of the policy afterwards [nat]. gradient_steps: of the actor.
+        clip_fraction: of the actor's last step, one taken back included.
+        explained_variance: of the returns by V, before the update. entropy: of the policy afterwards [nat].
+        gradient_steps: of the actor.
     """
 
     kl: float
