@@ -30,6 +30,13 @@ def add_learning(commands: Commands) -> None:
         help="ensemble improves inside a model of the logs; uni_o4 follows the paper, with smaller critics (Q and V of "
         "256 x 256; there 1024 x 1024 and 512 x 512 x 512) [%(default)s]",
     )
+    improve.add_argument(
+        "--report-share",
+        type=float,
+        default=0.05,
+        help="of the episodes, set aside: on them the report measures the transition model, and nothing learns from "
+        "them or is chosen by them; with 0 it measures on episodes that chose, and says so [%(default)s]",
+    )
     improve.add_argument("--seed", type=int, default=0, help="of everything random [%(default)s]")
     add_json(improve)
     online = commands.command(
@@ -68,8 +75,10 @@ def add_learning(commands: Commands) -> None:
 def run_refine(options: argparse.Namespace) -> int:
     """Offline. A refinement that could show no improvement returns its start, and says so."""
     from deploy.host.refine import RefineSettings, refine
+    from policy.uni_o4.dynamics import DynamicsSettings
 
-    settings = RefineSettings(method=options.method, seed=options.seed)
+    dynamics = DynamicsSettings(report_fraction=options.report_share)
+    settings = RefineSettings(method=options.method, seed=options.seed, dynamics=dynamics)
     with progress_bars() as advance:
         result = refine(options.dataset, options.init, options.out, settings, advance, options.command_line)
     content = {name: value for name, value in result.report.items() if name != "settings"}

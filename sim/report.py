@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from policy.uni_o4.dynamics_report import CHOOSERS
 from robot_configs.errors import Go1Error
 from robot_configs.robot import load_robot
 from sim.report_charts import candidates_chart, errors_chart, horizon_chart, returns_chart
@@ -171,6 +172,7 @@ def _offline(summary: Mapping[str, Any]) -> str:
     refine = summary["refine"]
     model = refine["transition_model"]
     counts = ", ".join(f"{value:,} {name}" for name, value in summary["dataset"].items())
+    judged_on = model.get("judged_on", CHOOSERS)  # summaries that do not say had no episodes set aside
     explained = refine["value"].get("explained_variance")
     value = f" The value function explains {explained:.0%} of the returns' variance." if explained is not None else ""
     scores = [
@@ -183,13 +185,13 @@ def _offline(summary: Mapping[str, Any]) -> str:
     )
     horizon = _figure(
         horizon_chart(model["horizon_error"], 1.0 / load_robot().control_hz),
-        "Held-out episodes, following the logged actions without looking. 1 is a signal's whole spread in the log.",
+        f"On {judged_on}, following the logged actions without looking. 1 is a signal's whole spread in the log.",
     )
     return f"""<h2>Offline</h2>
 <p>Learned from {html.escape(counts)}.{value}</p>
 {candidates}
 {horizon}
-{_table(("R² of one step's change, held out", "transition model", "linear"), scores)}"""
+{_table(("R² of one step's change, there", "transition model", "linear"), scores)}"""
 
 
 def _online(summary: Mapping[str, Any]) -> str:

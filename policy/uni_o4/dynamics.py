@@ -9,17 +9,17 @@ ridge regression: they learn only what a line leaves unexplained, for which a fe
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from policy.transitions import Transitions, split_by_episode
+from policy.transitions import Transitions
+from policy.uni_o4.episode_split import split_with_report
 from policy.uni_o4.ridge import Ridge, column_spread, fit_ridge
 from policy.uni_o4.settings import Progress, no_progress, require
-from policy.uni_o4.side_by_side import MemberLinear
+from policy.uni_o4.side_by_side import BestMembers, MemberLinear
 
 # ---- Hyper-parameters ------------------------------------------------------------------------------------------------
 
@@ -35,7 +35,9 @@ class DynamicsSettings:
         epochs: passes over the training episodes at most.
         patience: epochs without a better held-out error of any member after which the fit stops.
         learning_rate: of Adam, decayed to zero along a cosine. weight_decay: decoupled, on matrices.
-        holdout_fraction: share of the episodes that is held out.
+        holdout_fraction: share of the episodes that is held out and chooses stopping epoch, weights and elites.
+        report_fraction: share that neither teaches nor chooses, for `report_dynamics` alone; it costs as many data.
+            Without, the report is on the episodes that chose, and says so.
         variance_weighting: exponent of the predicted variance that weighs each error (beta of Seitzer et al. 2022);
             0 is the plain likelihood, 1 the plain squared error.
         termination_weight: weight of the fall's cross-entropy against one standardised output.
@@ -50,6 +52,7 @@ class DynamicsSettings:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
     holdout_fraction: float = 0.1
+    report_fraction: float = 0.0
     variance_weighting: float = 0.5
     termination_weight: float = 1.0
 
@@ -60,6 +63,7 @@ class DynamicsSettings:
         require(self, "batch_size", 1)
         require(self, "learning_rate", 0.0)
         require(self, "holdout_fraction", 0.0, 0.5)
+        require(self, "report_fraction", 0.0, 0.5)
         require(self, "variance_weighting", 0.0, 1.0)
 
 
@@ -174,7 +178,7 @@ class DynamicsFit:
     """A fitted model and what it was judged by.
 
     Attributes:
-        model: the elites. train_rows, holdout_rows: the split by episode.
+        model: the elites. train_rows, holdout_rows, report_rows: the split by episode (`EpisodeSplit`).
         holdout_error: (E,) squared error of every member trained, before selection, relative to the line's.
         curve: held-out error a epoch, mean over members.
     """
@@ -182,6 +186,7 @@ class DynamicsFit:
     model: DynamicsEnsemble
     train_rows: Tensor
     holdout_rows: Tensor
+    report_rows: Tensor
     holdout_error: tuple[float, ...]
     curve: tuple[float, ...]
 
@@ -204,6 +209,21 @@ def member_loss(
     return (likelihood.mean(-1) + settings.termination_weight * fall).mean(-1).sum()
 
 
+def member_step(
+    model: DynamicsEnsemble,
+    optimizer: torch.optim.Optimizer,
+    features: Tensor,
+    target: Tensor,
+    fell: Tensor,
+    settings: DynamicsSettings,
+) -> None:
+    """One gradient step of every member on its own batch; shapes as in `member_loss`."""
+    loss = member_loss(model, features, target, fell, settings)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
 def fit_dynamics(
     transitions: Transitions,
     settings: DynamicsSettings,
@@ -215,7 +235,8 @@ def fit_dynamics(
     change = transitions.next_physical - transitions.physical
     target = torch.cat([change, transitions.reward[:, None]], dim=1)
     fell = transitions.terminated.float()
-    train_rows, holdout_rows = split_by_episode(transitions, settings.holdout_fraction, generator)
+    split = split_with_report(transitions, settings.holdout_fraction, settings.report_fraction, generator)
+    train_rows, holdout_rows = split.train, split.holdout
 
     model = DynamicsEnsemble(features.shape[1], change.shape[1], settings.members, settings.hidden_dims, generator)
     _fit_line(model, features[train_rows], target[train_rows])
@@ -224,7 +245,7 @@ def fit_dynamics(
     steps_an_epoch = max(1, len(train_rows) // settings.batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * steps_an_epoch)
-    best = _BestMembers(model)
+    best = BestMembers(model, settings.members)
     curve: list[float] = []
     for epoch in range(settings.epochs):
         order = torch.stack(
@@ -232,10 +253,7 @@ def fit_dynamics(
         )
         for step in range(steps_an_epoch):
             rows = order[:, step * settings.batch_size : (step + 1) * settings.batch_size]
-            loss = member_loss(model, features[rows], target[rows], fell[rows], settings)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            member_step(model, optimizer, features[rows], target[rows], fell[rows], settings)
             schedule.step()
         error = _holdout_error(model, features[holdout_rows], target[holdout_rows])
         best.offer(error, epoch)
@@ -244,30 +262,9 @@ def fit_dynamics(
         if epoch - best.last_gain >= settings.patience:
             break
     elites = best.error.argsort()[: settings.elites]
-    return DynamicsFit(best.restore().keep(elites), train_rows, holdout_rows, tuple(best.error.tolist()), tuple(curve))
-
-
-class _BestMembers:
-    """Each member's weights at its own best held-out error."""
-
-    def __init__(self, model: DynamicsEnsemble) -> None:
-        self._model = model
-        self._best = {name: value.detach().clone() for name, value in model.named_parameters()}
-        self.error = torch.full((model.members,), math.inf)
-        self.last_gain = 0
-
-    def offer(self, error: Tensor, epoch: int) -> None:
-        better = error < self.error
-        if not bool(better.any()):
-            return
-        self.error = torch.where(better, error, self.error)
-        self.last_gain = epoch
-        for name, value in self._model.named_parameters():
-            self._best[name][better] = value.detach()[better]
-
-    def restore(self) -> DynamicsEnsemble:
-        self._model.load_state_dict({**self._model.state_dict(), **self._best})
-        return self._model
+    best.restore()
+    errors = tuple(best.error.tolist())
+    return DynamicsFit(model.keep(elites), train_rows, holdout_rows, split.report, errors, tuple(curve))
 
 
 def _fit_line(model: DynamicsEnsemble, features: Tensor, target: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""How good a transition model is, on episodes that it never saw, next to two models that cost nothing.
+"""How good a transition model is, on episodes that it did not learn from, next to two models that cost nothing.
 
 One step ahead: share of the variance of each signal's change that is explained (R^2), against ridge regression.
 Several steps ahead: error of the state after h logged actions, against "nothing changes" and the same ridge regression;
@@ -21,12 +21,15 @@ from policy.uni_o4.ridge import fit_ridge
 StepModel = Callable[[Tensor, Tensor], Tensor]
 """Features (N, F) and physical state (N, P) -> mean of next physical state and reward (N, P + 1)."""
 
+UNSEEN = "episodes that neither taught the model nor chose anything of it"
+CHOOSERS = "episodes that chose the model's stopping epoch, weights and members: expect more error on new ones"
+
 _REWARD = "reward"  # a group of one signal beside those of the state
 
 
 @dataclass(frozen=True)
 class OneStepScore:
-    """R^2 on held-out steps, mean over a group's signals: 1 is perfect, 0 is as good as the mean change."""
+    """R^2 on the steps judged on, mean over a group's signals: 1 is perfect, 0 is as good as the mean change."""
 
     ensemble: float
     linear: float
@@ -52,13 +55,17 @@ class GroupError:
 
 @dataclass(frozen=True)
 class DynamicsReport:
-    """Held-out quality of a transition model.
+    """Quality of a transition model on logged episodes.
 
     Attributes:
+        judged_on: `UNSEEN`, or `CHOOSERS` where the fit set none aside. episodes: how many. steps: how many.
         one_step: by signal group, the reward included. horizon_error: over all signals.
-        group_error: by signal group; empty if no held-out stretch is as long as the horizon.
+        group_error: by signal group; empty if no stretch judged on is as long as the horizon.
     """
 
+    judged_on: str
+    episodes: int
+    steps: int
     one_step: dict[str, OneStepScore]
     horizon_error: HorizonError
     group_error: dict[str, GroupError]
@@ -66,12 +73,17 @@ class DynamicsReport:
 
 @torch.no_grad()
 def report_dynamics(fit: DynamicsFit, transitions: Transitions, observer: Observer, horizon: int) -> DynamicsReport:
-    """Judge a fitted model on the episodes that were held out of its fit."""
+    """Judge a fitted model on the episodes that it never saw, or, where there are none, on those that chose it.
+
+    The linear model has no choices to make: it learns from all the others, or from no more than the model does.
+    """
 
     def ensemble(features: Tensor, physical: Tensor) -> Tensor:
         return fit.model.predict(features, physical).outcome.mean(0)
 
-    train = transitions.select(fit.train_rows)
+    unseen = len(fit.report_rows) > 0
+    judges = fit.report_rows if unseen else fit.holdout_rows
+    train = transitions.select(torch.cat([fit.train_rows, fit.holdout_rows]) if unseen else fit.train_rows)
     change = torch.cat([train.next_physical - train.physical, train.reward[:, None]], dim=1)
     line = fit_ridge(_features(train), change)
 
@@ -79,11 +91,14 @@ def report_dynamics(fit: DynamicsFit, transitions: Transitions, observer: Observ
         outcome = line(features)
         return torch.cat([physical + outcome[:, :-1], outcome[:, -1:]], dim=1)
 
-    held, groups = transitions.select(fit.holdout_rows), _group_columns(transitions)
+    held, groups = transitions.select(judges), _group_columns(transitions)
     models = (ensemble, linear, _nothing_changes)
     errors = [_open_loop_error(model, held, observer, horizon) for model in models]
     spread = transitions.physical.std(0, unbiased=False).clamp(min=1e-6)
     return DynamicsReport(
+        UNSEEN if unseen else CHOOSERS,
+        len(held.episode.unique()),
+        len(held),
         {
             name: OneStepScore(_r_squared(ensemble, held, columns), _r_squared(linear, held, columns))
             for name, columns in groups.items()
@@ -131,7 +146,7 @@ def _nothing_changes(features: Tensor, physical: Tensor) -> Tensor:
 def _open_loop_error(model: StepModel, held: Transitions, observer: Observer, horizon: int) -> Tensor:
     """Mean squared error of each signal (H, P) along the logged actions and commands.
 
-    From every held-out step that has `horizon` more behind it; (0, P) where every held-out stretch is shorter.
+    From every step that has `horizon` more behind it; (0, P) where every stretch is shorter.
     """
     starts = _unbroken_starts(held, horizon)
     if len(starts) == 0:

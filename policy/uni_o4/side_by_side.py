@@ -92,6 +92,34 @@ class ActionValues(MemberNetworks):
         return self.outputs(torch.cat(sides, dim=-1)).squeeze(-1)
 
 
+class BestMembers:
+    """Each member's weights at its own best held-out error.
+
+    Attributes:
+        error: (E,), the least of each so far. last_gain: the epoch in which any of them last fell.
+    """
+
+    def __init__(self, model: nn.Module, count: int) -> None:
+        self._model = model
+        self._best = {name: value.detach().clone() for name, value in model.named_parameters()}
+        self.error = torch.full((count,), math.inf)
+        self.last_gain = 0
+
+    def offer(self, error: Tensor, epoch: int) -> None:
+        """Keep the members whose error (E,) is less than ever before."""
+        better = error < self.error
+        if not bool(better.any()):
+            return
+        self.error = torch.where(better, error, self.error)
+        self.last_gain = epoch
+        for name, value in self._model.named_parameters():
+            self._best[name][better] = value.detach()[better]
+
+    def restore(self) -> None:
+        """Give every member the weights that were kept of it."""
+        self._model.load_state_dict({**self._model.state_dict(), **self._best})
+
+
 def follow(slow: nn.Module, fast: nn.Module, rate: float) -> None:
     """slow <- (1 - rate) slow + rate fast, all parameters at once."""
     move = get_ema_multi_avg_fn(1.0 - rate)

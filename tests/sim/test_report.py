@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import html
 import json
 import re
 from collections import Counter
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from offline_data.dataset import DatasetInfo
-from policy.uni_o4.dynamics_report import DynamicsReport, HorizonError, OneStepScore
+from policy.uni_o4.dynamics_report import CHOOSERS, UNSEEN, DynamicsReport, HorizonError, OneStepScore
 from sim.demo import DemoSettings
 from sim.evaluate import EpisodeResult, Evaluation, paired_difference
 from sim.report import ReportError, finding, start_of, write_report
@@ -49,6 +50,9 @@ def _summary(offline: tuple[float, ...] = BEFORE, online: tuple[float, ...] = BE
         for name, kl, gain in (("start", 0.0, 0.0), ("iteration 1", 0.06, 0.5), ("iteration 2", 0.12, 0.4))
     ]
     model = DynamicsReport(
+        UNSEEN,
+        3,
+        1500,
         {"angular_velocity": OneStepScore(0.75, 0.5), "reward": OneStepScore(0.5, 0.25)},
         HorizonError((0.1, 0.2), (0.2, 0.4), (0.3, 0.6)),
         {},
@@ -208,6 +212,17 @@ def test_plain_ppo_rounds_and_the_published_method_predict_nothing(tmp_path: Pat
     text = " ".join(_Elements(_page(summary, tmp_path)).texts)
     assert "ppo" in text
     assert "explains" not in text
+
+
+def test_the_page_says_whether_the_transition_model_was_judged_on_episodes_that_chose_it(tmp_path: Path) -> None:
+    summary = _summary()
+    model = summary["refine"]["transition_model"]
+    assert UNSEEN in html.unescape(_page(summary, tmp_path))
+    for change in (lambda: model.update(judged_on=CHOOSERS), lambda: model.pop("judged_on")):
+        change()
+        page = html.unescape(_page(summary, tmp_path))
+        assert CHOOSERS in page
+        assert UNSEEN not in page
 
 
 @pytest.mark.parametrize("part", ["pretrained", "online", "refine", "differences", "finetune", "settings", "wall_s"])
