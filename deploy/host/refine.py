@@ -25,6 +25,7 @@ from policy.networks import GaussianActor, ValueNetwork
 from policy.rewards import RewardWeights
 from policy.trainer_state import TrainerState, pack_module, save_trainer_state
 from policy.transitions import Transitions, from_columns
+from policy.uni_o4.behavior_check import check_behavior
 from policy.uni_o4.cloning import CloningSettings, clone_behavior, with_cloned_behavior
 from policy.uni_o4.critics import CriticSettings, fit_critics
 from policy.uni_o4.dynamics import DynamicsSettings, fit_dynamics
@@ -131,6 +132,12 @@ def refine(
     world = velocity_world(dynamics.model, graph, robot, RewardWeights(**data.reward_weights), transitions.groups)
     improvement, value_report = _improve(graph.actor, members, world, transitions, scale, settings, generator, progress)
 
+    # Luck of its own: what the report measures does not change what is sealed.
+    behavior = check_behavior(
+        graph.actor, world, improvement.fitted_value, scale, transitions, settings.improvement.evaluation,
+        seeded_generator(settings.seed),
+    )  # fmt: skip
+
     report = {
         "method": settings.method,
         "dataset": data.sha256,
@@ -138,6 +145,7 @@ def refine(
         "falls": int(transitions.terminated.sum()),
         "value": value_report,
         "transition_model": asdict(report_dynamics(dynamics, transitions, world.observer, _REPORT_HORIZON)),
+        "behavior": asdict(behavior),
         "candidates": [_candidate_record(candidate) for candidate in improvement.candidates],
         "best": improvement.best.name,
         "accepted": improvement.accepted,

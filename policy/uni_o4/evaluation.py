@@ -64,6 +64,13 @@ class EvaluationSet:
     def draw(transitions: Transitions, settings: EvaluationSettings, generator: torch.Generator) -> EvaluationSet:
         """Starts spread over all logged steps, the same for every policy that is scored on this set."""
         rows = torch.randperm(len(transitions), generator=generator)[: settings.starts]
+        return EvaluationSet.at(transitions, rows, settings, generator)
+
+    @staticmethod
+    def at(
+        transitions: Transitions, rows: Tensor, settings: EvaluationSettings, generator: torch.Generator
+    ) -> EvaluationSet:
+        """Starts in the logged steps of the given rows (N,)."""
         physical_dim, action_dim = transitions.physical.shape[1], transitions.action.shape[1]
         noise = RolloutNoise.draw(settings.horizon, len(rows), action_dim, physical_dim, generator)
         seed = int(torch.randint(2**31, (1,), generator=generator))
