@@ -1,7 +1,8 @@
 """The learner's three fits as one would write them at first, to measure ours against: a network object a member, an
 optimiser each, a Python loop over members, batches gathered from host arrays in every step.
 
-Same networks, same batch, same losses, so that only the way of computing differs.
+Same networks, same batch, same losses (tests/benchmarks/uni_o4 holds them equal), so that only the way of computing
+differs. Of the columns each takes what its own losses need, and no more.
 """
 
 from __future__ import annotations
@@ -21,18 +22,14 @@ from policy.uni_o4.cloning import CloningSettings
 from policy.uni_o4.critics import CriticSettings
 from policy.uni_o4.dynamics import LOG_VARIANCE_BOUNDS, DynamicsSettings
 
+ALL_COLUMNS = ("observation", "action", "next_observation", "reward", "terminated")
+
 
 class HostBatches:
     """Batches of random rows, gathered from NumPy arrays and turned into tensors one after the other."""
 
-    def __init__(self, transitions: Transitions, batch_size: int) -> None:
-        self._columns = {
-            "observation": transitions.observation.numpy(),
-            "action": transitions.action.numpy(),
-            "next_observation": transitions.next_observation.numpy(),
-            "reward": transitions.reward.numpy(),
-            "terminated": transitions.terminated.numpy(),
-        }
+    def __init__(self, transitions: Transitions, batch_size: int, columns: Sequence[str]) -> None:
+        self._columns = {name: getattr(transitions, name).numpy() for name in columns}
         self._rows, self._batch_size = len(transitions), batch_size
         self._random = np.random.default_rng(0)
 
@@ -62,7 +59,7 @@ def plain_cloning(transitions: Transitions, settings: CloningSettings, steps: in
     widths = transitions.observation.shape[1], transitions.action.shape[1]
     members = [GaussianActor(*widths, settings.hidden_dims, settings.initial_std) for _ in range(settings.members)]
     optimizers = [torch.optim.Adam(member.parameters(), settings.learning_rate) for member in members]
-    batches = HostBatches(transitions, settings.batch_size)
+    batches = HostBatches(transitions, settings.batch_size, ("observation", "action"))
 
     def run() -> None:
         for _ in range(steps):
@@ -84,7 +81,7 @@ def plain_critics(transitions: Transitions, settings: CriticSettings, steps: int
     slow = [copy.deepcopy(twin) for twin in twins]
     value = ValueNetwork(widths[0], settings.value_dims)
     optimizers = [torch.optim.Adam(each.parameters(), settings.learning_rate) for each in (*twins, value)]
-    batches = HostBatches(transitions, settings.batch_size)
+    batches = HostBatches(transitions, settings.batch_size, ALL_COLUMNS)
 
     def descend(loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
         optimizer.zero_grad()
@@ -126,7 +123,7 @@ def plain_dynamics(transitions: Transitions, settings: DynamicsSettings, steps: 
         torch.optim.AdamW(member.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         for member in members
     ]
-    batches = HostBatches(transitions, settings.batch_size)
+    batches = HostBatches(transitions, settings.batch_size, ALL_COLUMNS)
 
     def run() -> None:
         for _ in range(steps):

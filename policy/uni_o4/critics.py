@@ -89,6 +89,18 @@ class CriticBatch:
     following_action: Tensor
     terminated: Tensor
 
+    @staticmethod
+    def at(transitions: Transitions, reward: Tensor, rows: Tensor, next_rows: Tensor) -> CriticBatch:
+        """The logged steps of the given rows (B,), of scaled rewards (N,) and of the rows that follow them (B,)."""
+        return CriticBatch(
+            transitions.observation[rows],
+            transitions.action[rows],
+            reward[rows],
+            transitions.next_observation[rows],
+            transitions.action[next_rows],
+            transitions.terminated[rows],
+        )
+
 
 class CriticTraining:
     """Critics in the making: the twins side by side, their slow copy, V, and one optimiser for all of them."""
@@ -158,16 +170,7 @@ def fit_critics(
     report_every = max(1, settings.updates // 50)
     for update in range(settings.updates):
         rows = rows_in_use[torch.randint(len(rows_in_use), (settings.batch_size,), generator=generator)]
-        value_loss = training.step(
-            CriticBatch(
-                transitions.observation[rows],
-                transitions.action[rows],
-                reward[rows],
-                transitions.next_observation[rows],
-                transitions.action[next_row[rows]],
-                transitions.terminated[rows],
-            )
-        )
+        value_loss = training.step(CriticBatch.at(transitions, reward, rows, next_row[rows]))
         if (update + 1) % report_every == 0:
             progress("critics", update + 1, settings.updates, {"value_loss": value_loss})
     return training.critics()
