@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -61,3 +63,10 @@ def test_nothing_follows_the_end_and_the_reward_scale_goes_out_as_it_went_in():
 def test_policies_are_judged_by_the_action_that_is_executed():
     acted = mean_actions([constant_actor(5.0), constant_actor(-0.25)], torch.zeros(3, 2))
     assert acted.tolist() == [[[1.0]] * 3, [[pytest.approx(-0.25)]] * 3]
+
+
+def test_where_a_recording_stopped_the_policy_goes_on():
+    """Every step is the last that was recorded of its episode, and none is an end: still five times the reward."""
+    endless = transitions(0.5, terminated=False)
+    stopped = replace(endless, truncated=torch.ones_like(endless.truncated))
+    torch.testing.assert_close(values(stopped, [0.8]), torch.tensor([7.0]), atol=0.5, rtol=0.0)

@@ -13,7 +13,8 @@ from benchmarks.uni_o4 import preparation
 from benchmarks.uni_o4.budgets import smoke_budget
 from benchmarks.uni_o4.gymnasium_world import Standardization, transitions_of
 from benchmarks.uni_o4.ours import OUR_METHODS, OurMethod, OurSettings, learn
-from benchmarks.uni_o4.preparation import PreparationCache, stream
+from benchmarks.uni_o4.policy_zoo import ZooSettings, make_zoo
+from benchmarks.uni_o4.preparation import PreparationCache, prepare, stream
 from benchmarks.uni_o4.robots import benchmark_robot
 from tests.benchmarks.uni_o4.toy_robot import toy_steps
 
@@ -113,3 +114,20 @@ def test_streams_of_seeds_and_purposes_share_nothing():
     }
     assert len(drawn) == 6
     assert torch.rand(1, generator=stream(0, "a")) == torch.rand(1, generator=stream(0, "a"))
+
+
+def test_the_zoo_goes_on_beyond_the_budget_where_the_method_would_stop(tmp_path: Path):
+    """The method's budget of KL is zero: its path through the model would end before its first step."""
+    cache = PreparationCache(tmp_path, "data")
+    ready = prepare(STEPS, SETTINGS.cloning, SETTINGS.value.discount, SETTINGS.dynamics, 0, cache)
+    value, _ = cache.value(ready.transitions, ready.scale, SETTINGS.value, 0)
+    critics = cache.critics(ready.transitions, ready.scale, SETTINGS.critics, 0)
+    stopped = replace(SETTINGS, improvement=replace(SETTINGS.improvement, kl_budget=0.0))
+    wanted = ZooSettings(
+        perturbations=(0.1,), path_iterations=4, path_stride=2, published_updates=(1,), published_rates=(1e-3,)
+    )
+    zoo = make_zoo(ready, value, critics, stopped, wanted, stream(0, "zoo"))
+    assert [policy.family for policy in zoo] == ["clones", "clones", "perturbed", "ensemble", "ensemble", "published"]
+    path = [policy.actor for policy in zoo if policy.family == "ensemble"]
+    weights = [next(actor.mean_network.parameters()) for actor in (ready.clones.best, *path)]
+    assert not torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[2])

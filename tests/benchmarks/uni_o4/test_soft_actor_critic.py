@@ -55,3 +55,15 @@ def test_it_finds_the_action_that_is_rewarded():
     with torch.no_grad():
         mean, _ = learner.actor(torch.randn(64, 2, generator=generator))
     assert float(mean.tanh().mean()) == pytest.approx(0.6, abs=0.15)
+
+
+@pytest.mark.parametrize("terminated", [True, False])
+def test_what_lies_behind_an_end_is_worth_nothing(terminated: bool):
+    """Two learners that differ in the next state only: after an end it teaches the critics nothing, else it does."""
+    ends = torch.full((32,), terminated)
+    learners = [SoftActorCritic(4, 2, SETTINGS, seed=0) for _ in range(2)]
+    observation, action, reward, following, _ = batch(0)
+    for learner, reached in zip(learners, (following, following + 5.0), strict=True):
+        learner.update(observation, action, reward, reached, ends)
+    first, second = (list(learner.critic.parameters()) for learner in learners)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True)) == terminated

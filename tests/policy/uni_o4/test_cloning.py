@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from policy.networks import GaussianActor
 from policy.uni_o4.cloning import CloningSettings, clone_behavior, cloning_loss, with_cloned_behavior
@@ -69,7 +69,32 @@ def test_mistake_05_disagreement_widens_the_coverage_of_two_modes():
     assert strong > 0.8
 
 
+class Certain(nn.Module):
+    """A member whose log-likelihoods (N,) of the samples are what is to be learned."""
+
+    def __init__(self, log_prob: list[float]) -> None:
+        super().__init__()
+        self.likelihood = nn.Parameter(torch.tensor(log_prob))
+
+    def log_prob(self, observation: Tensor, action: Tensor) -> Tensor:
+        return self.likelihood
+
+
 def test_every_member_still_likes_every_sample_better_when_it_fits():
+    """By hand, alpha 0.1, two samples: pulled by 1 - alpha where another explains it better, by 1 + alpha for each of
+    the others where oneself does; halved by the mean."""
+    members = [Certain([-3.0, 0.0]), Certain([-2.0, -1.0]), Certain([-1.0, -5.0])]
+    cloning_loss(members, torch.zeros(2, 1), torch.zeros(2, 1), 0.1).backward()  # type: ignore[arg-type]
+    gradient = torch.stack([member.likelihood.grad for member in members if member.likelihood.grad is not None])
+    torch.testing.assert_close(gradient, torch.tensor([[-0.45, -0.6], [-0.45, -0.45], [-0.6, -0.45]]))
+    strongest = CloningSettings(disagreement=0.99)
+    for member in members:
+        member.zero_grad()
+    cloning_loss(members, torch.zeros(2, 1), torch.zeros(2, 1), strongest.disagreement).backward()  # type: ignore[arg-type]
+    assert all(bool((member.likelihood.grad < 0.0).all()) for member in members if member.likelihood.grad is not None)
+
+
+def test_a_disagreement_by_which_members_would_flee_the_samples_is_refused():
     with pytest.raises(SettingsError, match="disagreement"):
         CloningSettings(disagreement=1.0)
 

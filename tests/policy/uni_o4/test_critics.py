@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from torch import Tensor, nn
 
 from policy.transitions import Transitions
 from policy.uni_o4.critics import Critics, CriticSettings, fit_critics
@@ -107,3 +110,31 @@ def test_mistake_06_the_action_value_is_asked_about_the_action_itself():
     state = torch.zeros(1, 2)
     at_limit, beyond = torch.tensor([[1.0]]), torch.tensor([[8.0]])
     assert critics.action_value(state, at_limit).item() != critics.action_value(state, beyond).item()
+
+
+def test_where_a_recording_stopped_the_next_state_still_has_a_value():
+    """One state that leads to itself and earns 1, every recording a single step: worth 2 at gamma 1/2, not 1."""
+    ended = chain(1.0).select(torch.arange(400) % 2 == 1)
+    stopped = replace(
+        ended, next_observation=ended.observation, terminated=ended.truncated, truncated=ended.terminated
+    )
+    found = fitted(stopped, "iql").action_value(torch.tensor([[1.0, 0.0]]), torch.zeros(1, 1))
+    assert found.item() == pytest.approx(2.0, abs=0.2)
+
+
+class Column(nn.Module):
+    """Answers with one column of the observation, whatever the action."""
+
+    def __init__(self, column: int) -> None:
+        super().__init__()
+        self.column = column
+
+    def forward(self, observation: Tensor, action: Tensor | None = None) -> Tensor:
+        return observation[:, self.column]
+
+
+def test_the_action_value_is_the_smaller_twin_and_the_advantage_is_over_the_value():
+    critics = Critics(Column(0), Column(1), Column(2))  # type: ignore[arg-type]
+    observation, action = torch.tensor([[3.0, 5.0, 10.0], [8.0, 2.0, -1.0]]), torch.zeros(2, 1)
+    assert critics.action_value(observation, action).tolist() == [3.0, 2.0]
+    assert critics.advantage(observation, action).tolist() == [-7.0, 3.0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -16,6 +18,7 @@ from policy.uni_o4.dynamics import (
     member_loss,
 )
 from policy.uni_o4.dynamics_report import report_dynamics
+from policy.uni_o4.ridge import fit_ridge
 from policy.uni_o4.settings import SettingsError
 from policy.uni_o4.side_by_side import MemberLinear
 from tests.policy.uni_o4.point_mass import DirectObserver, linear_actor, log_episodes
@@ -192,3 +195,26 @@ def test_a_horizon_longer_than_every_held_out_stretch_has_no_error(pendulum_fit)
     report = report_dynamics(fit, transitions, DirectObserver(), horizon=100_000)
     assert report.horizon_error.ensemble == report.horizon_error.unchanged == ()
     assert report.group_error == {}
+
+
+def test_nothing_of_the_held_out_episodes_is_in_the_line_or_in_the_units():
+    """Three episodes, each on a level of its own: mean, spread and line are those of the two that were trained on."""
+    transitions = pendulum_log(episodes=3)
+    level = 10.0 * transitions.episode.float()[:, None]
+    physical, following = transitions.physical + level, transitions.next_physical + level
+    apart = replace(
+        transitions, physical=physical, next_physical=following, observation=physical, next_observation=following
+    )
+    settings = replace(SMALL, hidden_dims=(4,), epochs=1)
+    fit = fit_dynamics(apart, settings, torch.Generator().manual_seed(0))
+    features = dynamics_features(apart.observation, apart.physical, apart.action, apart.past)
+    change = torch.cat([apart.next_physical - apart.physical, apart.reward[:, None]], dim=1)
+    rows = fit.train_rows
+    assert len(apart.episode[rows].unique()) == 2
+    torch.testing.assert_close(fit.model.input_mean, features[rows].mean(0))
+    torch.testing.assert_close(fit.model.input_std, features[rows].std(0, unbiased=False))
+    line = fit_ridge(features[rows], change[rows])
+    torch.testing.assert_close(fit.model.line_weight[:, :-1], line.weight[:, :-1])
+    left = change[rows] - fit.model.line(features[rows])
+    torch.testing.assert_close(fit.model.residual_std, left.std(0, unbiased=False))
+    assert not torch.allclose(fit.model.input_mean, features.mean(0), atol=1.0)

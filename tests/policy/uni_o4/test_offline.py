@@ -132,3 +132,21 @@ def test_branches_end_in_a_bootstrap_unless_they_fell(study: Study):
     assert batch.episode_end[-1].all()
     assert torch.equal(batch.episode_end[:-1], rollout.terminated[:-1])
     torch.testing.assert_close(batch.reward, rollout.reward * study.scale.factor)
+
+
+def test_candidates_are_judged_by_the_value_of_the_logs_and_not_by_one_that_learned_with_them(study: Study):
+    """An actor with a rate of zero stays the start, and scores as the start, however far V has gone meanwhile."""
+    still = replace(SETTINGS.ppo, actor_learning_rate=0.0, value_learning_rate=0.1)
+    found = improve_in_ensemble(
+        study.behavior,
+        study.value,
+        study.world,
+        study.transitions,
+        study.scale,
+        replace(SETTINGS, iterations=2, ppo=still),
+        torch.Generator().manual_seed(5),
+    )
+    assert not torch.equal(next(found.value.parameters()), next(study.value.parameters()))
+    assert len(found.candidates) == 3
+    for candidate in found.candidates:
+        assert torch.equal(candidate.score.per_start, found.start.score.per_start)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from policy.networks import ValueNetwork
 from policy.trainer_state import TrainerStateError
 from policy.transitions import Transitions, TransitionsError
 from policy.uni_o4.dynamics import DynamicsSettings
@@ -16,9 +17,9 @@ from policy.uni_o4.evaluation import EvaluationSettings
 from policy.uni_o4.offline import EnsembleSettings
 from policy.uni_o4.online import ModelSettings, OnlineLearner, OnlineSettings
 from policy.uni_o4.ppo import PpoSettings
-from policy.uni_o4.value import ValueSettings
+from policy.uni_o4.value import RewardScale, ValueSettings
 from tests.policy.uni_o4.conftest import DISCOUNT, Study
-from tests.policy.uni_o4.point_mass import DirectObserver, has_fallen, log_episodes, true_return
+from tests.policy.uni_o4.point_mass import DirectObserver, has_fallen, linear_actor, log_episodes, true_return
 
 torch.set_num_threads(1)
 PPO = PpoSettings(discount=DISCOUNT, epochs=4, minibatch_size=512, actor_learning_rate=1e-2)
@@ -134,3 +135,50 @@ def test_an_update_in_the_model_raises_the_true_return_within_its_budget(study: 
     assert found.best.kl <= 0.1
     assert true_return(learner.actor) > before + 3.0
     assert learner.steps == 3000
+
+
+def cold_learner(settings: OnlineSettings) -> OnlineLearner:
+    torch.manual_seed(0)
+    return OnlineLearner(linear_actor(-0.3, -0.3, 0.5), ValueNetwork(2, (8,)), RewardScale(1.0), settings)
+
+
+def test_the_value_is_warmed_up_before_the_first_update_and_only_then():
+    """Updates of no epochs: what moves V is the warm-up alone."""
+    learner = cold_learner(replace(SETTINGS, ppo=replace(PPO, epochs=0), warm_up_epochs=2))
+    transitions = log_episodes(learner.actor, 2, 10, torch.Generator().manual_seed(0))
+
+    def weights() -> list[torch.Tensor]:
+        return [parameter.detach().clone() for parameter in learner.value.parameters()]
+
+    cold, actor = weights(), [parameter.detach().clone() for parameter in learner.actor.parameters()]
+    learner.update(transitions)
+    warm = weights()
+    assert not all(torch.equal(a, b) for a, b in zip(cold, warm, strict=True))
+    learner.update(transitions)
+    assert all(torch.equal(a, b) for a, b in zip(warm, weights(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(actor, learner.actor.parameters(), strict=True))
+
+
+def test_an_update_in_the_model_counts_its_budget_from_the_policy_that_it_starts_with():
+    """The logs are of another policy, half a standard deviation away in every state: KL 1/8 that is not charged."""
+    learner = cold_learner(SETTINGS)
+    other = linear_actor(-0.3, -0.3, 0.5)
+    list(other.mean_network.parameters())[1].data.fill_(0.25)
+    transitions = log_episodes(other, 4, 20, torch.Generator().manual_seed(0))
+    settings = ModelSettings(
+        value=ValueSettings((8,), DISCOUNT, rounds=1, batch_size=32),
+        dynamics=DynamicsSettings(members=1, elites=1, hidden_dims=(8,), batch_size=32, epochs=1),
+        improvement=EnsembleSettings(
+            iterations=1,
+            branches=16,
+            horizon=2,
+            kl_budget=0.1,
+            ppo=PPO,
+            evaluation=EvaluationSettings(starts=40, horizon=2, discount=DISCOUNT, resamples=100),
+        ),
+    )
+    found = learner.update_in_model(
+        transitions, 80, lambda model: ModelWorld(model, DirectObserver(), has_fallen), settings
+    )
+    assert found.start.kl == pytest.approx(0.0, abs=1e-6)
+    assert found.candidates[-1].statistics is not None and found.candidates[-1].statistics.gradient_steps > 0

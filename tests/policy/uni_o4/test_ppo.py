@@ -8,12 +8,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from policy.objective import clipped_surrogate
+from policy.networks import GaussianActor, ValueNetwork
+from policy.objective import clipped_surrogate, generalized_advantage
 from policy.uni_o4.offline import behavior_budget
 from policy.uni_o4.online import logged_batch
 from policy.uni_o4.ppo import ActorCritic, KlBudget, PpoSettings, SequenceBatch, update, warm_up_value
+from policy.uni_o4.value import RewardScale
 from tests.policy.uni_o4.conftest import DISCOUNT, Study
-from tests.policy.uni_o4.point_mass import linear_actor
+from tests.policy.uni_o4.point_mass import linear_actor, log_episodes
 
 torch.set_num_threads(1)
 SETTINGS = PpoSettings(discount=DISCOUNT, epochs=3, minibatch_size=512, actor_learning_rate=1e-2)
@@ -93,3 +95,62 @@ def test_kl_is_counted_from_the_reference_in_its_own_states(study: Study):
     actor = linear_actor(-0.3, -0.3, 0.5)
     list(actor.mean_network.parameters())[1].data.fill_(0.25)
     assert budget_of(study, 1.0).spent(actor) == pytest.approx(0.125, rel=1e-4)
+
+
+# ---- Episodes of one step, in which the advantage is the reward itself -----------------------------------------------
+
+
+def one_step_batch(actor: GaussianActor, reward: torch.Tensor, log_ratio: torch.Tensor) -> SequenceBatch:
+    """Steps (N,) that all end their episode; log_ratio is how far the actor has gone since, log pi - log pi_old."""
+    generator = torch.Generator().manual_seed(0)
+    observation = torch.randn(len(reward), 2, generator=generator)
+    action = torch.randn(len(reward), 1, generator=generator)
+    with torch.no_grad():
+        log_prob = actor.log_prob(observation, action) - log_ratio
+    ends = torch.ones(len(reward), dtype=torch.bool)
+    return SequenceBatch(observation, observation, action, log_prob, reward, ends, ends, ends)
+
+
+def updated(batch: SequenceBatch) -> GaussianActor:
+    """The actor after one gradient step on the whole batch, from a value of zero everywhere."""
+    networks = ActorCritic(linear_actor(-0.3, -0.3, 0.5), ValueNetwork(2, ()), SETTINGS)
+    for parameter in networks.value.parameters():
+        parameter.data.zero_()
+    budget = KlBudget(batch.observation, *networks.actor(batch.observation), limit=float("inf"))
+    settings = replace(SETTINGS, epochs=1, minibatch_size=len(batch.reward))
+    update(networks, batch, budget, settings, torch.Generator().manual_seed(0))
+    return networks.actor
+
+
+def test_a_ratio_beyond_the_clip_teaches_no_more():
+    """Every ratio is already as far as its advantage wants it, e where it is good and 1/e where it is bad."""
+    actor, reward = linear_actor(-0.3, -0.3, 0.5), torch.tensor([1.0, -1.0]).repeat(16)
+    beyond = updated(one_step_batch(actor, reward, reward))
+    assert all(torch.equal(a, b) for a, b in zip(beyond.parameters(), actor.parameters(), strict=True))
+    # On the other side of the interval nothing holds a step back.
+    wrong = updated(one_step_batch(actor, reward, -reward))
+    assert not any(torch.equal(a, b) for a, b in zip(wrong.parameters(), actor.parameters(), strict=True))
+
+
+def test_only_what_is_better_than_the_rest_of_the_batch_counts():
+    """The same preferences on another level and in another unit: not one step of the actor differs."""
+    actor, reward = linear_actor(-0.3, -0.3, 0.5), torch.linspace(-1.0, 1.0, 32)
+    nothing = torch.zeros_like(reward)
+    plain = updated(one_step_batch(actor, reward, nothing))
+    shifted = updated(one_step_batch(actor, 5.0 * reward + 100.0, nothing))
+    for one, other in zip(plain.parameters(), shifted.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=0.0)
+    moved = updated(one_step_batch(actor, -reward, nothing))
+    assert not torch.allclose(next(moved.parameters()), next(plain.parameters()), atol=1e-3)
+
+
+def test_a_logged_step_that_was_cut_short_is_an_end_of_the_trace_and_not_of_the_episode():
+    """Two steps that earn 1 before a value of 10 at gamma 0.95: both bootstrap, and the first knows of the second."""
+    transitions = log_episodes(linear_actor(-0.3, -0.3), 1, 2, torch.Generator().manual_seed(0))
+    batch = logged_batch(replace(transitions, reward=torch.ones(2)), RewardScale(3.0))
+    assert batch.terminated.tolist() == [False, False]
+    assert batch.episode_end.tolist() == [False, True]
+    assert batch.reward.tolist() == [3.0, 3.0]
+    ten = torch.full((2,), 10.0)
+    advantage = generalized_advantage(batch.reward, ten, ten, batch.terminated, batch.episode_end, 0.95, 1.0)
+    torch.testing.assert_close(advantage, torch.tensor([2.5 + 0.95 * 2.5, 2.5]))
