@@ -31,11 +31,13 @@ class FinetuneSettings:
     """How online learning goes.
 
     Attributes:
-        steps: environment steps. episodes_beside: environments that they are collected in.
+        steps: environment steps. episodes_beside: environments that they are collected in, side by side; their
+            episodes go on from one iteration to the next.
         evaluation_interval: steps between two evaluations, at the next end of an iteration.
         carried: ours from an offline policy. cold: the same learner from scratch.
         published: from an offline policy as Lei et al. 2024 have it (appendix): 2048 steps, minibatches of 128, 30
-            epochs, clip 0.05, rates 2e-5 and 2e-4, no limit on KL; their clipping of the value is left out.
+            epochs, clip 0.05, of the value too, rates 2e-5 and 2e-4, gradients of 0.5 at most, no limit on KL. Left
+            out of what their code does: rates that fall to zero, an entropy bonus of 0.01, advantages computed once.
         cold_hidden_dims, cold_std: of the networks from scratch.
         discount: gamma of the reward scale from scratch.
         peer_steps_per_update: environment steps between two gradient steps of d3rlpy's IQL (one in its paper).
@@ -50,7 +52,13 @@ class FinetuneSettings:
     published: OnPolicySettings = OnPolicySettings(
         OnlineSettings(
             ppo=PpoSettings(
-                clip=0.05, epochs=30, minibatch_size=128, actor_learning_rate=2e-5, value_learning_rate=2e-4
+                clip=0.05,
+                value_clip=0.05,
+                epochs=30,
+                minibatch_size=128,
+                actor_learning_rate=2e-5,
+                value_learning_rate=2e-4,
+                max_gradient_norm=0.5,
             ),
             kl_limit=inf,
         ),

@@ -37,6 +37,8 @@ class PpoSettings:
         actor_learning_rate, value_learning_rate: of Adam.
         discount: gamma a policy step. trace_decay: lambda of the advantages.
         entropy_weight: weight of the entropy bonus [1/nat]. max_gradient_norm: of actor and value, each on its own.
+        value_clip: half width of the interval about what V said before the update, beyond which an error has no
+            gradient towards the return, in units of the scaled reward; None for no such interval.
     """
 
     clip: float = 0.2
@@ -48,6 +50,7 @@ class PpoSettings:
     trace_decay: float = 0.95
     entropy_weight: float = 0.0
     max_gradient_norm: float = 1.0
+    value_clip: float | None = None
 
     def __post_init__(self) -> None:
         require(self, "clip", 1e-3, 1.0)
@@ -56,6 +59,8 @@ class PpoSettings:
         require(self, "discount", 0.0, 0.9999)
         require(self, "trace_decay", 0.0, 1.0)
         require(self, "max_gradient_norm", 1e-6)
+        if self.value_clip is not None:
+            require(self, "value_clip", 1e-6)
 
 
 # ---- What an update works on -----------------------------------------------------------------------------------------
@@ -143,6 +148,8 @@ def update(
     counted = batch.counted.flatten()
     observation, action = batch.observation.flatten(0, -2)[counted], batch.action.flatten(0, -2)[counted]
     old_log_prob = batch.log_prob.flatten()[counted]
+    with torch.no_grad():
+        old_value = networks.value(observation)
     stopped, clip_fraction, steps, explained = False, 0.0, 0, 0.0
     for epoch in range(settings.epochs):
         advantage, target = _advantage_and_target(networks.value, batch, settings)
@@ -151,7 +158,7 @@ def update(
         advantage, target = normalize_advantage(advantage[counted]), target[counted]
         order = torch.randperm(len(target), generator=generator).split(settings.minibatch_size)
         for rows in order:
-            value_step(networks, observation[rows], target[rows], settings)
+            value_step(networks, observation[rows], target[rows], settings, old_value[rows])
         if not stopped:
             minibatches = [_Minibatch(observation[r], action[r], old_log_prob[r], advantage[r]) for r in order]
             clip_fraction, taken = _actor_epoch(networks, minibatches, budget, settings)
@@ -162,9 +169,11 @@ def update(
     return UpdateStatistics(budget.spent(networks.actor), stopped, clip_fraction, explained, entropy, steps)
 
 
-def value_step(networks: ActorCritic, observation: Tensor, target: Tensor, settings: PpoSettings) -> None:
-    """One gradient step of the value: L_V = 1/2 E[ (V(s) - G_lambda)^2 ]."""
-    loss = value_loss(networks.value(observation), target)
+def value_step(
+    networks: ActorCritic, observation: Tensor, target: Tensor, settings: PpoSettings, old_value: Tensor | None = None
+) -> None:
+    """One gradient step of the value: L_V = 1/2 E[ (V(s) - G_lambda)^2 ]; with a clip, held near old_value (N,)."""
+    loss = value_loss(networks.value(observation), target, old_value, settings.value_clip)
     _descend(networks.value_optimizer, networks.value, loss, settings.max_gradient_norm)
 
 
@@ -181,7 +190,7 @@ def warm_up_value(
             explained = explained_variance((target - advantage)[counted], target[counted])
         target = target[counted]
         for rows in torch.randperm(len(target), generator=generator).split(settings.minibatch_size):
-            value_step(networks, observation[rows], target[rows], settings)
+            value_step(networks, observation[rows], target[rows], settings, old_value[rows])
     return explained
 
 

@@ -115,9 +115,7 @@ def test_mistake_06_the_action_value_is_asked_about_the_action_itself():
 def test_where_a_recording_stopped_the_next_state_still_has_a_value():
     """One state that leads to itself and earns 1, every recording a single step: worth 2 at gamma 1/2, not 1."""
     ended = chain(1.0).select(torch.arange(400) % 2 == 1)
-    stopped = replace(
-        ended, next_observation=ended.observation, terminated=ended.truncated, truncated=ended.terminated
-    )
+    stopped = replace(ended, next_observation=ended.observation, terminated=ended.truncated, truncated=ended.terminated)
     found = fitted(stopped, "iql").action_value(torch.tensor([[1.0, 0.0]]), torch.zeros(1, 1))
     assert found.item() == pytest.approx(2.0, abs=0.2)
 

@@ -13,6 +13,7 @@ from policy.objective import clipped_surrogate, generalized_advantage
 from policy.uni_o4.offline import behavior_budget
 from policy.uni_o4.online import logged_batch
 from policy.uni_o4.ppo import ActorCritic, KlBudget, PpoSettings, SequenceBatch, update, warm_up_value
+from policy.uni_o4.settings import SettingsError
 from policy.uni_o4.value import RewardScale
 from tests.policy.uni_o4.conftest import DISCOUNT, Study
 from tests.policy.uni_o4.point_mass import linear_actor, log_episodes
@@ -111,24 +112,25 @@ def one_step_batch(actor: GaussianActor, reward: torch.Tensor, log_ratio: torch.
     return SequenceBatch(observation, observation, action, log_prob, reward, ends, ends, ends)
 
 
-def updated(batch: SequenceBatch) -> GaussianActor:
-    """The actor after one gradient step on the whole batch, from a value of zero everywhere."""
-    networks = ActorCritic(linear_actor(-0.3, -0.3, 0.5), ValueNetwork(2, ()), SETTINGS)
+def updated(batch: SequenceBatch, epochs: int = 1, value_clip: float | None = None) -> ActorCritic:
+    """The networks after so many gradient steps on the whole batch, from a value of zero everywhere."""
+    settings = replace(SETTINGS, epochs=epochs, minibatch_size=len(batch.reward), value_clip=value_clip)
+    networks = ActorCritic(linear_actor(-0.3, -0.3, 0.5), ValueNetwork(2, ()), settings)
     for parameter in networks.value.parameters():
         parameter.data.zero_()
-    budget = KlBudget(batch.observation, *networks.actor(batch.observation), limit=float("inf"))
-    settings = replace(SETTINGS, epochs=1, minibatch_size=len(batch.reward))
+    mean, std = networks.actor(batch.observation)
+    budget = KlBudget(batch.observation, mean.detach(), std.detach(), float("inf"))
     update(networks, batch, budget, settings, torch.Generator().manual_seed(0))
-    return networks.actor
+    return networks
 
 
 def test_a_ratio_beyond_the_clip_teaches_no_more():
     """Every ratio is already as far as its advantage wants it, e where it is good and 1/e where it is bad."""
     actor, reward = linear_actor(-0.3, -0.3, 0.5), torch.tensor([1.0, -1.0]).repeat(16)
-    beyond = updated(one_step_batch(actor, reward, reward))
+    beyond = updated(one_step_batch(actor, reward, reward)).actor
     assert all(torch.equal(a, b) for a, b in zip(beyond.parameters(), actor.parameters(), strict=True))
     # On the other side of the interval nothing holds a step back.
-    wrong = updated(one_step_batch(actor, reward, -reward))
+    wrong = updated(one_step_batch(actor, reward, -reward)).actor
     assert not any(torch.equal(a, b) for a, b in zip(wrong.parameters(), actor.parameters(), strict=True))
 
 
@@ -136,12 +138,26 @@ def test_only_what_is_better_than_the_rest_of_the_batch_counts():
     """The same preferences on another level and in another unit: not one step of the actor differs."""
     actor, reward = linear_actor(-0.3, -0.3, 0.5), torch.linspace(-1.0, 1.0, 32)
     nothing = torch.zeros_like(reward)
-    plain = updated(one_step_batch(actor, reward, nothing))
-    shifted = updated(one_step_batch(actor, 5.0 * reward + 100.0, nothing))
+    plain = updated(one_step_batch(actor, reward, nothing)).actor
+    shifted = updated(one_step_batch(actor, 5.0 * reward + 100.0, nothing)).actor
     for one, other in zip(plain.parameters(), shifted.parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=0.0)
-    moved = updated(one_step_batch(actor, -reward, nothing))
-    assert not torch.allclose(next(moved.parameters()), next(plain.parameters()), atol=1e-3)
+    moved = updated(one_step_batch(actor, -reward, nothing)).actor
+    assert not torch.allclose(moved(torch.ones(1, 2))[0], plain(torch.ones(1, 2))[0], atol=1e-3)
+
+
+def test_a_clipped_value_stays_where_it_was_before_the_update_give_or_take_the_clip():
+    """Rewards of 10 where V said 0, in a hundred steps of about 1e-3; Adam coasts on for some ten more of them."""
+    actor = linear_actor(-0.3, -0.3, 0.5)
+    batch = one_step_batch(actor, torch.full((32,), 10.0), torch.zeros(32))
+
+    def mean_value(value_clip: float | None) -> float:
+        return float(updated(batch, 100, value_clip).value(batch.observation).detach().mean())
+
+    assert mean_value(None) > 0.09
+    assert 0.03 < mean_value(0.03) < 0.05
+    with pytest.raises(SettingsError, match="value_clip"):
+        replace(SETTINGS, value_clip=0.0)
 
 
 def test_a_logged_step_that_was_cut_short_is_an_end_of_the_trace_and_not_of_the_episode():
