@@ -5,7 +5,7 @@
     scratch            the same learner, cold, with a larger step; it borrows the data's standardisation, no more
     iql                d3rlpy's IQL from its offline networks, the data as its replay buffer
 
-Our runs are resumable after every iteration: each starts with fresh episodes of seeds of its own. d3rlpy's begins anew.
+Our runs are resumable after every iteration, in the middle of the episodes under way. d3rlpy's begins anew.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.uni_o4.finetune_settings import FinetuneSettings
 from benchmarks.uni_o4.gymnasium_world import Standardization
 from benchmarks.uni_o4.networks_file import SavedPolicy, load_algorithm, load_policy
 from benchmarks.uni_o4.offline_trials import file_sha256
-from benchmarks.uni_o4.online_rollouts import TRAINING_SEED, collect
+from benchmarks.uni_o4.online_rollouts import SEEDS_A_LEARNER, TRAINING_SEED, OngoingEpisodes
 from benchmarks.uni_o4.peers import d3rlpy_data, d3rlpy_module, peer_algorithm
 from benchmarks.uni_o4.preparation import stream
 from benchmarks.uni_o4.results import Spent, Stopwatch, Trial
@@ -118,7 +118,7 @@ def _point(policy: BatchPolicy, data: DataSet, budget: Budget, steps: int) -> di
 
 
 class _OnPolicyRun:
-    """Collect, update, evaluate; the learner's state, and curve and time beside it, are on disk at every iteration."""
+    """Collect, update, evaluate; the learner's state, with episodes, curve and time, is on disk at every iteration."""
 
     def __init__(
         self, trial: Trial, data: DataSet, start: SavedPolicy, budget: Budget, state: Path, progress: Progress
@@ -129,24 +129,26 @@ class _OnPolicyRun:
         self.start, self.key = start, trial.key(data.sha256)
         self.curve: list[dict[str, Any]] = []
         self.stopwatch = Stopwatch()
-        self.learner = self._fresh_learner()
+        self._begin()
         if state.exists() and self.curve_path.exists():
             self._resume()
 
-    def _fresh_learner(self) -> OnlineLearner:
-        learner = OnlineLearner(self.start.actor, self.start.value, self.start.scale, self.own.learner)
-        learner.generator = stream(self.trial.seed, "online")
-        return learner
+    def _begin(self) -> None:
+        self.learner = OnlineLearner(self.start.actor, self.start.value, self.start.scale, self.own.learner)
+        self.learner.generator = stream(self.trial.seed, "online")
+        self.episodes = OngoingEpisodes(self.data.robot, self.settings.episodes_beside, self.trial.seed)
 
     def _resume(self) -> None:
         try:
             kept = json.loads(self.curve_path.read_text(encoding="utf-8"))
             self.learner.load(self.state, self.key)
+            self.episodes.restore(self._episodes_path())
         except (TrainerStateError, json.JSONDecodeError):
             # Damaged, or of another trial: what they hold is of no use to this one.
-            self.state.unlink()
-            self.curve_path.unlink()
-            self.learner = self._fresh_learner()
+            for path in (self.state, self.curve_path, *self._all_episodes()):
+                path.unlink()
+            self.episodes.close()
+            self._begin()
             return
         self.curve = kept["points"]
         self.stopwatch = Stopwatch(Spent(kept["wall_s"], kept["processor_s"]))
@@ -159,19 +161,33 @@ class _OnPolicyRun:
                 self._look()
             if learner.steps >= settings.steps:
                 break
-            logged = collect(
-                learner.actor, self.start.standardization, self.data.robot, self.own.iteration_steps,
-                settings.episodes_beside, learner.updates, self.trial.seed,
-            )  # fmt: skip
+            logged = self.episodes.collect(
+                learner.actor, self.start.standardization, self.own.iteration_steps, learner.updates
+            )
             if self.trial.method == "scratch" and learner.updates == 0:
                 learner.scale = fit_reward_scale(logged, settings.discount)
             learner.update(logged)
-            self.state.parent.mkdir(parents=True, exist_ok=True)
-            learner.save(self.state, self.key)
-            self._keep()
+            self._checkpoint()
         if self.curve[-1]["steps"] < learner.steps:
             self._look()
+        self.episodes.close()
         return self.curve, self.stopwatch.spent()
+
+    def _checkpoint(self) -> None:
+        """Episodes first, under the number of updates: whenever the run is killed, the learner finds its own."""
+        self.state.parent.mkdir(parents=True, exist_ok=True)
+        self.episodes.save(self._episodes_path())
+        self.learner.save(self.state, self.key)
+        for path in self._all_episodes():
+            if path != self._episodes_path():
+                path.unlink()
+        self._keep()
+
+    def _episodes_path(self) -> Path:
+        return self.state.with_suffix(f".episodes_{self.learner.updates}")
+
+    def _all_episodes(self) -> list[Path]:
+        return list(self.state.parent.glob(f"{self.state.stem}.episodes_*"))
 
     def _look(self) -> None:
         with self.stopwatch.paused():
@@ -193,7 +209,7 @@ def _finetune_iql(
     package.seed(trial.seed)
     buffer = d3rlpy_data(data.steps)
     environment = make_environment(data.robot)
-    environment.reset(seed=TRAINING_SEED + trial.seed * 1_000_000)
+    environment.reset(seed=TRAINING_SEED + trial.seed * SEEDS_A_LEARNER)
     algorithm = peer_algorithm("iql", budget.peers, data.steps, scheduled=False)
     load_algorithm(networks, algorithm)
     curve: list[dict[str, Any]] = []
