@@ -214,7 +214,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1], help="of the learners; the data have their own")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--methods", nargs="+", choices=OFFLINE_METHODS, default=list(OFFLINE_METHODS))
-    parser.add_argument("--online-methods", nargs="+", choices=ONLINE_METHODS, default=["ensemble", "scratch", "iql"])
+    parser.add_argument("--online-methods", nargs="+", choices=ONLINE_METHODS, default=list(ONLINE_METHODS))
     parser.add_argument("--online-sets", nargs="+", choices=DATA_SETS, help="instead of the budget's")
     parser.add_argument("--budget", default="standard", help="standard, papers or smoke")
     parser.add_argument("--peer-updates", type=int, help="gradient steps of IQL and TD3+BC instead of the budget's")

@@ -38,7 +38,7 @@ def _standard_ours() -> OurSettings:
 class Budget:
     """Settings of every part; by default the standard budget.
 
-    That one is made for about eleven processor hours a seed (`estimate`), the three robots' data included, and is
+    That one is made for about twelve processor hours a seed (`estimate`), the three robots' data included, and is
     smaller than the papers' for everybody: data sets of 200,000 steps where D4RL has a million, 3 % of the gradient
     steps of IQL and TD3+BC, critics of 256 x 256 and half of the clipped steps for the published method.
     `papers_budget` is what single cells are held against.
@@ -76,7 +76,7 @@ class Budget:
 
 
 def papers_budget() -> Budget:
-    """The standard budget with the papers' updates and widths: days for all of it, so ask for single cells.
+    """The standard budget with the papers' updates and widths: days for single cells, so ask for few of them.
 
     It holds two things against the standard one: what IQL and TD3+BC gain by their million gradient steps, and what the
     published method gains by its own networks.

@@ -35,6 +35,7 @@ RATES = {
     "model step": 44_000.0,  # of one branch
     "fitted Q update": 9.0,  # of two networks for each of about 25 policies
     "online step": 600.0,  # collected and learned from
+    "published online step": 250.0,  # the same with 30 epochs in minibatches of 128
 }
 """Units a processor second."""
 
@@ -113,7 +114,8 @@ def _seconds(job: Job, budget: Budget) -> float:
         if job.method == "iql":
             updates = budget.online.steps / budget.online.peer_steps_per_update
             return points * looks + updates / RATES["iql update"] + budget.online.steps / RATES["online step"]
-        return points * looks + budget.online.steps / RATES["online step"]
+        kind = "published online step" if job.method == "uni_o4" else "online step"
+        return points * looks + budget.online.steps / RATES[kind]
     if job.part == "ope":
         return _ope_seconds(budget)
     point = budget.curve_episodes * EPISODE_STEPS / RATES["environment step"]

@@ -85,3 +85,8 @@ def test_a_kill_is_no_failure_of_a_trial(night: list[str], tmp_path: Path, monke
     monkeypatch.setattr(program, "run_offline", killed)
     with pytest.raises(KeyboardInterrupt):
         start(tmp_path, "--parts", "offline")
+
+
+def test_every_online_method_is_run_unless_others_are_asked_for():
+    """The published one too: it is what ours has to be better than."""
+    assert program.parse(["--out", "runs"]).online_methods == ["ensemble", "uni_o4", "scratch", "iql"]
