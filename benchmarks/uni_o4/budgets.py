@@ -8,7 +8,7 @@ from benchmarks.uni_o4.finetune_settings import FinetuneSettings
 from benchmarks.uni_o4.fitted_q import FittedQSettings
 from benchmarks.uni_o4.ope_settings import OpeSettings
 from benchmarks.uni_o4.ours import OurSettings
-from benchmarks.uni_o4.paper_sizes import PAPER_CLONING, PAPER_CRITICS
+from benchmarks.uni_o4.paper_sizes import PAPER_CLONING, PAPER_CRITIC_UPDATES, PAPER_CRITICS
 from benchmarks.uni_o4.peers import PAPER_UPDATES, PeerSettings
 from benchmarks.uni_o4.policy_zoo import ZooSettings
 from benchmarks.uni_o4.recipe import DataRecipe, DataSetName, SacSettings
@@ -85,7 +85,7 @@ def papers_budget() -> Budget:
     ours = replace(
         standard.ours,
         cloning=PAPER_CLONING,
-        critics=PAPER_CRITICS,
+        critics=replace(PAPER_CRITICS, updates=PAPER_CRITIC_UPDATES),
         published=PublishedSettings(),
     )
     return replace(

@@ -3,7 +3,7 @@
 ensemble   PPO inside the learned world on a KL budget, gated by the lower bound (`policy.uni_o4.offline`)
 uni_o4     the published method: four clones, IQL critics, clipped steps on Q - V, AM-Q gate. Its critics are as wide as
            `OurSettings.critics` says: by default 2 x 256 where the paper has Q of 2 x 1024 and V of 3 x 512; the
-           report calls that, and fewer clipped steps, "reduced" (`paper_sizes`)
+           report calls that, and fewer updates of critics or policy, "reduced" (`paper_sizes`)
 bppo       its ablation to one clone, critics by SARSA and no offline evaluation: the behaviour always follows
            (Zhuang et al. 2023; its own choice by online scores would be no offline method)
 """

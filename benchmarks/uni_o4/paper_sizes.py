@@ -12,6 +12,7 @@ from policy.uni_o4.published import PublishedSettings
 PAPER_CLONING = CloningSettings(members=4, hidden_dims=(512, 256, 128))
 PAPER_CRITICS = CriticSettings(action_value_dims=(1024, 1024), value_dims=(512, 512, 512))
 PAPER_STEPS = PublishedSettings().updates
+PAPER_CRITIC_UPDATES = 2_000_000  # v_steps and q_bc_steps of its code (main.py)
 PAPER_DYNAMICS = DynamicsSettings(members=7, hidden_dims=(200, 200, 200, 200))
 
 
@@ -22,5 +23,6 @@ def has_paper_widths(critics: CriticSettings) -> bool:
 
 
 def is_reduced(critics: CriticSettings, published: PublishedSettings) -> bool:
-    """Whether the published method has narrower critics or fewer clipped steps than in its paper."""
-    return not has_paper_widths(critics) or published.updates < PAPER_STEPS
+    """Whether the published method has narrower critics, fewer updates of them or fewer clipped steps than its own."""
+    fewer = critics.updates < PAPER_CRITIC_UPDATES or published.updates < PAPER_STEPS
+    return fewer or not has_paper_widths(critics)

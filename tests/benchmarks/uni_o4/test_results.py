@@ -15,7 +15,7 @@ from benchmarks.uni_o4.budgets import Budget, budget_named, smoke_budget
 from benchmarks.uni_o4.data import DataSet
 from benchmarks.uni_o4.offline_trials import OFFLINE_METHODS, offline_trial
 from benchmarks.uni_o4.ope import ope_trial
-from benchmarks.uni_o4.ours import FORMALITY
+from benchmarks.uni_o4.ours import FORMALITY, OurSettings
 from benchmarks.uni_o4.provenance import code_that_computes
 from benchmarks.uni_o4.results import ResultStore, Spent, Stopwatch, Trial, to_json
 from benchmarks.uni_o4.robots import BenchmarkError, benchmark_robot
@@ -147,6 +147,24 @@ def test_methods_that_were_given_less_than_their_papers_say_so():
     standard, papers = ({name: _used(budget, name) for name in ("iql", "uni_o4")} for budget in ("standard", "papers"))
     assert standard["iql"]["share_of_paper"] < 1.0 and standard["uni_o4"]["reduced"]
     assert papers["iql"]["share_of_paper"] == 1.0 and not papers["uni_o4"]["reduced"]
+
+
+PAPERS = budget_named("papers").ours
+
+
+@pytest.mark.parametrize(
+    ("changed", "reduced"),
+    [
+        (PAPERS, False),
+        (replace(PAPERS, critics=replace(PAPERS.critics, updates=PAPERS.critics.updates - 1)), True),
+        (replace(PAPERS, critics=replace(PAPERS.critics, value_dims=(512, 512))), True),
+        (replace(PAPERS, critics=replace(PAPERS.critics, action_value_dims=(1024, 512))), True),
+        (replace(PAPERS, published=replace(PAPERS.published, updates=PAPERS.published.updates - 1)), True),
+    ],
+)
+def test_reduced_is_whoever_was_given_less_of_anything(changed: OurSettings, reduced: bool):
+    settings = offline_trial("hopper", "medium", 0, "uni_o4", replace(STANDARD, ours=changed)).settings
+    assert settings["reduced"] is reduced
 
 
 def _used(budget: str, method: str) -> dict[str, Any]:
