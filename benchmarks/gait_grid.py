@@ -153,7 +153,7 @@ def main() -> None:
     options = parser.parse_args()
     bundle = read_bundle(options.bundle)
     content = {"bundle_sha256": bundle.sha256, "blind": options.blind, "condition": options.condition}
-    content["walk_s"] = options.walk_s
+    content.update(walk_s=options.walk_s, code_version=code_version())
     if options.blind:
         bundle = blind_bundle(bundle)
     walks = []

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from policy.bundle import read_bundle
+from policy.code_version import code_version
 from robot_configs.errors import Go1Error
 from robot_configs.twin_conditions import load_condition
 from sim.evaluate import DEFAULT_COMMANDS, Evaluation, evaluate_bundle
@@ -145,7 +146,7 @@ def main() -> None:
         evaluation: Evaluation = evaluate_bundle(
             options.bundle, name, options.episodes, options.seed, options.episode_s, DEFAULT_COMMANDS, options.workers
         )
-        results[name] = evaluation.to_dict()
+        results[name] = {**evaluation.to_dict(), "code_version": code_version()}
         write(options.out, measurement, results)
         print(f"{name}: {', '.join(misses(results[name], DEMANDS[name])) or 'met'}", flush=True)
     print(table(results))

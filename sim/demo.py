@@ -25,6 +25,7 @@ from deploy.host.finetune import FinetuneSettings, finetune
 from deploy.host.refine import RefineSettings, refine
 from offline_data.ingest import ingest
 from policy.bundle import BUNDLES, read_bundle, verify_bundle
+from policy.code_version import code_version
 from robot_configs.errors import Go1Error
 from robot_configs.robot import load_robot
 from sim.collect import CollectSettings, collect_on_twin
@@ -84,7 +85,7 @@ class Demo:
 
     def __init__(self, out: Path, settings: DemoSettings, bars: _Bars) -> None:
         self.out, self.settings, self.bars = out, settings, bars
-        self.summary: dict[str, Any] = {"settings": asdict(settings)}
+        self.summary: dict[str, Any] = {"code_version": code_version(), "settings": asdict(settings)}
         self._evaluations: dict[str, Evaluation] = {}
 
     def run(self) -> dict[str, Any]:

@@ -214,6 +214,7 @@ class _Round:
             "mean_reward": float(new.reward.mean()),
             **figures,
             "bundle_sha256": read_bundle(self.bundle).sha256,
+            "code_version": code_version(),
             "wall_s": time.monotonic() - started,
         }
         _write_whole(self._record, record)

@@ -150,6 +150,7 @@ def refine(
         "best": improvement.best.name,
         "accepted": improvement.accepted,
         "settings": {**asdict(settings), "seed": settings.seed},
+        "code_version": code_version(),
         "wall_s": time.monotonic() - started,
     }
     bundle = _seal(out, graph, improvement, parent, data, report, settings, robot, command)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from benchmarks import gait_grid
 from benchmarks.gait_grid import GaitGridError, GaitWalk, as_json, errors, grid, speed, table, walk
 from policy.bundle import Bundle
+from policy.code_version import code_version
 from policy.gait_contract import GAIT_FREQUENCY, SWING_HEIGHT, TRUNK_HEIGHT, gait_contract
 from policy.velocity_contract import velocity_contract
 from robot_configs.robot import load_robot
@@ -74,6 +76,18 @@ def test_what_standing_feet_do_not_have_is_null_in_json():
     assert content["measured"] == {GAIT_FREQUENCY: None, SWING_HEIGHT: None, TRUNK_HEIGHT: 0.25}
     assert content["commanded"] == GAIT
     assert as_json(GaitWalk(0.5, GAIT, None))["measured"] is None
+
+
+def test_the_file_names_policy_and_code(monkeypatch, tmp_path):
+    sealed = SimpleNamespace(sha256="ab", contract=gait_contract(load_robot()))
+    monkeypatch.setattr(gait_grid, "read_bundle", lambda path: sealed)
+    monkeypatch.setattr(gait_grid, "record_gait", lambda *rest: trot(2.0, 0.08, 0.28))
+    monkeypatch.setattr(gait_grid, "grid", lambda contract, forward_m_s: [(forward_m_s, GAIT)])
+    monkeypatch.setattr("sys.argv", ["gait_grid", "a.go1policy", "--out", str(tmp_path / "grid")])
+    gait_grid.main()
+    written = json.loads((tmp_path / "grid.json").read_text())
+    assert (written["bundle_sha256"], written["code_version"]) == ("ab", code_version())
+    assert len(written["walks"]) == 1
 
 
 def test_the_table_by_hand():

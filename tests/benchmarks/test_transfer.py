@@ -74,10 +74,14 @@ def test_a_second_call_measures_only_what_is_missing(tmp_path, monkeypatch: pyte
         monkeypatch.setattr("sys.argv", ["transfer", "a.go1policy", "--out", str(out), *words])
         transfer.main()
 
+    monkeypatch.setattr(transfer, "code_version", lambda: "1.0+first")
     call("--conditions", "nominal", "slope")
+    monkeypatch.setattr(transfer, "code_version", lambda: "1.0+second")
     call("--conditions", "slope", "pushes")
     assert asked == ["nominal", "slope", "pushes"]
-    assert set(json.loads(out.with_suffix(".json").read_text())["conditions"]) == {"nominal", "slope", "pushes"}
+    measured = json.loads(out.with_suffix(".json").read_text())["conditions"]
+    made_by = {name: result["code_version"] for name, result in measured.items()}
+    assert made_by == {"nominal": "1.0+first", "slope": "1.0+first", "pushes": "1.0+second"}
     assert len(out.with_suffix(".md").read_text().splitlines()) == 2 + 3
     before = out.with_suffix(".json").read_text()
     with pytest.raises(TransferError, match="another seed"):

@@ -9,6 +9,7 @@ import pytest
 
 import sim.demo as demo
 from offline_data.log_schema import Ending
+from policy.code_version import code_version
 from sim.evaluate import EpisodeResult, Evaluation
 
 RETURNS = {"go1_velocity": 100.0, "offline": 90.0, "policy": 120.0}
@@ -105,4 +106,5 @@ def test_what_the_summary_holds(stages, tmp_path):
     for stage in demo.STAGES:
         wanted = {"return_mean", "return_ci95", "velocity_error", "falls_per_minute", "steps_used", "wall_s"}
         assert wanted <= set(written[stage])
+    assert written["code_version"] == code_version()
     assert (tmp_path / "demo" / "report.html").exists()

@@ -134,7 +134,8 @@ def test_the_records_say_what_happened(undisturbed):
         record = json.loads((out / f"round_{number}" / "round.json").read_text())
         assert record["round"] == number
         assert record["steps"] == 61
-        assert record["bundle_sha256"] == read_bundle(round_bundle(out, number)).sha256
+        bundle = read_bundle(round_bundle(out, number))
+        assert (record["bundle_sha256"], record["code_version"]) == (bundle.sha256, bundle.lineage.code_version)
         data = Dataset.open(out / f"round_{number}" / "dataset")
         steps = ~np.asarray(data["final"])
         assert record["mean_reward"] == pytest.approx(float(np.asarray(data["reward"])[steps].mean()), rel=1e-4)

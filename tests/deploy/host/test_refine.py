@@ -65,6 +65,7 @@ def test_the_report_lies_beside_the_bundle(refined, dataset):
     assert len(report["candidates"]) == 3
     assert report["settings"]["dynamics"]["members"] == 2
     assert report["accepted"] == result.accepted == (report["best"] != "start")
+    assert report["code_version"] == result.bundle.lineage.code_version
 
 
 def test_the_trainer_state_continues_where_the_bundle_stops(refined):
