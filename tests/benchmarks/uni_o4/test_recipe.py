@@ -34,6 +34,25 @@ def test_every_number_of_the_recipe_is_part_of_the_key():
     assert len(keys | {RECIPE.set_key("medium")}) == len(OTHER) + 1
 
 
+SAC = SacSettings()
+OTHER_SAC = {
+    "hidden_dims": (256, 128),
+    "batch_size": 128,
+    "learning_rate": 1e-3,
+    "discount": 0.98,
+    "target_rate": 0.01,
+    "random_steps": 6000,
+    "steps_per_update": 2,
+}
+
+
+def test_every_number_of_the_learner_behind_the_data_is_part_of_the_key():
+    assert set(OTHER_SAC) == {field.name for field in fields(SacSettings)}
+    recipes = [replace(RECIPE, sac=replace(SAC, **{name: value})) for name, value in OTHER_SAC.items()]  # type: ignore[arg-type]
+    for key in (DataRecipe.training_key, lambda recipe: recipe.set_key("medium")):
+        assert len({key(recipe) for recipe in (RECIPE, *recipes)}) == len(OTHER_SAC) + 1
+
+
 def test_sets_of_another_size_come_from_the_same_training():
     assert replace(RECIPE, logged_steps=5).training_key() == RECIPE.training_key()
     assert replace(RECIPE, seed=5).training_key() != RECIPE.training_key()
