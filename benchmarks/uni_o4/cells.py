@@ -23,6 +23,12 @@ def method_name(records: Sequence[Record], method: str) -> str:
     return f"{name}, reduced" if settings.get("reduced") else name
 
 
+def is_short(record: Record) -> bool:
+    """Whether a peer made fewer gradient steps than in its paper."""
+    share = record["settings"].get("share_of_paper")
+    return share is not None and share < 1.0
+
+
 def set_name(record: Record) -> str:
     return f"{record['robot']} {record['set']}"
 
@@ -37,6 +43,13 @@ def hundredths(value: float) -> str:
 
 def verdict(met: bool) -> str:
     return "met" if met else "MISSED"
+
+
+def verdict_lines(target: str, verdicts: Mapping[str, Sequence[str]], remark: str = "") -> list[str]:
+    """The verdict on a target that every data set has to meet, and below it the data sets with their figures."""
+    overall = "MISSED" if verdicts.get("MISSED") else "open" if verdicts.get("open") else "met"
+    lines = [f"- {target}: {overall}{remark}."]
+    return lines + [f"    - {verdict}: {'; '.join(names)}" for verdict, names in verdicts.items() if names]
 
 
 def header(cells: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ truth if it does so when it is widened by that error.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import NormalDist
@@ -116,14 +116,11 @@ def summarize(policies: Sequence[dict[str, Any]], confidence: float) -> dict[str
     """
     truth = np.array([policy["true_score"] for policy in policies])
     discounted = np.array([policy["true_discounted_return"] for policy in policies])
-    error = quantile(confidence) * np.array([policy["true_discounted_return_error"] for policy in policies])
     coverage, exact = {}, {}
     for name in WITH_INTERVAL:
         low, high = np.array([policy["intervals"][name] for policy in policies]).T
         exact[name] = float(np.mean((low <= discounted) & (discounted <= high)))
-        # Estimate and truth are independent, so their errors add as squares.
-        half = np.hypot(0.5 * (high - low), error)
-        coverage[name] = float(np.mean(np.abs(discounted - 0.5 * (low + high)) <= half))
+        coverage[name] = float(np.mean(held(policies, name, confidence)))
     correlation = {
         name: rank_correlation(np.array([policy["estimates"][name] for policy in policies]), truth) for name in RANKED
     }
@@ -133,6 +130,16 @@ def summarize(policies: Sequence[dict[str, Any]], confidence: float) -> dict[str
         "coverage_of_exact_truth": exact,
         "confidence": confidence,
     }
+
+
+def held(policies: Sequence[Mapping[str, Any]], estimator: str, confidence: float) -> np.ndarray:
+    """Whether the interval, widened by the error of the measured truth, holds the truth (N,) bool."""
+    discounted = np.array([policy["true_discounted_return"] for policy in policies])
+    error = quantile(confidence) * np.array([policy["true_discounted_return_error"] for policy in policies])
+    low, high = np.array([policy["intervals"][estimator] for policy in policies]).T
+    # Estimate and truth are independent, so their errors add as squares.
+    half = np.hypot(0.5 * (high - low), error)
+    return np.asarray(np.abs(discounted - 0.5 * (low + high)) <= half)
 
 
 def quantile(confidence: float) -> float:

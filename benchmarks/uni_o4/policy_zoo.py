@@ -1,4 +1,5 @@
-"""Policies to judge offline: good, bad, hardly different, and improved until they are bad again.
+"""Policies to judge offline: good, bad, hardly different, and improved until they should be bad again (`ope_table`
+counts how many are).
 
 clones      of the behaviour, as a method of ours starts with
 perturbed   clones with noise on their weights: worse, and never seen by any model

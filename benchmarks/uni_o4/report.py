@@ -11,20 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.uni_o4.budgets import Budget
-from benchmarks.uni_o4.cells import header, hundredths, method_name, row, run_name, set_name, verdict
+from benchmarks.uni_o4.cells import header, method_name, row, run_name, set_name, verdict
 from benchmarks.uni_o4.comparison import Comparison, Record, compare
 from benchmarks.uni_o4.offline_table import offline_table
-from benchmarks.uni_o4.ope import RANKED, WITH_INTERVAL
+from benchmarks.uni_o4.ope_table import ope_table
 from benchmarks.uni_o4.pictures import offline_curves, online_curves, predicted_against_true
 from benchmarks.uni_o4.results import ResultStore
 from benchmarks.uni_o4.significance import CONFIDENCE, drop_probability, gain_probability
 from benchmarks.uni_o4.whole_files import write_whole
 
 BEGIN, END = "<!-- benchmarks.uni_o4: begin -->", "<!-- benchmarks.uni_o4: end -->"
-LEAST_RANK, LEAST_COVERAGE = 0.8, 0.8
 SIGNIFICANCE = 1.0 - CONFIDENCE
 
 
@@ -75,33 +72,6 @@ def _sections(found: Comparison, page: Path) -> list[str]:
 
 def _pictures(paths: Iterable[Path], page: Path) -> list[str]:
     return [line for path in paths for line in (f"![{path.stem}]({path.relative_to(page.parent)})", "")]
-
-
-# ---- Offline evaluation ----------------------------------------------------------------------------------------------
-
-
-def ope_table(records: Sequence[Record]) -> list[str]:
-    """Rank correlation and coverage, a row a data set and seed."""
-    head = [*(f"rank: {name}" for name in RANKED), *(f"coverage: {name}" for name in WITH_INTERVAL)]
-    lines = header(["data", "policies", *head])
-    for record in records:
-        correlations = [f"{record['rank_correlation'][estimator]:.2f}" for estimator in RANKED]
-        coverages = [
-            f"{record['coverage'][name]:.2f} ({record['coverage_of_exact_truth'][name]:.2f})" for name in WITH_INTERVAL
-        ]
-        lines.append(row([run_name(record), str(len(record["policies"])), *correlations, *coverages]))
-    ranks = {name: float(np.mean([record["rank_correlation"][name] for record in records])) for name in RANKED}
-    covered = {name: float(np.mean([record["coverage"][name] for record in records])) for name in WITH_INTERVAL}
-    lines.append(row(["mean", "", *map(hundredths, ranks.values()), *map(hundredths, covered.values())]))
-    percent = f"{100 * records[0]['confidence']:.0f} %"
-    return [
-        *lines,
-        "",
-        f"Targets for the combined estimate: rank correlation at least {LEAST_RANK}: "
-        f"{verdict(ranks['combined'] >= LEAST_RANK)}; its {percent} interval holds the truth "
-        f"at least {LEAST_COVERAGE} of the time: {verdict(covered['combined'] >= LEAST_COVERAGE)}. Coverage is of "
-        "intervals widened by the error of the measured truth; in brackets, as if that were exact.",
-    ]
 
 
 # ---- Online ----------------------------------------------------------------------------------------------------------

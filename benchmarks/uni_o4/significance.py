@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from statistics import NormalDist
 
 import numpy as np
 
@@ -59,6 +61,26 @@ def difference(first: Sequence[Sequence[float]], second: Sequence[Sequence[float
     random = np.random.default_rng(0)
     drawn = _resampled(first, RESAMPLES, random) - _resampled(second, RESAMPLES, random)
     return _interval(_mean(first) - _mean(second), drawn)
+
+
+def mean_figure(seeds: Sequence[np.ndarray], figure: Callable[[np.ndarray], float]) -> Measured:
+    """Mean over seeds of a figure of each seed's rows (N, ...); rows are resampled within each seed, and the seeds."""
+    random = np.random.default_rng(0)
+    drawn = np.array(
+        [[figure(rows[random.integers(len(rows), size=len(rows))]) for rows in seeds] for _ in range(RESAMPLES)]
+    )
+    chosen = random.integers(len(seeds), size=drawn.shape)
+    means = np.take_along_axis(drawn, chosen, axis=1).mean(1)
+    return _interval(float(np.mean([figure(rows) for rows in seeds])), means)
+
+
+def share(outcomes: Sequence[bool]) -> Measured:
+    """Share of what is true, with Wilson's interval (1927): it is wide for few, also where all of them are true."""
+    count, hits = len(outcomes), sum(outcomes)
+    z = NormalDist().inv_cdf(0.5 + 0.5 * CONFIDENCE)
+    centre = (hits + 0.5 * z**2) / (count + z**2)
+    half = z * math.sqrt(hits * (count - hits) / count + 0.25 * z**2) / (count + z**2)
+    return Measured(hits / count, centre - half, centre + half)
 
 
 def drop_probability(curve: Sequence[Sequence[float]]) -> float:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from benchmarks.uni_o4.significance import Measured, difference, drop_probability, gain_probability, ratio_to_best
+from benchmarks.uni_o4.significance import (
+    Measured,
+    difference,
+    drop_probability,
+    gain_probability,
+    mean_figure,
+    ratio_to_best,
+    share,
+)
 
 
 def test_a_verdict_needs_the_whole_interval():
@@ -61,3 +70,24 @@ def test_many_episodes_are_sampled_and_not_counted_out():
     assert gain_probability([0.0] * 30, [1.0] * 30) < 0.001
     noise = [(-1.0) ** place for place in range(30)]
     assert gain_probability([0.0] * 30, noise) == pytest.approx(0.57, abs=0.05)  # ties with zero count
+
+
+def test_a_share_has_wilsons_interval():
+    """By hand at 1.96 deviations: centre (k + 1.92) / (n + 3.84), half width 1.96 sqrt(k (n - k) / n + 0.96) / it."""
+    found = share([True] * 3 + [False])
+    assert found.value == 0.75
+    assert (found.lower, found.upper) == pytest.approx((0.3006, 0.9544), abs=1e-3)
+    assert share([True] * 4).lower == pytest.approx(4.0 / (4.0 + 1.96**2), abs=1e-3)
+    assert share([False] * 4).upper == pytest.approx(1.96**2 / (4.0 + 1.96**2), abs=1e-3)
+
+
+def test_a_mean_figure_carries_the_luck_of_rows_and_of_seeds():
+    def spread(rows: np.ndarray) -> float:
+        return float(rows.mean())
+
+    alike, rows, seeds = [np.full((6, 1), 0.5)] * 2, [np.eye(6)[:, :1]] * 2, [np.zeros((6, 1)), np.ones((6, 1))]
+    assert mean_figure(alike, spread) == Measured(0.5, 0.5, 0.5)
+    found = mean_figure(rows, spread)
+    assert found.value == pytest.approx(1 / 6) and found.lower < 0.05 < 0.3 < found.upper
+    found = mean_figure(seeds, spread)
+    assert (found.value, found.lower, found.upper) == (0.5, 0.0, 1.0)
