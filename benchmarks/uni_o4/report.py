@@ -55,7 +55,7 @@ def _sections(found: Comparison, page: Path) -> list[str]:
     pictures = page.parent / page.stem
     parts: list[str] = []
     if found.offline:
-        parts += ["### Offline", "", *offline_table(found.offline), ""]
+        parts += ["### Offline", "", *offline_table(found.offline, found.others), ""]
         parts += _pictures(offline_curves(found.offline, pictures), page)
     if found.ope:
         parts += ["### Offline evaluation against the truth", "", *ope_table(found.ope), ""]

@@ -190,7 +190,7 @@ def warm_up_value(
             explained = explained_variance((target - advantage)[counted], target[counted])
         target = target[counted]
         for rows in torch.randperm(len(target), generator=generator).split(settings.minibatch_size):
-            value_step(networks, observation[rows], target[rows], settings, old_value[rows])
+            value_step(networks, observation[rows], target[rows], settings)
     return explained
 
 

@@ -28,7 +28,8 @@ BUDGET = smoke_budget()
 def record(robot: str, seed: int, method: str, score: float, **settings: Any) -> dict[str, Any]:
     return {
         "part": "offline", "robot": robot, "set": "medium", "seed": seed, "method": method, "score": score,
-        "wall_s": 120.0, "data": {"behavior_score": 33.3}, "episode_scores": [score, score], "settings": settings,
+        "wall_s": 120.0, "data": {"behavior_score": 33.3, "sha256": "a"}, "episode_scores": [score, score],
+        "settings": settings,
     }  # fmt: skip
 
 
@@ -75,6 +76,48 @@ def test_a_clear_lead_is_met_and_a_clear_lag_is_missed():
         text = "\n".join(offline_table(records))
         assert f"(target 1.15): {verdict}." in text
         assert "seeds a cell" not in text and "one seed" not in text
+
+
+def clear_lead(**of_peers: Any) -> list[dict[str, Any]]:
+    """Everybody scores 50 and the ensemble 90, on two data sets with two seeds; IQL and TD3+BC with these settings."""
+    return [
+        record(robot, seed, method, 90.0 if method == "ensemble" else 50.0, **(of_peers if method in SHORT else {}))
+        for robot in ("hopper", "walker2d")
+        for seed in (0, 1)
+        for method in ("bc", "iql", "td3bc", "ensemble")
+    ]
+
+
+SHORT = ("iql", "td3bc")
+
+
+def test_a_lead_over_peers_that_were_given_less_is_open():
+    text = "\n".join(offline_table(clear_lead(share_of_paper=0.03)))
+    assert "1.80 [1.80, 1.80] (target 1.15): open: IQL, TD3+BC had less than their papers' updates" in text
+    assert "--budget papers" in text
+    # Whoever loses to them loses: more updates would have to make them worse.
+    behind = [{**each, "score": 40.0, "episode_scores": [40.0] * 2} if each["method"] == "ensemble" else each
+              for each in clear_lead(share_of_paper=0.03)]  # fmt: skip
+    assert "(target 1.15): MISSED." in "\n".join(offline_table(behind))
+
+
+def test_cells_with_the_papers_updates_beside_it_settle_it_and_count_in_the_place_of_the_shorter_ones():
+    """Two cells of the four are known in full: there IQL scores 60, TD3+BC what it scored before."""
+    records = clear_lead(share_of_paper=0.03)
+    full = [
+        record("hopper", seed, method, 60.0 if method == "iql" else 50.0, share_of_paper=1.0)
+        for seed in (0, 1)
+        for method in SHORT
+    ]
+    text = "\n".join(offline_table(records, full))
+    # The best peer is IQL with (60 + 50) / 2: 90 / 55, and by either data set alone 90 / 60 and 90 / 50.
+    assert "the best peer's (IQL), 2 data sets: 1.64 [1.50, 1.80] (target 1.15): met." in text
+    assert "With the papers' updates, and so in the ratio: hopper medium, seed 0, IQL 60.0 (50.0 with fewer)" in text
+    one = [each for each in full if each["method"] == "iql"]
+    assert "open: TD3+BC had less than" in "\n".join(offline_table(records, one))
+    for strange in ({"data": {"sha256": "b"}}, {"part": "online"}, {"settings": {"share_of_paper": 0.5}}):
+        others = [{**each, **strange} for each in full]
+        assert "open: IQL, TD3+BC had less than" in "\n".join(offline_table(records, others))
 
 
 def test_a_method_that_lacks_a_data_set_takes_no_part_in_the_mean():

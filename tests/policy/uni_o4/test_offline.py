@@ -146,7 +146,8 @@ def test_candidates_are_judged_by_the_value_of_the_logs_and_not_by_one_that_lear
         replace(SETTINGS, iterations=2, ppo=still),
         torch.Generator().manual_seed(5),
     )
-    assert not torch.equal(next(found.value.parameters()), next(study.value.parameters()))
+    its_own = found.candidates[-1].value
+    assert its_own is not None and not torch.equal(next(its_own.parameters()), next(study.value.parameters()))
     assert len(found.candidates) == 3
     for candidate in found.candidates:
         assert torch.equal(candidate.score.per_start, found.start.score.per_start)
