@@ -36,7 +36,8 @@ from sim.engines.protocol import EngineState
 from sim.engines.rotations import trunk_to_world
 from sim.presets import PRESETS
 from sim.terrain.grid import build_grid
-from sim.velocity_task import VelocityTask, VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
+from sim.velocity_task import VelocityTask
 
 _STEPS = 10  # control steps a round; after so few, robots without resets are still in the states of those with them
 _ACTION_STD = 0.8  # with which training begins

@@ -12,7 +12,7 @@ from sim.pretrain_settings import PretrainSettings
 from sim.randomization import Randomization
 from sim.shaping import ShapingWeights
 from sim.terrain.settings import TerrainSettings
-from sim.velocity_task import VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
 
 # Who has to stand shall step where that saves him: ten centimetres off with every foot cost 0.4 of the 1.5 of a perfect
 # step, moving joints 0.1 at most (`standing_motion` charged a quick step with more than 1, and robots fell rather).

@@ -11,7 +11,7 @@ from policy.velocity_contract import velocity_contract
 from robot_configs.errors import Go1Error
 from robot_configs.robot import RobotModel
 from sim.engines.choice import EngineChoice
-from sim.velocity_task import VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
 
 
 class PretrainSettingsError(Go1Error):

@@ -9,7 +9,7 @@ sees the truth.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any, Mapping, Optional
 
 import numpy as np
@@ -19,40 +19,20 @@ from tensordict import TensorDict
 
 from policy.gait_contract import TRUNK_HEIGHT
 from policy.graph import PHASE, PolicyGraph, projected_gravity
-from policy.rewards import REWARD_TERMS, RewardInputs, RewardWeights, velocity_reward
+from policy.rewards import REWARD_TERMS, RewardInputs, velocity_reward
 from robot_configs.kinematics import foot_position_in_trunk
 from robot_configs.robot import RobotModel
 from sim.engines.protocol import FIRM_GROUND_TIME_CONSTANT_S, Engine, EngineState
 from sim.engines.rotations import world_to_trunk
 from sim.privileged import PRIVILEGED
-from sim.randomization import Randomization, draw_commands, draw_physics
-from sim.shaping import SHAPING_TERMS, ShapingInputs, ShapingWeights, foot_phase_offsets, shaping_reward, wanted_heights
+from sim.randomization import draw_commands, draw_physics
+from sim.shaping import SHAPING_TERMS, ShapingInputs, foot_phase_offsets, shaping_reward, wanted_heights
 from sim.tensor_state import part_of, put_tensors, tensors_of, under
 from sim.terrain.grid import TerrainGrid
 from sim.terrain.ground import FlatGround, Ground, TerrainGround
-from sim.terrain.settings import TerrainSettings
+from sim.velocity_settings import VelocityTaskSettings
 
 START_HEIGHT_M = 0.30  # of the trunk above the ground, legs in the default pose: the feet fall the last centimetre
-
-
-@dataclass(frozen=True)
-class VelocityTaskSettings:
-    """The task's settings; all of them are written beside a run.
-
-    Attributes:
-        episode_s: time limit; ends as a time-out, not as a fall.
-        fall_height_m: above the ground; below it, or past the robot's tilt limit, the episode ends in a fall.
-        terrain: None is a flat floor.
-    """
-
-    num_envs: int = 1024
-    seed: int = 1
-    episode_s: float = 20.0
-    fall_height_m: float = 0.12
-    randomization: Randomization = field(default_factory=Randomization)
-    reward: RewardWeights = field(default_factory=RewardWeights)
-    shaping: ShapingWeights = field(default_factory=ShapingWeights)
-    terrain: Optional[TerrainSettings] = None
 
 
 class VelocityTask(VecEnv):

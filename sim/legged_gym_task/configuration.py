@@ -10,7 +10,7 @@ from sim.engines.isaacgym import PHYSICS_DT_S
 from sim.pretrain_settings import PretrainSettings
 from sim.privileged import PRIVILEGED_WIDTH
 from sim.randomization import Randomization
-from sim.velocity_task import VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
 
 TASK_NAME = "go1_velocity"
 

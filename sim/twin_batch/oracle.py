@@ -28,7 +28,8 @@ from sim.twin_batch.engine import TwinEngine, condition_randomization
 from sim.twin_batch.errors import TwinBatchError
 from sim.twin_batch.evaluation import walk_episodes
 from sim.twin_batch.twins import TwinBatch
-from sim.velocity_task import VelocityTask, VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
+from sim.velocity_task import VelocityTask
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from sim.pretrain import pretrain
 from sim.pretrain_settings import PretrainSettings
-from sim.velocity_task import VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
 
 STEPS_PER_ITERATION = 24  # of each robot
 

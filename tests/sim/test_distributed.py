@@ -14,7 +14,7 @@ from policy.trainer_state import load_trainer_state
 from sim.distributed import ALONE, DistributedError, Processes, joined_processes
 from sim.pretrain import pretrain
 from sim.pretrain_checkpoint import PretrainFolderError, open_folder
-from sim.velocity_task import VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
 from tests.sim.distributed_worker import STEPS_PER_ITERATION, settings_of
 from tests.sim.test_pretrain_resume import assert_same_run, curve
 

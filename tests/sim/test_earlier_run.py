@@ -15,7 +15,7 @@ from sim.ppo_runner import PpoRunner
 from sim.pretrain_checkpoint import BUNDLE_FILE, CHECKPOINT_FILE, SETTINGS_FILE, PretrainFolderError
 from sim.pretrain_command import train_bundle
 from sim.pretrain_settings import PretrainSettings
-from sim.velocity_task import VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
 
 EASY = PretrainSettings(
     steps=8 * 4 * 2,

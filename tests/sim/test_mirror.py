@@ -15,7 +15,8 @@ from robot_configs.robot import RobotModel, load_robot
 from sim.engines.mujoco import MujocoEngine
 from sim.mirror import Mirror, MirrorError
 from sim.privileged import PRIVILEGED, PRIVILEGED_WIDTH
-from sim.velocity_task import VelocityTask, VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
+from sim.velocity_task import VelocityTask
 from tests.sim.velocity_task.bench import QUIET
 
 torch.set_num_threads(1)

@@ -16,7 +16,8 @@ from sim.nan_guard import EVIDENCE_FILE, GuardedVelocityTask, NonFiniteError, _l
 from sim.pretrain import pretrain
 from sim.pretrain_checkpoint import iterations_done, last_checkpoint
 from sim.pretrain_settings import PretrainSettings
-from sim.velocity_task import VelocityTask, VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
+from sim.velocity_task import VelocityTask
 from tests.sim.velocity_task.bench import NO_ACTION, QUIET, ROBOTS, ScriptedEngine
 
 NAN, INFINITE = math.nan, math.inf

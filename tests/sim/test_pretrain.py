@@ -17,7 +17,7 @@ from robot_configs.robot import load_robot
 from sim.pretrain import PretrainSettings, policy_from_checkpoint, pretrain, with_deployed_std
 from sim.pretrain_checkpoint import iterations_done
 from sim.scripted_trot import imitate_trot
-from sim.velocity_task import VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
 
 TINY = PretrainSettings(
     steps=16 * 8 * 2,

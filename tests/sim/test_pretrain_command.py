@@ -17,7 +17,7 @@ from sim.play import PlayError
 from sim.pretrain_command import BUNDLE_FILE, main, train_bundle
 from sim.pretrain_pictures import draw_curve, film_walk
 from sim.pretrain_settings import PretrainSettings, PretrainSettingsError
-from sim.velocity_task import VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
 
 TINY = PretrainSettings(
     steps=8 * 4 * 2,

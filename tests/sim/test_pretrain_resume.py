@@ -34,7 +34,7 @@ from sim.pretrain_checkpoint import (
 )
 from sim.pretrain_settings import PretrainSettings
 from sim.terrain.settings import TerrainSettings
-from sim.velocity_task import VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
 from tests.sim.distributed_worker import settings_of
 
 ROOT = Path(__file__).resolve().parents[2]

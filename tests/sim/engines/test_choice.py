@@ -15,7 +15,8 @@ from sim.engines.mujoco import MujocoEngine
 from sim.pretrain import pretrain
 from sim.pretrain_settings import PretrainSettings
 from sim.privileged import PRIVILEGED_WIDTH
-from sim.velocity_task import VelocityTask, VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
+from sim.velocity_task import VelocityTask
 
 
 def test_engines_by_name():

@@ -8,7 +8,8 @@ import torch
 from robot_configs.robot import RobotModel
 from sim.engines.protocol import EngineState, PhysicsParameters
 from sim.randomization import Randomization
-from sim.velocity_task import VelocityTask, VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
+from sim.velocity_task import VelocityTask
 
 ROBOTS = 4
 NEVER_S = 1e9

@@ -9,7 +9,8 @@ import torch
 
 from sim.engines.protocol import PhysicsParameters
 from sim.randomization import NOMINAL_FRICTION, Randomization, RandomizationError, draw_commands, draw_physics
-from sim.velocity_task import VelocityTask, VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
+from sim.velocity_task import VelocityTask
 from tests.sim.velocity_task.bench import NO_ACTION, QUIET, ROBOTS, make_task
 
 torch.set_num_threads(1)

@@ -8,7 +8,8 @@ import torch
 
 from policy.graph import projected_gravity
 from sim.engines.mujoco import MujocoEngine
-from sim.velocity_task import VelocityTask, VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
+from sim.velocity_task import VelocityTask
 from tests.sim.velocity_task.bench import NO_ACTION, ROBOTS, make_task, tilted
 
 torch.set_num_threads(1)

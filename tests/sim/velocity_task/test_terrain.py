@@ -11,7 +11,8 @@ from sim.engines.mujoco import MujocoEngine
 from sim.terrain.grid import TerrainGrid, build_grid
 from sim.terrain.ground import TerrainGround
 from sim.terrain.settings import TerrainSettings
-from sim.velocity_task import START_HEIGHT_M, VelocityTask, VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
+from sim.velocity_task import START_HEIGHT_M, VelocityTask
 from tests.sim.velocity_task.bench import NO_ACTION, QUIET, ROBOTS
 
 torch.set_num_threads(1)

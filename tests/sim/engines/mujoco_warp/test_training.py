@@ -9,7 +9,7 @@ import pytest
 from sim.engines.choice import EngineChoice
 from sim.pretrain import pretrain
 from sim.pretrain_settings import PretrainSettings
-from sim.velocity_task import VelocityTaskSettings
+from sim.velocity_settings import VelocityTaskSettings
 
 pytestmark = pytest.mark.slow
 
