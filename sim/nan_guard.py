@@ -1,4 +1,4 @@
-"""Stops a training run at the first number that is not finite, says which one it is, and keeps what explains it.
+"""Stops a training run at the first number that is not finite, or diverged, says which one, and keeps what explains it.
 
 Within a control step the order is that in which things come about: actions, the engine's state, rewards, observations.
 Without the guard a policy that says NaN goes unnoticed for a while: MuJoCo takes all targets of such a robot for zero.
@@ -18,6 +18,7 @@ from rsl_rl.algorithms import PPO
 
 from policy.rewards import REWARD_TERMS
 from robot_configs.errors import Go1Error
+from sim.divergence import LARGEST_STATE
 from sim.engines.protocol import EngineState, ResumableEngine
 from sim.privileged import PRIVILEGED
 from sim.shaping import SHAPING_TERMS
@@ -29,7 +30,7 @@ _NAMED_ROBOTS = 8  # in a message; the file has all of them
 
 
 class NonFiniteError(Go1Error):
-    """A number that is not finite, and what was there when it came up.
+    """A number that is not finite, or a state that physics can not come to, and what was there when it came up.
 
     Attributes:
         evidence: arrays by name, see `GuardedVelocityTask` and `GuardedPpo`.
@@ -59,10 +60,15 @@ class GuardedVelocityTask(VelocityTask):
         self._require_finite("action", self.contract.policy_joint_names, actions, actions)
         return super().step(actions)
 
-    def _reward(self, actions: torch.Tensor, *rest: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _read_state(self, actions: torch.Tensor) -> None:
+        super()._read_state(actions)
         for field in fields(EngineState):
             values = getattr(self.state, field.name).flatten(1)
-            self._require_finite("state", (field.name,) * values.shape[1], values, actions)
+            names = (field.name,) * values.shape[1]
+            self._require_finite("state", names, values, actions)
+            self._require("state", names, values.abs() <= LARGEST_STATE, actions, "larger")
+
+    def _reward(self, actions: torch.Tensor, *rest: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         reward, terms = super()._reward(actions, *rest)
         names = (*REWARD_TERMS, *SHAPING_TERMS, "total")
         self._require_finite("reward", names, torch.cat([terms, reward[:, None]], dim=1), actions)
@@ -78,12 +84,15 @@ class GuardedVelocityTask(VelocityTask):
 
     def _require_finite(self, kind: str, columns: Sequence[str], values: torch.Tensor, actions: torch.Tensor) -> None:
         """Values (N, K) in named columns."""
-        bad = ~torch.isfinite(values)
-        if not bad.any():
+        self._require(kind, columns, torch.isfinite(values), actions, "non-finite")
+
+    def _require(self, kind: str, columns: Sequence[str], good: torch.Tensor, actions: torch.Tensor, how: str) -> None:
+        """What is true of values (N, K) in named columns; `how` they are otherwise."""
+        if good.all():
             return
-        name = columns[int(bad.any(dim=0).nonzero()[0])]
-        robots = bad[:, [column == name for column in columns]].any(dim=1).nonzero().squeeze(1)
-        raise _error(f"{kind} {name!r} of {_listed(robots)}", self._evidence(robots, actions))
+        name = columns[int((~good).any(dim=0).nonzero()[0])]
+        robots = (~good)[:, [column == name for column in columns]].any(dim=1).nonzero().squeeze(1)
+        raise _error(f"{how} {kind} {name!r} of {_listed(robots)}", self._evidence(robots, actions))
 
     def _evidence(self, robots: torch.Tensor, actions: torch.Tensor) -> dict[str, np.ndarray]:
         held = {"action": actions, **tensors_of(self)}
@@ -109,11 +118,11 @@ class GuardedPpo(PPO):
         losses: dict[str, float] = super().update()
         for name, loss in losses.items():
             if not math.isfinite(loss):
-                raise _error(f"loss {name!r}", self._evidence())
+                raise _error(f"non-finite loss {name!r}", self._evidence())
         for network, module in (("actor", self.actor), ("critic", self.critic)):
             for name, weight in module.named_parameters():
                 if not torch.isfinite(weight).all():
-                    raise _error(f"weight '{network}.{name}'", self._evidence())
+                    raise _error(f"non-finite weight '{network}.{name}'", self._evidence())
         return losses
 
     def _evidence(self) -> dict[str, np.ndarray]:
@@ -126,7 +135,8 @@ class GuardedPpo(PPO):
 
 def _error(found: str, evidence: Mapping[str, np.ndarray]) -> NonFiniteError:
     remedy = f"{EVIDENCE_FILE} in the run's folder holds what led to it; the last checkpoint is from before."
-    error = NonFiniteError("finite numbers only", f"a non-finite {found}", remedy)
+    expected = f"finite numbers only, and states of at most {LARGEST_STATE:g}"
+    error = NonFiniteError(expected, f"a {found}", remedy)
     error.evidence = evidence
     return error
 

@@ -111,7 +111,7 @@ class VelocityTask(VecEnv):
         self.memory = self.graph.remember(self.memory, self.observation, actions, self.command)
         self.engine.step(self.graph.joint_target(actions), self.substeps)
         self._push()
-        self.state = self.engine.state()
+        self._read_state(actions)
         fallen = self._fallen(self.state)
         reward, terms = self._reward(actions, swing_phase, stepping, fallen)
         self.episode_length_buf += 1
@@ -140,6 +140,10 @@ class VelocityTask(VecEnv):
         put_tensors(self, {k: v for k, v in snapshot.items() if not k.startswith("ground.")})
         self.ground.restore(part_of(snapshot, "ground"))
         self.engine.set_parameters(self.physics)
+
+    def _read_state(self, actions: torch.Tensor) -> None:
+        """What the engine's robots came to by these actions."""
+        self.state = self.engine.state()
 
     def _push(self) -> None:
         randomization = self.settings.randomization

@@ -7,6 +7,7 @@ from typing import List, Optional
 import mujoco
 
 from robot_configs.robot import MODEL_XML
+from sim.divergence import hear_warnings
 from sim.engines.protocol import MAX_DELAY_SUBSTEPS
 from sim.terrain.height_field import HeightField, Pad
 
@@ -25,6 +26,7 @@ def training_model(terrain: Optional[HeightField] = None, delays: bool = True) -
     Args:
         delays: whether the actuators remember their last `MAX_DELAY_SUBSTEPS` targets.
     """
+    hear_warnings()
     spec = mujoco.MjSpec.from_file(str(MODEL_XML))
     if delays:
         for actuator in spec.actuators:

@@ -38,6 +38,8 @@ def warp_training_model(terrain: Optional[HeightField] = None, delays: bool = Tr
     model.opt.iterations, model.opt.ls_iterations = 10, 20
     # Nobody reads them: a tenth of the kernels, and half of what Warp would compile.
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_SENSOR
+    # MuJoCo Warp never resets by itself, and knows no flag that says so.
+    model.opt.disableflags &= ~int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
     # Several contacts a convex pair: none of our pairs has them there, and on terrain it would warn of that.
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_MULTICCD
     return model

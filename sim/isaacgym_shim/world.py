@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mujoco
 
+from sim.divergence import hear_warnings
 from sim.isaacgym_shim.assets import UNLIMITED, Asset
 from sim.isaacgym_shim.errors import IsaacGymShimError
 from sim.isaacgym_shim.ground import Ground, add_to
@@ -21,6 +22,7 @@ def build_model(asset: Asset, grounds: list[Ground], params: SimParams, self_col
     """The model: joint drives, ground, and a net contact force for every body that can touch something."""
     if len(grounds) > 1:
         raise IsaacGymShimError("at most one ground", f"{len(grounds)}", "Add a plane, a height field or a mesh.")
+    hear_warnings()
     spec = asset.spec.copy()
     _set_options(spec, params)
     for geom in spec.geoms:
@@ -70,3 +72,5 @@ def _set_options(spec: mujoco.MjSpec, params: SimParams) -> None:
     spec.option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
     spec.option.solver = mujoco.mjtSolver.mjSOL_PGS
     spec.option.iterations = SOLVER_ITERATIONS
+    # What diverges stays to be seen (`sim.divergence`), as with PhysX.
+    spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)

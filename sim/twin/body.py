@@ -13,6 +13,7 @@ from deploy.onboard.remote import Key, encode_remote
 from deploy.onboard.wire import JointCommand, RobotState
 from robot_configs.robot import RobotModel, load_robot
 from robot_configs.twin_conditions import TwinCondition
+from sim.divergence import LARGEST_STATE, divergence
 from sim.twin.handling import (
     DROP_HEIGHT_M,
     LOOK_EVERY_TICKS,
@@ -98,6 +99,7 @@ class TwinBody:
         self._orientation, self._joint_position = data.qpos[3:7], data.qpos[7:19]
         self._angular_velocity, self._joint_velocity = data.qvel[3:6], data.qvel[6:18]
         self._control = data.ctrl
+        self._velocities = data.qvel
         first_foot = self.robot.foot_names[0]
         accelerometer_at = int(self.model.sensor("accelerometer").adr[0])
         touch_at = int(self.model.sensor(f"{first_foot}_touch").adr[0])
@@ -105,7 +107,11 @@ class TwinBody:
         self._foot_force = data.sensordata[touch_at : touch_at + len(self._feet)]
 
     def reset(self, seed: int) -> RobotState:
-        """Power up folded at the origin, motors braking: clock at zero, new bumps and biases, a charged battery."""
+        """Power up folded at the origin, motors braking: clock at zero, new bumps and biases, a charged battery.
+
+        Raises:
+            DivergedPhysicsError: the robot can not lie down under this condition.
+        """
         self._random = np.random.default_rng(seed)
         roll_terrain(self.model, self._random)
         mujoco.mj_resetData(self.model, self.data)
@@ -134,6 +140,7 @@ class TwinBody:
 
         Raises:
             MotorCommandError: as for `accept`; time has not advanced.
+            DivergedPhysicsError: the robot moves as nothing can; only resetting helps.
         """
         if command is not None:
             self.accept(command)
@@ -143,6 +150,7 @@ class TwinBody:
             self._physics_step()
         self._option.disableflags = self._with_sensors
         self._physics_step()
+        self._require_motion()
         self._ticks += 1
         if self._ticks % LOOK_EVERY_TICKS == 0:
             self._push_when_due()
@@ -190,6 +198,11 @@ class TwinBody:
         mujoco.mj_step(self.model, self.data)
         self._step_count += 1
 
+    def _require_motion(self) -> None:
+        # The comparison fails for what is not a number.
+        if not np.abs(self._velocities).max() <= LARGEST_STATE:
+            raise divergence(f"the twin {self.condition.name!r}, {self.time_s:g} s after its reset,")
+
     def _settle(self) -> None:
         """Let the folded robot sink until it rests, then set the physics' clock to zero."""
         for step in range(round(SETTLE_LIMIT_S / PHYSICS_STEP_S)):
@@ -197,6 +210,7 @@ class TwinBody:
             looks = step % SETTLED_LOOK_STEPS == SETTLED_LOOK_STEPS - 1
             if looks and np.abs(self.data.qvel).max() < SETTLED_RAD_S:
                 break
+        self._require_motion()
         self._step_count = 0
         self.data.time = 0.0
 

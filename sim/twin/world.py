@@ -15,6 +15,7 @@ import numpy as np
 from robot_configs.errors import Go1Error
 from robot_configs.robot import MODEL_XML, RobotModel
 from robot_configs.twin_conditions import Ground, TwinCondition
+from sim.divergence import hear_warnings
 
 PHYSICS_STEP_S = 0.001
 
@@ -38,6 +39,7 @@ def build_model(condition: TwinCondition, robot: RobotModel) -> mujoco.MjModel:
     Raises:
         TwinModelError: the joints of go1.xml are not those of `robot`, in its order.
     """
+    hear_warnings()
     spec = mujoco.MjSpec.from_file(str(MODEL_XML))
     _set_physics(spec)
     for actuator in spec.actuators:

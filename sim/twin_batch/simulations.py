@@ -10,6 +10,7 @@ from mjbatch import Batch
 
 from robot_configs.robot import RobotModel
 from robot_configs.twin_conditions import TwinCondition
+from sim.divergence import diverged, divergence
 from sim.twin.world import build_model, roll_terrain
 
 _GROUNDS = 8  # bumps are a matter of the model, and each needs its own: 0.6 MB, and a round of the thread pool a step
@@ -59,11 +60,18 @@ class Simulations:
         self._read()
 
     def step(self, torque: np.ndarray, rows: Optional[np.ndarray] = None) -> None:
-        """One physics step under joint torques (N, 12) [Nm], of all robots or of the mask `rows` (N,) bool."""
+        """One physics step under joint torques (N, 12) [Nm], of all robots or of the mask `rows` (N,) bool.
+
+        Raises:
+            DivergedPhysicsError: robots move as nothing can.
+        """
         for ground in self._grounds:
             ground.views["ctrl"][:] = torque[ground.rows]
             ground.batch.step(ids=None if rows is None else np.ascontiguousarray(rows[ground.rows]))
         self._read()
+        lost = diverged(self.qvel)
+        if lost.any():
+            raise divergence(f"the robots {', '.join(map(str, np.flatnonzero(lost)))} of {self.qvel.shape[0]}")
 
     def place(self, rows: np.ndarray, qpos: np.ndarray) -> None:
         """Put robots `rows` (R,), ascending, into a pose (R, 19), at rest."""

@@ -200,3 +200,10 @@ def test_the_solver_is_that_of_the_mujoco_engine(go1_scene):
     expected, found = mujoco.MjModel.from_xml_path(str(MODEL_XML)).opt, go1_scene([1.0]).sim.running._model.opt
     for name in ("timestep", "integrator", "cone", "solver", "iterations"):
         assert getattr(found, name) == getattr(expected, name), name
+
+
+def test_a_robot_that_diverges_is_not_put_back_to_its_start(go1_scene):
+    scene = go1_scene([0.5, 0.5])
+    scene.sim.running._qvel[1, 2] = np.nan
+    scene.simulate(2)
+    assert torch.isfinite(scene.root[0]).all() and torch.isnan(scene.root[1, 9])
