@@ -7,11 +7,24 @@ from typing import Literal
 
 from policy.contract import PolicyContract
 from policy.gait_contract import gait_contract
+from policy.uni_o4.settings import require
 from policy.velocity_contract import velocity_contract
 from robot_configs.errors import Go1Error
 from robot_configs.robot import RobotModel
 from sim.engines.choice import EngineChoice
 from sim.velocity_settings import VelocityTaskSettings
+
+_RANGES = (
+    ("initial_std", 1e-3, 10.0),
+    ("deployed_std", 1e-3, 10.0),
+    ("entropy_weight", 0.0, 1.0),
+    ("learning_rate", 1e-8, 1.0),
+    ("desired_kl", 1e-6, 1.0),
+    ("clip", 1e-3, 1.0),
+    ("gamma", 0.0, 0.9999),
+    ("gae_lambda", 0.0, 1.0),
+)
+"""Field, smallest and largest value; beyond them PPO means nothing."""
 
 
 class PretrainSettingsError(Go1Error):
@@ -21,6 +34,9 @@ class PretrainSettingsError(Go1Error):
 @dataclass(frozen=True)
 class PretrainSettings:
     """Settings of one pretraining run.
+
+    Raises:
+        PretrainSettingsError, SettingsError: no run can have them.
 
     Attributes:
         steps: environment steps in all.
@@ -63,8 +79,19 @@ class PretrainSettings:
     task: VelocityTaskSettings = field(default_factory=VelocityTaskSettings)
 
     def __post_init__(self) -> None:
-        if self.iterations < 1:
-            an_iteration = self.steps_per_iteration * self.task.num_envs
+        for name in ("steps_per_iteration", "epochs", "minibatches", "save_every", "threads"):
+            require(self, name, 1)
+        for name, lower, upper in _RANGES:
+            require(self, name, lower, upper)
+        for name in ("actor_hidden", "critic_hidden"):
+            widths = getattr(self, name)
+            if not widths or not min(widths) >= 1:
+                raise PretrainSettingsError(f"{name} of at least one width of at least 1", f"{widths}", "Correct it.")
+        an_iteration = self.steps_per_iteration * self.task.num_envs
+        if self.minibatches > an_iteration:
+            expected = f"minibatches of at most {an_iteration}, a sample each"
+            raise PretrainSettingsError(expected, f"{self.minibatches}", "Ask for fewer, or for more robots.")
+        if not self.iterations >= 1:
             remedy = "Train for more steps, or with fewer robots."
             raise PretrainSettingsError(f"at least {an_iteration} steps, one iteration", f"{self.steps}", remedy)
 

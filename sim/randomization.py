@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import dataclass, fields
 from typing import Tuple
 
@@ -9,7 +11,9 @@ import torch
 
 from policy.contract import PolicyContract
 from policy.contract_types import VELOCITY_UNITS
+from policy.uni_o4.settings import require
 from robot_configs.errors import Go1Error
+from robot_configs.robot import load_robot
 from sim.engines.protocol import FIRM_GROUND_TIME_CONSTANT_S, MAX_DELAY_SUBSTEPS, PhysicsParameters
 
 Range = Tuple[float, float]
@@ -18,6 +22,12 @@ NOMINAL_FRICTION = 0.8  # of the feet on an ordinary floor
 
 class RandomizationError(Go1Error):
     """Ranges that no robot can be drawn from."""
+
+
+@functools.lru_cache(maxsize=1)
+def control_step_s() -> float:
+    """Of the Go1's policies [s]: what happens within one, the velocity task can not tell apart."""
+    return 1.0 / load_robot().control_hz
 
 
 @dataclass(frozen=True)
@@ -44,8 +54,12 @@ class Randomization:
             is the sine of a tilt.
         gravity_noise, angular_velocity_noise_rad_s, joint_position_noise_rad, joint_velocity_noise_rad_s:
             half widths of the noise, per step; published simulations of the Go1 use 0.05, 0.2, 0.01 to 0.03 and 1.5.
-        push_interval_s: time between pushes; push_speed_m_s: largest horizontal change of velocity.
-        command_interval_s: time between new commands; standing_fraction: part of them that are zero.
+        push_interval_s: mean time between pushes; push_speed_m_s: largest horizontal change of velocity.
+        command_interval_s: time between new commands; standing_fraction: part of them that are zero. Neither of the two
+            times is shorter than a control step.
+
+    Raises:
+        RandomizationError, SettingsError: no robot can be drawn from them.
     """
 
     friction: Range = (0.4, 1.25)
@@ -76,8 +90,11 @@ class Randomization:
         for entry in fields(self):
             value = getattr(self, entry.name)
             lower, upper = value if isinstance(value, tuple) else (0.0, value)
-            if not lower <= upper:
-                raise RandomizationError(f"{entry.name}: lower <= upper", f"{value}", "Swap or correct the bounds.")
+            if not -math.inf < lower <= upper < math.inf:
+                expected = f"{entry.name}: lower <= upper, both finite, and a single value of at least zero"
+                raise RandomizationError(expected, f"{value}", "Swap or correct the bounds.")
+        for name in ("push_interval_s", "command_interval_s"):
+            require(self, name, control_step_s())
         positive = ("friction", "link_mass_scale", "gain_scale", "armature_scale", "ground_time_constant_s")
         for name in positive:
             if getattr(self, name)[0] <= 0.0:

@@ -1,9 +1,9 @@
-"""Change one setting of a frozen dataclass by its path, such as `task.randomization.friction`."""
+"""Change settings of a frozen dataclass by their paths, such as `task.randomization.friction`."""
 
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, Literal, Tuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Mapping, Tuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from robot_configs.errors import Go1Error
 
@@ -16,31 +16,43 @@ class SettingsPathError(Go1Error):
 
 
 def with_value(settings: _Settings, path: str, value: Any) -> _Settings:
-    """The same settings with another value at a path; `__post_init__` of everything on the way checks again.
+    """`with_values` of a single one."""
+    return with_values(settings, {path: value})
+
+
+def with_values(settings: _Settings, values: Mapping[str, Any]) -> _Settings:
+    """The same settings with other values at paths; `__post_init__` of everything on the way checks again, once.
 
     Args:
-        value: as YAML or JSON has it; lists become tuples and whole numbers become floats where the field says so.
+        values: by their paths, as YAML or JSON has them; lists become tuples and whole numbers become floats where the
+            field says so.
 
     Raises:
-        SettingsPathError: no such field, or not a value of its type.
+        SettingsPathError: no such field, not a value of its type, or a value for a field and for one below it.
     """
-    return _changed(settings, path, path.split("."), value)
+    return _changed(settings, "", {tuple(path.split(".")): value for path, value in values.items()})
 
 
-def _changed(settings: Any, path: str, names: list[str], value: Any) -> Any:
+def _changed(settings: Any, above: str, values: Mapping[tuple[str, ...], Any]) -> Any:
+    """The settings at the path `above` with values by the names that lead on from there."""
     if not is_dataclass(settings) or isinstance(settings, type):
-        above = path.removesuffix("." + ".".join(names))
         raise SettingsPathError(f"settings at {above}", f"{settings!r}", f"There is nothing below {above} to set.")
     known = [entry.name for entry in fields(settings)]
-    name = names[0]
-    if name not in known:
-        expected = f"one of {', '.join(known)}"
-        raise SettingsPathError(expected, f"{name!r} in {path}", "Correct the path.")
-    if len(names) > 1:
-        inner = _changed(getattr(settings, name), path, names[1:], value)
-    else:
-        inner = _converted(value, get_type_hints(type(settings))[name], path)
-    return replace(settings, **{name: inner})
+    hints = get_type_hints(type(settings))
+    changes = {}
+    for name in dict.fromkeys(names[0] for names in values):
+        place = f"{above}.{name}".lstrip(".")
+        below = {names[1:]: value for names, value in values.items() if names[0] == name}
+        if name not in known:
+            path = ".".join((place, *next(iter(below))))
+            raise SettingsPathError(f"one of {', '.join(known)}", f"{name!r} in {path}", "Correct the path.")
+        if () not in below:
+            changes[name] = _changed(getattr(settings, name), place, below)
+        elif len(below) == 1:
+            changes[name] = _converted(below[()], hints[name], place)
+        else:
+            raise SettingsPathError(f"a value at {place} or below it", "both", "Leave one of them out.")
+    return replace(settings, **changes)
 
 
 def _converted(value: Any, hint: Any, path: str) -> Any:

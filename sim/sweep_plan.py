@@ -14,7 +14,7 @@ from robot_configs.errors import Go1Error
 from sim.engines.choice import EngineChoice
 from sim.presets import preset
 from sim.pretrain_settings import PretrainSettings
-from sim.settings_paths import with_value
+from sim.settings_paths import with_values
 
 Assignment = Tuple[str, Any]
 """Path of a setting and its value."""
@@ -99,10 +99,8 @@ class SweepPlan:
         return tuple(trials)
 
     def _trial(self, name: str, seed: int, assignments: Tuple[Assignment, ...]) -> Trial:
-        settings = preset(name, seed, EngineChoice())
-        # Steps last: how few make an iteration depends on the rest.
-        for path, value in (*assignments, *(() if self.steps is None else (("steps", self.steps),))):
-            settings = with_value(settings, path, value)
+        steps = {} if self.steps is None else {"steps": self.steps}
+        settings = with_values(preset(name, seed, EngineChoice()), {**dict(assignments), **steps})
         condition = ",".join([name, *(f"{path}={_written(value)}" for path, value in assignments)])
         folder = f"{condition},seed={seed}"
         if len(folder) > _LONGEST_NAME:

@@ -5,7 +5,7 @@ import pytest
 from sim.presets import PRESETS
 from sim.pretrain_settings import PretrainSettings
 from sim.randomization import RandomizationError
-from sim.settings_paths import SettingsPathError, with_value
+from sim.settings_paths import SettingsPathError, with_value, with_values
 
 DEFAULTS = PretrainSettings()
 
@@ -72,3 +72,17 @@ def test_the_settings_check_themselves_again():
 def test_below_an_optional_part_that_is_there():
     terrain = with_value(PRESETS["robust"](), "task.terrain.levels", 3).task.terrain
     assert terrain is not None and terrain.levels == 3
+
+
+def test_several_settings_are_checked_together():
+    """Neither of the two is possible without the other, in whatever order they are given."""
+    pairs = [("minibatches", 100_000), ("task.num_envs", 8192)]
+    for values in (dict(pairs), dict(reversed(pairs))):
+        changed = with_values(DEFAULTS, values)
+        assert (changed.minibatches, changed.task.num_envs) == (100_000, 8192)
+    assert with_values(DEFAULTS, {}) == DEFAULTS
+
+
+def test_a_part_is_not_replaced_and_changed_at_once():
+    with pytest.raises(SettingsPathError, match="a value at task.terrain or below it; found both"):
+        with_values(PRESETS["robust"](), {"task.terrain.levels": 3, "task.terrain": None})
