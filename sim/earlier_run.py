@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from rsl_rl.algorithms import PPO
 
@@ -65,6 +65,18 @@ class EarlierRun:
             if tensors[first].shape != model.state_dict()[_FIRST_LAYER].shape:
                 tensors[first] = with_unseen_gait(tensors[first], velocity_contract(load_robot()))
             unpack_module(name, model, tensors)
+
+
+def require_named_run(settings: PretrainSettings, earlier: Optional[EarlierRun]) -> None:
+    """Settings that name a run begin with that one and no other; settings that name none, with none.
+
+    Raises:
+        EarlierRunError: they do not.
+    """
+    given = "" if earlier is None else earlier.bundle_sha256
+    if settings.begin_with_run != given:
+        expected = f"begin_with_run {settings.begin_with_run or 'empty'}, as the settings say"
+        raise EarlierRunError(expected, given or "no earlier run", "Give the run by its folder: --begin-with RUN.")
 
 
 def read_earlier_run(folder: Path) -> EarlierRun:

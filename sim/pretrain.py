@@ -20,7 +20,7 @@ from policy.trainer_state import TrainerState
 from robot_configs.robot import load_robot
 from sim.curve_log import CURVE_FILE, Progress, cut_back
 from sim.distributed import Processes, joined_processes
-from sim.earlier_run import EarlierRun
+from sim.earlier_run import EarlierRun, require_named_run
 from sim.engines.choice import make_engine
 from sim.nan_guard import GuardedVelocityTask
 from sim.ppo_runner import PpoRunner
@@ -48,6 +48,7 @@ def pretrain(
 
     Raises:
         PretrainFolderError: the folder holds another run, or one that can not go on.
+        EarlierRunError: the settings name another run to begin with than `earlier`.
         FolderInUseError: another process trains into the folder.
         NonFiniteError: something that is not finite came up; the last checkpoint and non_finite.npz stay.
     """
@@ -55,6 +56,8 @@ def pretrain(
         out.mkdir(parents=True, exist_ok=True)
         with locked(out) if processes.writes else nullcontext():
             checkpoint = open_folder(settings, out, processes)
+            if checkpoint is None:
+                require_named_run(settings, earlier)
             if iterations_done(checkpoint) < settings.iterations:
                 return _train(settings, out, progress, checkpoint, processes, earlier)
             if processes.writes:

@@ -9,13 +9,14 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Optional
 
-from policy.bundle import Lineage, read_bundle
+from policy.bundle import Bundle, Lineage, read_bundle
 from policy.code_version import code_version
 from policy.export import export_bundle
+from policy.graph import PolicyGraph
 from robot_configs.errors import Go1Error
 from robot_configs.robot import load_robot
 from sim.curve_log import Progress
@@ -59,15 +60,33 @@ def train_bundle(
     if done and writes:
         print(f"going on after iteration {done} of {settings.iterations}", file=sys.stderr)
     graph = pretrain(settings, out, progress, earlier)
-    if not writes:
-        return
-    parents = () if earlier is None else (earlier.bundle_sha256,)
+    if writes:
+        finish_run(graph, settings, out, command_line, film, print)
+
+
+def finish_run(
+    graph: PolicyGraph,
+    settings: PretrainSettings,
+    out: Path,
+    command_line: str,
+    film: bool,
+    say: Callable[[str], None] = lambda line: None,
+) -> Bundle:
+    """Seal what a run has trained, and show it: the bundle, curve.png and, if asked to, walk.gif in its folder.
+
+    Args:
+        command_line: what a person typed, for the bundle's lineage.
+        say: told of each file as it comes about, or why it did not.
+    """
+    bundle = out / BUNDLE_FILE
+    parents = (settings.begin_with_run,) if settings.begin_with_run else ()
     lineage = Lineage("pretrain", parents, (), code_version(), settings.task.seed, command_line)
     sealed = export_bundle(graph, bundle, lineage, 1, load_robot())
-    print(f"{bundle}\nsha256 {sealed.sha256}")
-    print(draw_curve(out))
+    say(f"{bundle}\nsha256 {sealed.sha256}")
+    say(draw_curve(out))
     if film:
-        print(film_walk(bundle, out))
+        say(film_walk(bundle, out))
+    return sealed
 
 
 def main(words: Optional[Sequence[str]] = None) -> None:

@@ -20,7 +20,7 @@ from sim.sweep_trial import FAILURE, TrialRecord, json_settings, read_record, ru
 _LONGEST_LINE = 300
 
 Report = Callable[[int, int], None]
-Work = Callable[[Trial, Path, str], None]
+Work = Callable[[Trial, Path, str, bool], None]
 
 
 class SweepError(Go1Error):
@@ -50,12 +50,13 @@ def run_sweep(
     command: str,
     report: Optional[Report] = None,
     work: Work = run_trial,
+    film: bool = True,
 ) -> Tuple[TrialRecord, ...]:
     """Run what is not finished; returns the records in the order of the trials. A trial that fails stops no other.
 
     Args:
         report: told how many trials have ended, and how many there are.
-        work: what a trial is.
+        work: what a trial is. film: whether each trial ends with a film of its policy.
 
     Raises:
         TrialError: a folder of other settings; found before anything runs.
@@ -68,7 +69,7 @@ def run_sweep(
     if report is not None:
         report(ended, len(trials))
     if waiting:
-        for trial, failure in _outcomes(waiting, folders, resources, command, work):
+        for trial, failure in _outcomes(waiting, folders, resources, command, work, film):
             if failure is not None:
                 _record_failure(trial, folders[trial.name], failure)
             ended += 1
@@ -97,14 +98,14 @@ def _record_failure(trial: Trial, folder: Path, error: Exception) -> None:
 
 
 def _outcomes(
-    trials: Sequence[Trial], folders: dict[str, Path], resources: SweepResources, command: str, work: Work
+    trials: Sequence[Trial], folders: dict[str, Path], resources: SweepResources, command: str, work: Work, film: bool
 ) -> Iterator[Tuple[Trial, Optional[Exception]]]:
     """Trials as they end, each with what went wrong, if anything did."""
     with _ray(resources.address) as ray:
         cpus = checked_cpus(ray, resources)
         # One call a worker: a trial's process ends with it, and nothing of it is left to the next.
         remote = ray.remote(max_calls=1, max_retries=0, num_cpus=cpus, num_gpus=resources.gpus_per_trial)(work)
-        pending = {remote.remote(trial, folders[trial.name], command): trial for trial in trials}
+        pending = {remote.remote(trial, folders[trial.name], command, film): trial for trial in trials}
         while pending:
             (reference,), _ = ray.wait(list(pending), num_returns=1)
             trial = pending.pop(reference)

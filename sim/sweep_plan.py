@@ -11,6 +11,7 @@ from typing import Any, Mapping, Optional, Sequence, Tuple
 import yaml
 
 from robot_configs.errors import Go1Error
+from sim.earlier_run import EarlierRun, read_earlier_run
 from sim.engines.choice import EngineChoice
 from sim.presets import preset
 from sim.pretrain_settings import PretrainSettings
@@ -19,8 +20,9 @@ from sim.settings_paths import with_values
 Assignment = Tuple[str, Any]
 """Path of a setting and its value."""
 
-_PLAN_KEYS = ("presets", "seeds", "set", "steps")
+_PLAN_KEYS = ("presets", "seeds", "set", "steps", "begin_with")
 _SEED_PATH = "task.seed"
+_RUN_PATH, _TROT_PATH = "begin_with_run", "begin_with_trot"
 _LONGEST_NAME = 200  # folders of Linux's file systems end at 255 bytes
 
 
@@ -35,6 +37,7 @@ class Trial:
     Attributes:
         name: of its folder; its condition's name and its seed.
         condition: preset and varied settings, the same for all its seeds.
+        begin_with: folder of the finished run that `settings.begin_with_run` names; None where that is empty.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Trial:
     seed: int
     assignments: Tuple[Assignment, ...]
     settings: PretrainSettings
+    begin_with: Optional[Path] = None
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,14 @@ class SweepPlan:
         presets: names of `sim.presets`. seeds: of everything random about a trial.
         varied: paths of `PretrainSettings` with the values that each takes; a condition is one value of every path.
         steps: environment steps of each trial, instead of its preset's.
+        begin_with: folder of a finished run whose actor and critic each trial begins with.
     """
 
     presets: Tuple[str, ...] = ("standard",)
     seeds: Tuple[int, ...] = (1,)
     varied: Tuple[Tuple[str, Tuple[Any, ...]], ...] = ()
     steps: Optional[int] = None
+    begin_with: Optional[Path] = None
 
     def __post_init__(self) -> None:
         lists = {
@@ -73,6 +79,12 @@ class SweepPlan:
             raise SweepPlanError(
                 "seeds as seeds", f"set {_SEED_PATH}", "Give them as --seed, for they are grouped over."
             )
+        if _RUN_PATH in self.paths:
+            remedy = "Give the folder of the run, for its networks are read from there."
+            raise SweepPlanError("a run as --begin-with RUN", f"set {_RUN_PATH}", remedy)
+        if self.begin_with is not None and _TROT_PATH in self.paths:
+            remedy = "Leave one of them out: the run takes the place of the trot."
+            raise SweepPlanError(f"no {_TROT_PATH} beside a run to begin with", f"set {_TROT_PATH}", remedy)
 
     @property
     def paths(self) -> Tuple[str, ...]:
@@ -83,11 +95,13 @@ class SweepPlan:
         """All trials, those of the first seed first, so that an unfinished sweep has a bit of every condition.
 
         Raises:
-            Go1Error: a preset, path or value that is not possible, or two trials that would share a folder.
+            Go1Error: a preset, path or value that is not possible, two trials that would share a folder, or a run that
+                they can not begin with.
         """
+        earlier = None if self.begin_with is None else read_earlier_run(self.begin_with)
         choices = [[(path, value) for value in values] for path, values in self.varied]
         trials = [
-            self._trial(name, seed, assignments)
+            self._trial(name, seed, assignments, earlier)
             for seed in self.seeds
             for name in self.presets
             for assignments in itertools.product(*choices)
@@ -98,15 +112,18 @@ class SweepPlan:
             raise SweepPlanError("a folder for each trial", f"{twice[0]} more than once", "Name every value once.")
         return tuple(trials)
 
-    def _trial(self, name: str, seed: int, assignments: Tuple[Assignment, ...]) -> Trial:
+    def _trial(self, name: str, seed: int, assignments: Tuple[Assignment, ...], earlier: Optional[EarlierRun]) -> Trial:
         steps = {} if self.steps is None else {"steps": self.steps}
         settings = with_values(preset(name, seed, EngineChoice()), {**dict(assignments), **steps})
+        if earlier is not None:
+            settings = earlier.continued_by(settings)
         condition = ",".join([name, *(f"{path}={_written(value)}" for path, value in assignments)])
         folder = f"{condition},seed={seed}"
         if len(folder) > _LONGEST_NAME:
             found = f"{len(folder)} in {folder}"
             raise SweepPlanError(f"names of at most {_LONGEST_NAME} characters", found, "Vary less in one sweep.")
-        return Trial(folder, condition, name, seed, assignments, settings)
+        begin_with = None if self.begin_with is None else self.begin_with.resolve()  # a trial runs in another folder
+        return Trial(folder, condition, name, seed, assignments, settings, begin_with)
 
 
 def _written(value: Any) -> str:
@@ -119,7 +136,8 @@ def _written(value: Any) -> str:
 
 
 def read_plan(path: Path) -> SweepPlan:
-    """A plan from YAML: lists `presets` and `seeds`, a mapping `set` from paths to lists of values, `steps`.
+    """A plan from YAML: lists `presets` and `seeds`, a mapping `set` from paths to lists of values, `steps`,
+    `begin_with`.
 
     Raises:
         SweepPlanError: no YAML, an entry that is none of these, or not of its kind.
@@ -138,7 +156,11 @@ def read_plan(path: Path) -> SweepPlan:
     for name, values in {**lists, **varied}.items():
         if not isinstance(values, list):
             raise SweepPlanError(f"{name} in {path} as a list", repr(values), "Write it in brackets, be it only one.")
-    return plan_of(lists.get("presets"), lists.get("seeds"), varied, content.get("steps"))
+    begin_with = content.get("begin_with")
+    if not (begin_with is None or isinstance(begin_with, str)):
+        raise SweepPlanError(f"begin_with in {path} as the folder of a run", repr(begin_with), "Write its path.")
+    run = None if begin_with is None else Path(begin_with)
+    return plan_of(lists.get("presets"), lists.get("seeds"), varied, content.get("steps"), run)
 
 
 def plan_of(
@@ -146,6 +168,7 @@ def plan_of(
     seeds: Optional[Sequence[int]],
     varied: Mapping[str, Sequence[Any]],
     steps: Optional[int],
+    begin_with: Optional[Path] = None,
 ) -> SweepPlan:
     """A plan of what was given, with the defaults for the rest.
 
@@ -162,6 +185,7 @@ def plan_of(
         SweepPlan.seeds if seeds is None else tuple(seeds),
         pairs,
         steps,
+        begin_with,
     )
 
 

@@ -8,17 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Dict, Literal, Optional
 
-from policy.bundle import Lineage
 from policy.code_version import code_version
-from policy.export import export_bundle
 from robot_configs.errors import Go1Error
-from robot_configs.robot import load_robot
+from sim.earlier_run import read_earlier_run
 from sim.pretrain import pretrain
+from sim.pretrain_command import finish_run
 from sim.sweep_plan import Trial
 
 RECORD = "trial.json"
 FAILURE = "failure.txt"
-BUNDLE = "policy.go1policy"
 Status = Literal["started", "finished", "failed"]
 
 
@@ -44,17 +42,21 @@ class TrialRecord:
     failure: Optional[str] = None
 
 
-def run_trial(trial: Trial, folder: Path, command: str) -> None:
-    """Train, or go on with a training that stopped half-way, seal the policy, and say that it is finished.
+def run_trial(trial: Trial, folder: Path, command: str, film: bool) -> None:
+    """Train, or go on with a training that stopped half-way, seal the policy, show it, and say that it is finished.
 
     Args:
         command: what a person typed, for the bundle's lineage.
+        film: whether the policy's walk is filmed at the end.
+
+    Raises:
+        EarlierRunError: the run to begin with is another one than when the sweep was laid out.
     """
     write_record(folder, TrialRecord("started", json_settings(trial), code_version()))
     (folder / FAILURE).unlink(missing_ok=True)
-    graph = pretrain(trial.settings, folder)
-    lineage = Lineage("pretrain", (), (), code_version(), trial.seed, command)
-    bundle = export_bundle(graph, folder / BUNDLE, lineage, 1, load_robot())
+    earlier = None if trial.begin_with is None else read_earlier_run(trial.begin_with)
+    graph = pretrain(trial.settings, folder, earlier=earlier)
+    bundle = finish_run(graph, trial.settings, folder, command, film)
     write_record(folder, TrialRecord("finished", json_settings(trial), code_version(), bundle_sha256=bundle.sha256))
 
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from policy.bundle import read_bundle
 from sim.earlier_run import EarlierRunError, read_earlier_run
 from sim.ppo_runner import PpoRunner
+from sim.pretrain import pretrain
 from sim.pretrain_checkpoint import BUNDLE_FILE, CHECKPOINT_FILE, SETTINGS_FILE, PretrainFolderError
 from sim.pretrain_command import train_bundle
 from sim.pretrain_settings import PretrainSettings
@@ -97,6 +98,14 @@ def test_the_run_names_the_earlier_one_and_goes_on_with_it_only(easy, tmp_path):
     assert all(torch.equal(before[name], after[name]) for name in before)
     with pytest.raises(PretrainFolderError, match="begin_with_run"):
         train_bundle(replace(HARD, begin_with_trot=False), out, "go1 sim train", film=False)
+
+
+def test_settings_that_name_a_run_do_not_begin_without_it(easy, tmp_path):
+    """They used to begin with the trot, or with nothing, and to say otherwise in settings.json."""
+    with pytest.raises(EarlierRunError, match="begin_with_run"):
+        pretrain(replace(HARD, begin_with_run="ab" * 32), tmp_path)
+    with pytest.raises(EarlierRunError, match="begin_with_run"):
+        pretrain(HARD, tmp_path / "other", earlier=read_earlier_run(easy))
 
 
 def test_another_network_is_refused_by_its_name(easy):

@@ -2,14 +2,22 @@
 
 import dataclasses
 import os
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from policy.bundle import read_bundle
+import sim.pretrain_command
+import sim.sweep
+from cli.main import main
+from policy.bundle import Bundle, read_bundle
+from policy.export import load_graph
+from policy.graph import PolicyGraph
+from sim.earlier_run import EarlierRunError
 from sim.pretrain import pretrain
+from sim.pretrain_command import train_bundle
 from sim.sweep import SweepError, SweepResources, checked_cpus, run_sweep
 from sim.sweep_plan import SweepPlan, Trial
 from sim.sweep_trial import TrialError, TrialRecord, json_settings, read_record, run_trial, write_record
@@ -42,7 +50,7 @@ def finished(trial: Trial) -> TrialRecord:
 def test_trials_that_fail_or_die_are_reported_and_the_others_end(tmp_path):
     """What a trial does is a stand-in here; it tells what process it was."""
 
-    def work(trial: Trial, folder: Path, command: str) -> None:
+    def work(trial: Trial, folder: Path, command: str, film: bool) -> None:
         import signal
 
         from sim.sweep_trial import TrialRecord, json_settings, write_record
@@ -64,7 +72,7 @@ def test_trials_that_fail_or_die_are_reported_and_the_others_end(tmp_path):
     assert records[2].bundle_sha256 != str(os.getpid()), "a process of its own"
     assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
-    def second_work(trial: Trial, folder: Path, command: str) -> None:
+    def second_work(trial: Trial, folder: Path, command: str, film: bool) -> None:
         from sim.sweep_trial import TrialRecord, json_settings, write_record
 
         assert trial.seed in (2, 3), "what is finished is not run again"
@@ -121,14 +129,12 @@ def test_a_folder_of_other_settings_is_found_before_anything_runs(tmp_path):
     assert not (tmp_path / first.name).exists()
 
 
-def test_a_trial_is_a_training_of_its_own_and_goes_on_half_way(tmp_path):
-    """The real thing in this process: what it leaves is what `pretrain` leaves, also after an interruption."""
-    (trial,) = tiny(iterations=3)
-    alone = pretrain(trial.settings, tmp_path / "alone")
-    folder = tmp_path / trial.name
+class Interrupted(Exception):
+    """What stops a training here."""
 
-    class Interrupted(Exception):
-        pass
+
+def begin(trial: Trial, folder: Path) -> list[str]:
+    """A trial that stops after the second of its three checkpoints; the lines of its curve up to there."""
 
     def stop(done: int, total: int, row: dict[str, float]) -> None:
         if done == 3:
@@ -137,23 +143,132 @@ def test_a_trial_is_a_training_of_its_own_and_goes_on_half_way(tmp_path):
     with pytest.raises(Interrupted):
         pretrain(trial.settings, folder, stop)
     write_record(folder, TrialRecord("started", json_settings(trial), "v0"))
-    run_trial(trial, folder, "go1 sim sweep")
+    return (folder / "curve.csv").read_text().splitlines()[:3]
+
+
+def test_a_trial_is_a_training_of_its_own_and_goes_on_half_way(tmp_path):
+    """The real thing in this process: what it leaves is what `pretrain` leaves, also after an interruption."""
+    (trial,) = tiny(iterations=3)
+    alone = pretrain(trial.settings, tmp_path / "alone")
+    folder = tmp_path / trial.name
+    begin(trial, folder)
+    run_trial(trial, folder, "go1 sim sweep", film=False)
     record = read_record(trial, folder)
     assert record is not None and record.status == "finished"
     bundle = read_bundle(folder / "policy.go1policy")
     assert (bundle.sha256, bundle.lineage.seed) == (record.bundle_sha256, trial.seed)
-    from policy.export import load_graph
+    assert_same_actor(bundle, alone)
+    assert (folder / "curve.png").stat().st_size > 1000
 
+
+def assert_same_actor(bundle: Bundle, graph: PolicyGraph) -> None:
     for name, tensor in load_graph(bundle).actor.state_dict().items():
-        assert tensor.equal(alone.actor.state_dict()[name]), name
+        assert tensor.equal(graph.actor.state_dict()[name]), name
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_process_of_ray_goes_on_half_way(tmp_path):
+    (trial,) = tiny(iterations=3)
+    alone = pretrain(trial.settings, tmp_path / "alone")
+    folder = tmp_path / trial.name
+    before = begin(trial, folder)
+    (record,) = run_sweep([trial], tmp_path, ONE_CORE, "go1 sim sweep", film=False)
+    assert record.status == "finished", record.failure
+    assert_same_actor(read_bundle(folder / "policy.go1policy"), alone)
+    rows = (folder / "curve.csv").read_text().splitlines()
+    assert rows[:3] == before and len(rows) == 4, "the time in them tells that they were not computed anew"
+
+
+@pytest.mark.parametrize("film", [True, False])
+def test_a_trial_leaves_the_pictures_that_a_run_leaves(tmp_path, monkeypatch, film):
+    filmed: list[tuple[Path, Path]] = []
+
+    def film_walk(bundle: Path, out: Path) -> str:
+        filmed.append((bundle, out))
+        return "walk.gif"
+
+    monkeypatch.setattr(sim.pretrain_command, "film_walk", film_walk)
+    (trial,) = tiny(iterations=1)
+    run_trial(trial, tmp_path / "trial", "go1 sim sweep", film)
+    assert filmed == ([(tmp_path / "trial" / "policy.go1policy", tmp_path / "trial")] if film else [])
+    assert (tmp_path / "trial" / "curve.png").exists()
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory) -> Path:
+    """A finished run of the same networks."""
+    folder = tmp_path_factory.mktemp("earlier")
+    (trial,) = tiny(seeds=(5,), iterations=1)
+    run_trial(trial, folder, "go1 sim sweep", film=False)
+    return folder
+
+
+def test_a_trial_begins_with_an_earlier_run_as_a_run_of_its_own_does(earlier, tmp_path):
+    """Same weights at the end, same parent; another beginning is another trial."""
+    plan = SweepPlan(seeds=(2,), varied=TINY, steps=8 * 8, begin_with=earlier)
+    (trial,) = plan.trials()
+    (plain,) = dataclasses.replace(plan, begin_with=None).trials()
+    run_trial(trial, tmp_path / trial.name, "go1 sim sweep", film=False)
+    train_bundle(plain.settings, tmp_path / "alone", "go1 sim train", film=False, begin_with=earlier)
+    begun, alone = (read_bundle(tmp_path / name / "policy.go1policy") for name in (trial.name, "alone"))
+    assert begun.onnx_bytes == alone.onnx_bytes
+    assert begun.lineage.parents == alone.lineage.parents == (read_bundle(earlier / "policy.go1policy").sha256,)
+    with pytest.raises(TrialError, match="another begin_with_run"):
+        run_sweep([plain], tmp_path, ONE_CORE, "")
+
+
+def test_a_trial_whose_earlier_run_has_changed_since_is_refused(earlier, tmp_path):
+    shutil.copytree(earlier, tmp_path / "earlier")
+    (trial,) = SweepPlan(varied=TINY, steps=8 * 8, begin_with=tmp_path / "earlier").trials()
+    (other,) = tiny(seeds=(6,), iterations=1)
+    shutil.rmtree(tmp_path / "earlier")
+    run_trial(other, tmp_path / "earlier", "go1 sim sweep", film=False)
+    with pytest.raises(EarlierRunError, match="begin_with_run"):
+        run_trial(trial, tmp_path / "trial", "go1 sim sweep", film=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "begin_with_run=abc"], "a run as --begin-with RUN"),
+        (["--begin-with", "no/such"], "no/such/policy.go1policy"),
+        (["--plan", "PLAN", "--begin-with", "no/such"], "--plan and --begin-with"),
+    ],
+)
+def test_a_sweep_that_can_not_begin_as_asked_is_refused(tmp_path, capsys, words, message):
+    (tmp_path / "plan.yaml").write_text("seeds: [1]\n")
+    words = [str(tmp_path / "plan.yaml") if word == "PLAN" else word for word in words]
+    assert main(["sim", "sweep", "--out", str(tmp_path / "out"), *words]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_film_and_beginning_reach_the_trials(earlier, tmp_path, monkeypatch):
+    """From the command line, without Ray: what would be given to it is taken down."""
+    given = []
+
+    def outcomes(trials, folders, resources, command, work, film):
+        given.append((trials[0].begin_with, trials[0].settings.begin_with_run, film))
+        for trial in trials:
+            write_record(folders[trial.name], finished(trial))
+            yield trial, None
+
+    monkeypatch.setattr(sim.sweep, "_outcomes", outcomes)
+    words = ["sim", "sweep", "--seed", "3", "--steps", "64", "--begin-with", str(earlier)]
+    for path, (value,) in TINY:
+        words += ["--set", f"{path}={value}"]
+    assert main([*words, "--out", str(tmp_path / "one")]) == 0
+    assert main([*words, "--out", str(tmp_path / "other"), "--no-film"]) == 0
+    sha256 = read_bundle(earlier / "policy.go1policy").sha256
+    assert given == [(earlier, sha256, True), (earlier, sha256, False)]
 
 
 @needs_ray
 @pytest.mark.slow
 def test_a_sweep_from_the_command_line(tmp_path, capsys: pytest.CaptureFixture[str]):
-    from cli.main import main
-
     words = ["sim", "sweep", "--out", str(tmp_path), "--seed", "1", "2", "--steps", "128", "--cpus-per-trial", "1"]
+    words += ["--no-film"]
     for path, (value,) in TINY:
         words += ["--set", f"{path}={value}"]
     words += ["--set", "engine.python=none.py,null", "--set", "engine.name=mujoco"]

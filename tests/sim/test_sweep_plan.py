@@ -1,8 +1,11 @@
 """What a sweep is laid out to: its trials, their names, and the plans that are refused."""
 
+from pathlib import Path
+
 import pytest
 
 from robot_configs.errors import Go1Error
+from sim.earlier_run import EarlierRunError
 from sim.presets import PresetError
 from sim.settings_paths import SettingsPathError
 from sim.sweep_plan import SweepPlan, SweepPlanError, parse_assignment, plan_of, read_plan
@@ -50,6 +53,13 @@ def test_few_steps_are_enough_for_few_robots():
         (lambda: SweepPlan(seeds=()), SweepPlanError, "seeds: at least one"),
         (lambda: SweepPlan(varied=(("epochs", ()),)), SweepPlanError, "set epochs: at least one"),
         (lambda: SweepPlan(varied=(("task.seed", (1, 2)),)), SweepPlanError, "seeds as seeds"),
+        (lambda: SweepPlan(varied=(("begin_with_run", ("ab",)),)), SweepPlanError, "a run as --begin-with RUN"),
+        (
+            lambda: SweepPlan(varied=(("begin_with_trot", (True, False)),), begin_with=Path("runs/quick")),
+            SweepPlanError,
+            "no begin_with_trot",
+        ),
+        (lambda: SweepPlan(begin_with=Path("no/such")).trials(), EarlierRunError, "no/such/policy.go1policy"),
         (lambda: SweepPlan(seeds=(1, 1)).trials(), SweepPlanError, "standard,seed=1 more than once"),
         (lambda: SweepPlan(presets=("slow",)).trials(), PresetError, "found slow"),
         (lambda: SweepPlan(varied=(("epoch", (1,)),)).trials(), SettingsPathError, "'epoch'"),
@@ -73,8 +83,8 @@ def test_a_plan_from_yaml(tmp_path):
     path = tmp_path / "sweep.yaml"
     path.write_text("presets: [quick]\nseeds: [1, 2]\nset:\n  task.num_envs: [256, 512]\nsteps: 100000\n")
     assert read_plan(path) == SweepPlan(("quick",), (1, 2), (("task.num_envs", (256, 512)),), 100_000)
-    path.write_text("seeds: [4]\n")
-    assert read_plan(path) == SweepPlan(seeds=(4,))
+    path.write_text("seeds: [4]\nbegin_with: runs/quick\n")
+    assert read_plan(path) == SweepPlan(seeds=(4,), begin_with=Path("runs/quick"))
 
 
 @pytest.mark.parametrize(
@@ -82,6 +92,7 @@ def test_a_plan_from_yaml(tmp_path):
     [
         ("- a", "found list"),
         ("seed: [1]", "found seed"),
+        ("begin_with: 3", "begin_with in .* as the folder of a run; found 3"),
         ("seeds: 3", "seeds in .* as a list"),
         ("set: [1]", "from paths to lists"),
         ("set: {epochs: 3}", "epochs in .* as a list"),
