@@ -25,7 +25,7 @@ class PresetError(Go1Error):
 
 
 def _standard() -> PretrainSettings:
-    """The run of the shipped bundle: a flat floor, moderate variation."""
+    """A plain run from random actions: a flat floor, moderate variation."""
     return PretrainSettings()
 
 
