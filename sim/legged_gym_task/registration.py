@@ -21,6 +21,8 @@ def register(registry: Any, base: type, train_base: type) -> None:
 
 def register_with_legged_gym() -> None:
     """The same with the legged_gym that is installed; to be called after `import isaacgym`."""
+    # First: legged_gym.utils imports legged_gym.envs, which imports its registry back and finds it half made.
+    importlib.import_module("legged_gym.envs")
     utils = importlib.import_module("legged_gym.utils")
     base = importlib.import_module("legged_gym.envs.base.legged_robot_config")
     register(utils.task_registry, base.LeggedRobotCfg, base.LeggedRobotCfgPPO)

@@ -1,82 +1,53 @@
-"""What legged_gym brings along: configuration classes and a registry, as bare as its scripts need them."""
+"""legged_gym as its scripts need it: a skeleton with its order of imports, on the shim."""
 
-from types import SimpleNamespace
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from sim.engines.isaacgym_modules import import_isaacgym
 
-class Configuration:
-    """As legged_gym's BaseConfig: nested classes become objects of their own when one is made."""
-
-    def __init__(self) -> None:
-        for name in dir(self):
-            nested = getattr(self, name)
-            if isinstance(nested, type) and not name.startswith("_"):
-                setattr(self, name, nested())
-
-
-class EnvironmentBase(Configuration):
-    """The names of LeggedRobotCfg that are derived from here."""
-
-    class env:
-        num_envs = 4096
-        env_spacing = 3.0
-
-    class terrain:
-        mesh_type = "trimesh"
-        num_rows = 10
-
-    class control:
-        action_scale = 0.5
-
-    class domain_rand:
-        randomize_base_mass = False
-
-    class noise:
-        add_noise = True
-
-    class sim:
-        dt = 0.005
-        substeps = 1
-        gravity = [0.0, 0.0, -9.81]
-        up_axis = 1
-
-        class physx:
-            num_threads = 1
-            solver_type = 1
-
-
-class TrainingBase(Configuration):
-    """The names of LeggedRobotCfgPPO that are derived from here."""
-
-    class policy:
-        init_noise_std = 1.0
-
-    class algorithm:
-        value_loss_coef = 1.0
-        max_grad_norm = 1.0
-
-    class runner:
-        max_iterations = 1500
-        resume = False
-
-
-class Registry:
-    """As legged_gym's TaskRegistry."""
-
-    def __init__(self) -> None:
-        self.tasks: dict[str, SimpleNamespace] = {}
-
-    def register(self, name, task_class, env_cfg, train_cfg) -> None:
-        self.tasks[name] = SimpleNamespace(task_class=task_class, env_cfg=env_cfg, train_cfg=train_cfg)
+SKELETON = Path(__file__).resolve().parent / "skeleton"
 
 
 @pytest.fixture
-def registered(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """Our entry of a registry, on the shim."""
-    from sim.legged_gym_task.registration import register
+def repositories(tmp_path: Path) -> Path:
+    """A folder with `legged_gym_repository` and `rsl_rl_repository`: legged_gym writes its logs beside its package."""
+    return Path(shutil.copytree(SKELETON, tmp_path / "skeleton"))
 
+
+@pytest.fixture
+def fresh_legged_gym(repositories: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """`import legged_gym` finds the skeleton, of which nothing is imported yet, with this project's own rsl_rl."""
     monkeypatch.setenv("GO1_ISAACGYM_SHIM", "1")
-    registry = Registry()
-    register(registry, EnvironmentBase, TrainingBase)
-    return registry.tasks["go1_velocity"]
+    import_isaacgym()
+    monkeypatch.syspath_prepend(repositories / "legged_gym_repository")
+
+    def modules() -> list[str]:
+        return [name for name in sys.modules if name.split(".")[0] == "legged_gym"]
+
+    assert modules() == []
+    yield
+    for name in modules():
+        del sys.modules[name]
+
+
+@pytest.fixture
+def registry(fresh_legged_gym: None) -> ModuleType:
+    """legged_gym's registry with our task in it."""
+    from sim.legged_gym_task.registration import register_with_legged_gym
+
+    register_with_legged_gym()
+    return sys.modules["legged_gym.utils"].task_registry
+
+
+@pytest.fixture
+def registered(registry) -> SimpleNamespace:
+    """Our entry of the registry."""
+    name = "go1_velocity"
+    return SimpleNamespace(
+        task_class=registry.task_classes[name], env_cfg=registry.env_cfgs[name], train_cfg=registry.train_cfgs[name]
+    )
