@@ -33,6 +33,7 @@ from sim.terrain.ground import FlatGround, Ground, TerrainGround
 from sim.velocity_settings import VelocityTaskSettings
 
 START_HEIGHT_M = 0.30  # of the trunk above the ground, legs in the default pose: the feet fall the last centimetre
+REWARD_LOG = tuple(f"/reward/{name}" for name in (*REWARD_TERMS, *SHAPING_TERMS))  # of episodes that just ended
 
 
 class VelocityTask(VecEnv):
@@ -93,7 +94,7 @@ class VelocityTask(VecEnv):
         self.command = torch.zeros(count, contract.command_dim)
         self.last_action = torch.zeros(count, contract.action_dim)
         self.last_feet = torch.zeros(count, 4, 3)
-        self.episode_terms = torch.zeros(count, len(REWARD_TERMS) + len(SHAPING_TERMS))
+        self.episode_terms = torch.zeros(count, len(REWARD_LOG))
         self._reset(torch.arange(count))
         self.engine.step(self.default_position.repeat(count, 1), 1)
         self.state = self.engine.state()
@@ -277,7 +278,6 @@ class VelocityTask(VecEnv):
             log["/error/trunk_height_m"] = (self._trunk_height(self.state) - wanted).abs().mean()
         if done.any():
             ended = self.episode_terms[done].sum(0) / self.steps_walked[done].sum()
-            names = (*REWARD_TERMS, *SHAPING_TERMS)
-            log.update({f"/reward/{name}": ended[i] for i, name in enumerate(names)})
+            log.update({name: ended[i] for i, name in enumerate(REWARD_LOG)})
         log.update(self.ground.log())
         return log

@@ -14,7 +14,7 @@ from robot_configs.robot import load_robot
 from sim.engines.isaacgym import IsaacGymEngine
 from sim.legged_gym_task.configuration import task_settings
 from sim.privileged import PRIVILEGED_WIDTH
-from sim.velocity_task import VelocityTask
+from sim.velocity_task import REWARD_LOG, VelocityTask
 
 FiveTuple = Tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, Dict[str, Any]]
 
@@ -38,6 +38,11 @@ class _Task(VelocityTask):
         return torch.cat([self.observation, self.privileged], dim=1)
 
 
+def _flat(name: str) -> str:
+    """A name of our log as legged_gym's have it: "/error/yaw_rad_s" is "error_yaw_rad_s"."""
+    return name.strip("/").replace("/", "_")
+
+
 class Go1VelocityTask:
     """What `task_registry.make_env("go1_velocity")` returns.
 
@@ -46,6 +51,7 @@ class Go1VelocityTask:
     Attributes:
         num_obs, num_privileged_obs, num_actions: widths of observation, critic's observation and action.
         obs_buf, privileged_obs_buf, rew_buf, reset_buf, extras: of the last step, as legged_gym's tasks have them.
+            extras["episode"]: tracking errors of all robots now, and the rewards of the episodes that ended last.
     """
 
     def __init__(self, cfg: Any, sim_params: Any, physics_engine: Any, sim_device: str, headless: bool) -> None:
@@ -74,15 +80,16 @@ class Go1VelocityTask:
         self.rew_buf = torch.zeros(self.num_envs)
         self.reset_buf = torch.ones(self.num_envs, dtype=torch.long)
         self.extras: Dict[str, Any] = {}
+        self._episode = {_flat(name): torch.zeros(()) for name in REWARD_LOG}
 
     def step(self, actions: torch.Tensor) -> FiveTuple:
         """Observation, critic's observation, reward, done (time-outs included) and extras of one control step."""
         _, self.rew_buf, done, extras = self._task.step(actions.detach().to(self.device))
         self.reset_buf = done.long()
-        self.extras = {"time_outs": extras["time_outs"].bool()}
-        if done.any():
-            # rsl_rl v1.0.2 reads the keys of the first entry in all of them: only complete ones are handed on.
-            self.extras["episode"] = {name.strip("/").replace("/", "_"): value for name, value in extras["log"].items()}
+        # legged_gym's play script reads the entry in every step, rsl_rl v1.0.2 the first one's keys in all of them: it
+        # is always there and complete, with the rewards of the episodes that ended last, 0 before the first.
+        self._episode = {**self._episode, **{_flat(name): value for name, value in extras["log"].items()}}
+        self.extras = {"time_outs": extras["time_outs"].bool(), "episode": self._episode}
         return self.obs_buf, self.privileged_obs_buf, self.rew_buf, self.reset_buf, self.extras
 
     def reset(self) -> Tuple[torch.Tensor, torch.Tensor]:

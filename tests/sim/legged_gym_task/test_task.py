@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from policy.rewards import REWARD_TERMS
 from policy.velocity_contract import velocity_contract
 from robot_configs.robot import load_robot
 from sim.isaacgym_shim import gymapi, gymutil
@@ -13,6 +14,7 @@ from sim.legged_gym_task.task import LeggedGymTaskError
 from sim.pretrain_settings import PretrainSettings
 from sim.privileged import PRIVILEGED_WIDTH
 from sim.randomization import Randomization
+from sim.shaping import SHAPING_TERMS
 
 torch.set_num_threads(1)
 ROBOTS, STEPS = 6, 12
@@ -81,12 +83,10 @@ def test_a_runner_of_v1_0_2_collects_its_rollout(make):
         assert torch.isfinite(reward).all()
         assert (done[infos["time_outs"]] == 1).all(), "a time-out ends an episode"
         ended += done
-        assert ("episode" in infos) == bool(done.any()), "entries without the terms of an ended episode lack keys"
-        if "episode" in infos:
-            episodes.append(infos["episode"])
+        episodes.append(infos["episode"])
     # 0.2 s are 10 steps: everyone has ended at least once, and the first ends were spread by the runner.
     assert ended.min() >= 1
-    assert len(episodes) >= 2
+    assert {frozenset(episode) for episode in episodes} == {frozenset(episodes[0])}, "the runner takes the first's keys"
     for key in episodes[0]:
         mean = torch.stack([torch.as_tensor(entry[key]).float() for entry in episodes]).mean()
         assert torch.isfinite(mean), key
@@ -98,6 +98,21 @@ def test_the_first_ends_are_spread_by_the_runner(make):
     task.episode_length_buf = torch.tensor([9, 8, 0, 0, 0, 0])
     done = [task.step(torch.zeros(ROBOTS, 12))[3].tolist() for _ in range(2)]
     assert done == [[1, 0, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0]]
+
+
+def test_the_last_ended_episodes_stay_in_the_extras(make):
+    """legged_gym's play script reads `infos["episode"]` in every step, whether an episode has ended or not."""
+    task = make(episode_length_s=0.2)
+    task.episode_length_buf = torch.tensor([7, 0, 0, 0, 0, 0])
+    entries = [task.step(torch.zeros(ROBOTS, 12))[4]["episode"] for _ in range(5)]
+    rewards = [name for name in entries[0] if name.startswith("reward_")]
+    assert {name.replace("reward_", "") for name in rewards} == {*REWARD_TERMS, *SHAPING_TERMS}
+    paths = {name: [float(entry[name]) for entry in entries] for name in entries[0]}
+    for name in rewards:
+        assert paths[name][:2] == [0.0, 0.0], "none has ended yet"
+        assert len(set(paths[name][2:])) == 1, "kept until others end"
+    assert paths["reward_track_linear_velocity"][2] > 0.0
+    assert len(set(paths["error_linear_m_s"])) == 5, "of all robots, now"
 
 
 def test_what_the_play_script_plots(make):
