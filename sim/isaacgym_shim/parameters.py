@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sim.isaacgym_shim.enumerations import ContactCollection, DofDriveMode, UpAxis
+from sim.isaacgym_shim.numeric_fields import NumericFields
 from sim.isaacgym_shim.value_types import Mat33, Transform, Vec3
 
 # One row a degree of freedom. Stiffness and damping are those of the drive; effort [Nm] bounds the drive.
@@ -31,7 +32,7 @@ DOF_PROPERTIES = np.dtype(
 
 
 @dataclass(slots=True)
-class PhysXParams:
+class PhysXParams(NumericFields):
     """Settings of PhysX; `num_threads` is the only one that the shim uses."""
 
     always_use_articulations: bool = False
@@ -53,7 +54,7 @@ class PhysXParams:
 
 
 @dataclass(slots=True)
-class SimParams:
+class SimParams(NumericFields):
     """Settings of a simulation: step [s], substeps in it, gravity [m/s^2]."""
 
     dt: float = 1.0 / 60.0
@@ -70,7 +71,7 @@ class SimParams:
 
 
 @dataclass(slots=True)
-class PlaneParams:
+class PlaneParams(NumericFields):
     """Endless ground: unit normal, distance below the origin [m]."""
 
     normal: Vec3 = field(default_factory=lambda: Vec3(0.0, 1.0, 0.0))
@@ -82,7 +83,7 @@ class PlaneParams:
 
 
 @dataclass(slots=True)
-class HeightFieldParams:
+class HeightFieldParams(NumericFields):
     """Ground of height samples: spacing [m] of rows and columns, height [m] of one unit of a sample."""
 
     nbRows: int = 0
@@ -98,7 +99,7 @@ class HeightFieldParams:
 
 
 @dataclass(slots=True)
-class TriangleMeshParams:
+class TriangleMeshParams(NumericFields):
     """Ground of triangles."""
 
     nb_vertices: int = 0
@@ -111,7 +112,7 @@ class TriangleMeshParams:
 
 
 @dataclass(slots=True)
-class AssetOptions:
+class AssetOptions(NumericFields):
     """How a description of a robot is read."""
 
     angular_damping: float = 0.5
@@ -138,8 +139,8 @@ class AssetOptions:
 
 
 @dataclass(slots=True)
-class RigidShapeProperties:
-    """Surface of one collision shape. `friction` counts; `restitution` must stay 0."""
+class RigidShapeProperties(NumericFields):
+    """Surface of one collision shape: `friction` counts; restitution, the other frictions and `filter` must stay 0."""
 
     friction: float = 1.0
     rolling_friction: float = 0.0
@@ -153,7 +154,7 @@ class RigidShapeProperties:
 
 
 @dataclass(slots=True)
-class RigidBodyProperties:
+class RigidBodyProperties(NumericFields):
     """Mass [kg], centre of mass in the body's frame [m], inertia about it in the body's axes [kg m^2]."""
 
     mass: float = 0.0
@@ -165,7 +166,7 @@ class RigidBodyProperties:
 
 
 @dataclass(slots=True)
-class CameraProperties:
+class CameraProperties(NumericFields):
     """Of a viewer's camera; the shim opens no window."""
 
     width: int = 1600

@@ -7,18 +7,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sim.isaacgym_shim.numeric_fields import NumericFields
+
 
 @dataclass(slots=True)
-class Vec3:
+class Vec3(NumericFields):
     """Three numbers."""
 
     x: float = 0.0
     y: float = 0.0
     z: float = 0.0
-
-    def __post_init__(self) -> None:
-        # Callers pass elements of tensors; a 0-dimensional tensor kept here would alias its storage.
-        self.x, self.y, self.z = float(self.x), float(self.y), float(self.z)
 
     def __add__(self, other: Vec3) -> Vec3:
         return Vec3(self.x + other.x, self.y + other.y, self.z + other.z)
@@ -60,7 +58,7 @@ class Vec3:
 
 
 @dataclass(slots=True)
-class Quat:
+class Quat(NumericFields):
     """A rotation, x y z w."""
 
     x: float = 0.0

@@ -1,9 +1,13 @@
 """The gym's door: what is refused says which call it was."""
 
+from typing import Any
+
+import numpy as np
 import pytest
+import torch
 
 from sim.engines.isaacgym import ROBOT_URDF
-from sim.isaacgym_shim import gymapi, gymutil
+from sim.isaacgym_shim import gymapi, gymtorch, gymutil, terrain_utils, torch_utils
 from sim.isaacgym_shim.errors import IsaacGymShimError, UnsupportedCallError
 from tests.sim.isaacgym_shim.conftest import asset_options, simulation_parameters
 
@@ -34,6 +38,14 @@ def test_an_unsupported_call_is_named():
     assert not hasattr(GYM, "create_camera_sensor")
 
 
+@pytest.mark.parametrize("module", [gymapi, gymtorch, gymutil, terrain_utils, torch_utils])
+def test_an_unsupported_name_of_a_module_is_named(module):
+    name = module.__name__.rsplit(".", 1)[1]
+    with pytest.raises(UnsupportedCallError, match=f"found {name}.quat_diff_rad.*unset GO1_ISAACGYM_SHIM"):
+        module.quat_diff_rad  # noqa: B018 - the look-up is what fails
+    assert not hasattr(module, "__wrapped__"), "Python's own questions get Python's own answer"
+
+
 def test_a_viewer_is_refused_with_the_way_out(sim):
     with pytest.raises(UnsupportedCallError, match="--headless"):
         GYM.create_viewer(sim, gymapi.CameraProperties())
@@ -61,6 +73,63 @@ def test_parameters_have_no_unknown_names():
     for made in (gymapi.SimParams(), gymapi.AssetOptions(), gymapi.PlaneParams(), gymapi.RigidShapeProperties()):
         with pytest.raises(AttributeError):
             setattr(made, "fricton", 1.0)  # noqa: B010 - mypy sees the misspelling too
+
+
+def test_numbers_are_kept_as_numbers():
+    """Programs assign elements of tensors and arrays; Isaac Gym takes the number, whatever the shape around it."""
+    coefficients = torch.full((3, 1, 1), 0.75)
+    shape: Any = gymapi.RigidShapeProperties()
+    params: Any = gymapi.SimParams()
+    point: Any = gymapi.Vec3()
+    shape.friction = coefficients[1]
+    params.dt, params.substeps = np.array([[0.005]]), np.int64(2)
+    params.physx.default_buffer_size_multiplier = 5
+    coefficients[:] = 0.0
+    found = (shape.friction, params.dt, params.substeps, params.physx.default_buffer_size_multiplier)
+    assert found == (0.75, 0.005, 2, 5.0)
+    assert [type(value) for value in found] == [float, float, int, float]
+    point.x = torch.tensor(-25.0)
+    assert type(point.x) is float
+
+
+@pytest.mark.parametrize("value", ["rough", None, torch.ones(2), [1.0]])
+def test_what_is_no_number_is_refused(value):
+    with pytest.raises(IsaacGymShimError, match="a number for RigidShapeProperties.friction"):
+        gymapi.RigidShapeProperties().friction = value
+    with pytest.raises(IsaacGymShimError, match="a whole number for SimParams.substeps"):
+        setattr(gymapi.SimParams(), "substeps", 1.5)  # noqa: B010 - mypy sees it too
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("restitution", 0.3), ("rolling_friction", 0.1), ("torsion_friction", 0.1), ("filter", 2)]
+)
+def test_surfaces_that_can_not_be_honoured_are_refused(sim, asset, name, value):
+    env = environment(sim)
+    actor = GYM.create_actor(env, asset, gymapi.Transform(), "go1", 0, 1)
+    shapes = GYM.get_actor_rigid_shape_properties(env, actor)
+    setattr(shapes[3], name, value)
+    with pytest.raises(UnsupportedCallError, match=f"RigidShapeProperties.{name} = {value}.*Leave {name} at 0"):
+        GYM.set_actor_rigid_shape_properties(env, actor, shapes)
+    with pytest.raises(UnsupportedCallError, match=f"RigidShapeProperties.{name} = {value}"):
+        GYM.set_asset_rigid_shape_properties(asset, shapes)
+
+
+def test_bodies_with_flags_are_refused(sim, asset):
+    env = environment(sim)
+    actor = GYM.create_actor(env, asset, gymapi.Transform(), "go1", 0, 1)
+    bodies = GYM.get_actor_rigid_body_properties(env, actor)
+    bodies[2].flags = 1
+    with pytest.raises(UnsupportedCallError, match="RigidBodyProperties.flags = 1.*Leave flags at 0"):
+        GYM.set_actor_rigid_body_properties(env, actor, bodies)
+
+
+def test_joints_that_gain_or_lose_their_limits_are_refused(sim, asset):
+    env = environment(sim)
+    actor = GYM.create_actor(env, asset, gymapi.Transform(), "go1", 0, 1)
+    joints = GYM.get_actor_dof_properties(env, actor)
+    joints["hasLimits"][4] = False
+    with pytest.raises(UnsupportedCallError, match="hasLimits = False of FR_thigh"):
+        GYM.set_actor_dof_properties(env, actor, joints)
 
 
 def test_environments_have_no_size(sim):

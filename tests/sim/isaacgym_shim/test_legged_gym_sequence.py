@@ -3,6 +3,8 @@
 A walker of our own words: scene, callbacks on properties, buffers as views, torque loop, resets by index, pushes.
 """
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -101,17 +103,20 @@ class Walker:
         self.dof_names = self.gym.get_asset_dof_names(asset)
         body_names = self.gym.get_asset_rigid_body_names(asset)
         joint_properties = self.gym.get_asset_dof_properties(asset)
-        shape_properties = self.gym.get_asset_rigid_shape_properties(asset)
+        shape_properties: Any = self.gym.get_asset_rigid_shape_properties(asset)
         self.torque_limits = torch.tensor(joint_properties["effort"].copy())
         self.origins = torch.zeros(ROBOTS, 3) if flat else self.ground.origins[torch.arange(ROBOTS) % 2]
         corner = gymapi.Vec3(0.0, 0.0, 0.0)
+        # As legged_gym draws them, with its shapes: the coefficient of a robot is a tensor of (1, 1).
+        buckets = torch_rand_float(0.5, 1.25, (64, 1), device="cpu")
+        self.friction_coeffs = buckets[torch.randint(0, 64, (ROBOTS, 1))]
         self.envs, self.actors = [], []
         for index in range(ROBOTS):
             env = self.gym.create_env(self.sim, corner, corner, int(np.sqrt(ROBOTS)))
             pose = gymapi.Transform()
             pose.p = gymapi.Vec3(*(self.origins[index] + torch.tensor([0.0, 0.0, 0.35])))
-            for shape in shape_properties:
-                shape.friction = 0.5 + 0.25 * index
+            for number in range(len(shape_properties)):
+                shape_properties[number].friction = self.friction_coeffs[index]
             self.gym.set_asset_rigid_shape_properties(asset, shape_properties)
             actor = self.gym.create_actor(env, asset, pose, "go1", index, 1, 0)
             joint_properties["armature"] = 0.005
@@ -175,6 +180,8 @@ class Walker:
 def test_a_walker_stands_is_pushed_and_reset(mesh_type):
     torch.manual_seed(5)
     walker = Walker(mesh_type)
+    shapes = walker.gym.get_actor_rigid_shape_properties(walker.envs[1], walker.actors[1])
+    assert [shape.friction for shape in shapes] == [float(walker.friction_coeffs[1])] * len(shapes)
     for _ in range(50):
         walker.step(torch.zeros(ROBOTS, 12))
     height = walker.root_states[:, 2] - walker.origins[:, 2]
