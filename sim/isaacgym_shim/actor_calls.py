@@ -6,9 +6,10 @@ import copy
 
 import numpy as np
 
-from sim.isaacgym_shim.asset_calls import must_fit
+from sim.isaacgym_shim.asset_calls import check_shapes, must_be_zero, must_fit
 from sim.isaacgym_shim.assets import Asset
 from sim.isaacgym_shim.enumerations import IndexDomain
+from sim.isaacgym_shim.errors import UnsupportedCallError
 from sim.isaacgym_shim.parameters import RigidBodyProperties, RigidShapeProperties
 from sim.isaacgym_shim.simulation import Env
 from sim.isaacgym_shim.value_types import Transform, Vec3
@@ -64,6 +65,11 @@ class ActorCalls:
     def set_actor_dof_properties(self, env: Env, actor: int, properties: np.ndarray) -> bool:
         robot = env.actor(actor)
         must_fit(properties, robot.asset.dof_names, "degrees of freedom")
+        for name, new, old in zip(
+            robot.asset.dof_names, properties["hasLimits"], robot.asset.dof_properties["hasLimits"], strict=True
+        ):
+            if new != old:
+                raise UnsupportedCallError(f"hasLimits = {bool(new)} of {name}", "Say it in the asset's file.")
         robot.dof_properties = np.array(properties, dtype=robot.dof_properties.dtype)
         if env.sim.prepared:
             env.sim.running.set_dof_properties(env.index, robot.dof_properties)
@@ -78,6 +84,8 @@ class ActorCalls:
         """With `recomputeInertia`, inertias are scaled by how much the masses changed."""
         robot = env.actor(actorHandle)
         must_fit(props, robot.asset.body_names, "rigid bodies")
+        for body in props:
+            must_be_zero(body, "flags")
         changed = copy.deepcopy(list(props))
         if recomputeInertia:
             for new, old in zip(changed, robot.body_properties, strict=True):
@@ -92,7 +100,7 @@ class ActorCalls:
 
     def set_actor_rigid_shape_properties(self, env: Env, actor: int, properties: list[RigidShapeProperties]) -> bool:
         robot = env.actor(actor)
-        must_fit(properties, robot.asset.shape_names, "rigid shapes")
+        check_shapes(properties, robot.asset)
         robot.shape_properties = copy.deepcopy(list(properties))
         if env.sim.prepared:
             env.sim.running.set_shape_properties(env.index, robot.shape_properties)

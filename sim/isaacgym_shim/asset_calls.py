@@ -9,8 +9,8 @@ import numpy as np
 
 from sim.isaacgym_shim import assets
 from sim.isaacgym_shim.assets import Asset
-from sim.isaacgym_shim.errors import IsaacGymShimError
-from sim.isaacgym_shim.parameters import AssetOptions, RigidShapeProperties
+from sim.isaacgym_shim.errors import IsaacGymShimError, UnsupportedCallError
+from sim.isaacgym_shim.parameters import AssetOptions, RigidBodyProperties, RigidShapeProperties
 from sim.isaacgym_shim.simulation import Sim
 
 
@@ -60,12 +60,27 @@ class AssetCalls:
 
     def set_asset_rigid_shape_properties(self, asset: Asset, properties: list[RigidShapeProperties]) -> bool:
         """For the actors that are created from here on."""
-        must_fit(properties, asset.shape_names, "rigid shapes")
+        check_shapes(properties, asset)
         asset.shape_properties = copy.deepcopy(list(properties))
         return True
 
     def get_asset_rigid_body_shape_indices(self, asset: Asset) -> list[IndexRange]:
         return [IndexRange(start, count) for start, count in asset.shape_ranges]
+
+
+def check_shapes(properties: list[RigidShapeProperties], asset: Asset) -> None:
+    """One row for each shape, and none that asks for what MuJoCo's contact does not do."""
+    must_fit(properties, asset.shape_names, "rigid shapes")
+    for shape in properties:
+        for name in ("restitution", "rolling_friction", "torsion_friction", "filter"):
+            must_be_zero(shape, name)
+
+
+def must_be_zero(properties: RigidShapeProperties | RigidBodyProperties, name: str) -> None:
+    """A field that would change the motion, at its default."""
+    value = getattr(properties, name)
+    if value != 0:
+        raise UnsupportedCallError(f"{type(properties).__name__}.{name} = {value}", f"Leave {name} at 0.")
 
 
 def must_fit(properties: list | np.ndarray, names: tuple[str, ...], what: str) -> None:

@@ -16,6 +16,18 @@ from sim.isaacgym_shim.value_types import Mat33, Vec3
 
 # Isaac Gym marks "no limit" with the largest number of its type; so do we, for a structured array has no inf to spare.
 UNLIMITED = float(np.finfo(np.float32).max)
+# Options that would change the motion, at the only values that MuJoCo follows.
+ONLY_OPTIONS = {
+    "angular_damping": 0.0,
+    "linear_damping": 0.0,
+    "fix_base_link": False,
+    "override_com": False,
+    "override_inertia": False,
+    "vhacd_enabled": False,
+    "convex_decomposition_from_submeshes": False,
+    "enable_gyroscopic_forces": True,
+    "use_physx_armature": True,
+}
 URDF_GEOMS = {
     "box": mujoco.mjtGeom.mjGEOM_BOX,
     "sphere": mujoco.mjtGeom.mjGEOM_SPHERE,
@@ -70,12 +82,9 @@ def load_asset(path: Path, options: AssetOptions) -> Asset:
 
 
 def _refuse(options: AssetOptions) -> None:
-    for name in ("angular_damping", "linear_damping"):
-        if getattr(options, name) != 0.0:
-            raise UnsupportedCallError(f"AssetOptions.{name} = {getattr(options, name)}", f"Set {name} to 0.")
-    for name in ("fix_base_link", "override_com", "override_inertia", "vhacd_enabled"):
-        if getattr(options, name):
-            raise UnsupportedCallError(f"AssetOptions.{name}", f"Leave {name} at False.")
+    for name, only in ONLY_OPTIONS.items():
+        if getattr(options, name) != only:
+            raise UnsupportedCallError(f"AssetOptions.{name} = {getattr(options, name)}", f"Set {name} to {only}.")
 
 
 def _spec_of_urdf(root: Link, folder: Path, options: AssetOptions, joints: dict[str, Joint]) -> mujoco.MjSpec:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from robot_configs.errors import Go1Error
 
 
@@ -26,3 +28,15 @@ class UnsupportedCallError(IsaacGymShimError, AttributeError):
 def unsupported(call: str) -> UnsupportedCallError:
     """The error for a call that does not exist here."""
     return UnsupportedCallError(call, "Do without it, or run on NVIDIA's Isaac Gym (unset GO1_ISAACGYM_SHIM).")
+
+
+def refuse_name(module: str, name: str) -> NoReturn:
+    """The answer of `isaacgym.MODULE` to a name that it lacks here.
+
+    Raises:
+        UnsupportedCallError: a name that Isaac Gym may have.
+        AttributeError: one between double underscores, which Python's own machinery asks for.
+    """
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise unsupported(f"{module}.{name}")

@@ -15,7 +15,7 @@ from sim.isaacgym_shim.enumerations import (
     SimType,
     UpAxis,
 )
-from sim.isaacgym_shim.errors import unsupported
+from sim.isaacgym_shim.errors import refuse_name
 from sim.isaacgym_shim.gym import Gym, acquire_gym
 from sim.isaacgym_shim.gymtorch import Tensor
 from sim.isaacgym_shim.parameters import (
@@ -80,6 +80,4 @@ __all__ = [
 
 
 def __getattr__(name: str) -> NoReturn:
-    if name.startswith("__"):  # the import system asks for optional ones
-        raise AttributeError(name)
-    raise unsupported(f"gymapi.{name}")
+    refuse_name("gymapi", name)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import torch
 
-from sim.isaacgym_shim.errors import IsaacGymShimError
+from sim.isaacgym_shim.errors import IsaacGymShimError, refuse_name
 
 
 class Tensor:
@@ -47,3 +49,7 @@ def unwrap_tensor(torch_tensor: torch.Tensor) -> Tensor:
     if torch_tensor.device.type != "cpu":
         raise IsaacGymShimError("a tensor on the CPU", f"{torch_tensor.device}", "Use --sim_device cpu with the shim.")
     return Tensor(torch_tensor)
+
+
+def __getattr__(name: str) -> NoReturn:
+    refuse_name("gymtorch", name)

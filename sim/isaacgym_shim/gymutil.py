@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from sim.isaacgym_shim.enumerations import SimType, UpAxis
-from sim.isaacgym_shim.errors import IsaacGymShimError, UnsupportedCallError, unsupported
+from sim.isaacgym_shim.errors import IsaacGymShimError, UnsupportedCallError, refuse_name
 from sim.isaacgym_shim.parameters import SimParams
 from sim.isaacgym_shim.value_types import Vec3
 
@@ -79,6 +79,4 @@ def parse_sim_config(config: Mapping[str, Any], sim_params: SimParams) -> None:
 
 
 def __getattr__(name: str) -> NoReturn:
-    if name.startswith("__"):  # the import system asks for optional ones
-        raise AttributeError(name)
-    raise unsupported(f"gymutil.{name}")
+    refuse_name("gymutil", name)

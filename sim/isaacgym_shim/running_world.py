@@ -171,8 +171,6 @@ class RunningWorld:
 
     def set_shape_properties(self, row: int, properties: list[RigidShapeProperties]) -> None:
         """Friction of one robot's shapes: a pair has the mean of shape and ground, PhysX's default."""
-        if any(shape.restitution != 0.0 for shape in properties):
-            raise UnsupportedCallError("a shape with restitution", "Set restitution to 0.")
         friction = np.array([shape.friction for shape in properties])
         self._field["geom_friction"][row, self._shapes, 0] = (friction + self._ground_friction) / 2.0
 

@@ -6,7 +6,11 @@ Random terrain comes from NumPy's global generator, which is the one that progra
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import numpy as np
+
+from sim.isaacgym_shim.errors import refuse_name
 
 
 class SubTerrain:
@@ -189,3 +193,7 @@ def _towards_higher(heights: np.ndarray, steep: float, axis: int) -> np.ndarray:
     next_is_higher = np.concatenate([rise, none], axis=axis)
     previous_is_higher = np.concatenate([none, fall], axis=axis)
     return next_is_higher.astype(int) - previous_is_higher.astype(int)
+
+
+def __getattr__(name: str) -> NoReturn:
+    refuse_name("terrain_utils", name)

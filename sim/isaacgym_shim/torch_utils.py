@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from sim.isaacgym_shim.errors import refuse_name
 
 __all__ = [
     "copysign",
@@ -191,3 +193,7 @@ def unscale(x: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
 def copysign(a: float, b: Tensor) -> Tensor:
     """|a| with the signs of b."""
     return torch.copysign(torch.full_like(b, a), b)
+
+
+def __getattr__(name: str) -> NoReturn:
+    refuse_name("torch_utils", name)

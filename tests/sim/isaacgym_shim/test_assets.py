@@ -76,11 +76,22 @@ def test_the_options_armature_is_added():
     np.testing.assert_allclose(load_asset(ROBOT_URDF, options).dof_properties["armature"], 0.01, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["fix_base_link", "override_com", "override_inertia", "vhacd_enabled"])
-def test_options_that_can_not_be_honoured_are_refused(name):
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("fix_base_link", True),
+        ("override_com", True),
+        ("override_inertia", True),
+        ("vhacd_enabled", True),
+        ("convex_decomposition_from_submeshes", True),
+        ("enable_gyroscopic_forces", False),
+        ("use_physx_armature", False),
+    ],
+)
+def test_options_that_can_not_be_honoured_are_refused(name, value):
     options = asset_options()
-    setattr(options, name, True)
-    with pytest.raises(UnsupportedCallError, match=f"AssetOptions.{name}"):
+    setattr(options, name, value)
+    with pytest.raises(UnsupportedCallError, match=f"AssetOptions.{name} = {value}.*Set {name} to {not value}"):
         load_asset(ROBOT_URDF, options)
 
 
