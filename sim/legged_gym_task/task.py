@@ -89,7 +89,7 @@ class Go1VelocityTask:
         # legged_gym's play script reads the entry in every step, rsl_rl v1.0.2 the first one's keys in all of them: it
         # is always there and complete, with the rewards of the episodes that ended last, 0 before the first.
         self._episode = {**self._episode, **{_flat(name): value for name, value in extras["log"].items()}}
-        self.extras = {"time_outs": extras["time_outs"].bool(), "episode": self._episode}
+        self.extras = {"time_outs": extras["time_outs"].bool(), "episode": dict(self._episode)}
         return self.obs_buf, self.privileged_obs_buf, self.rew_buf, self.reset_buf, self.extras
 
     def reset(self) -> Tuple[torch.Tensor, torch.Tensor]:

@@ -115,6 +115,15 @@ def test_the_last_ended_episodes_stay_in_the_extras(make):
     assert len(set(paths["error_linear_m_s"])) == 5, "of all robots, now"
 
 
+def test_what_the_runner_does_to_an_entry_stays_there(make):
+    """rsl_rl v1.0.2 gives the numbers of the entries that it averages a dimension, in place."""
+    task = make()
+    entry = task.step(torch.zeros(ROBOTS, 12))[4]["episode"]
+    for name in entry:
+        entry[name] = entry[name].unsqueeze(0)
+    assert {value.dim() for value in task.step(torch.zeros(ROBOTS, 12))[4]["episode"].values()} == {0}
+
+
 def test_what_the_play_script_plots(make):
     task = make()
     task.reset()
