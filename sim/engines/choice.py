@@ -49,7 +49,10 @@ def make_engine(
 
         return MujocoWarpEngine(robot, num_envs, choice.device, terrain)
     if terrain is not None:
-        raise EngineChoiceError("the mujoco engine for terrain", choice.name, "Train with --engine mujoco.")
+        expected = "an engine that has terrain, mujoco or mujoco_warp"
+        raise EngineChoiceError(
+            expected, choice.name, "Train with --engine mujoco, on a GPU with --engine mujoco_warp --device cuda:0."
+        )
     if choice.python is not None:
         from sim.engines.process_engine import ProcessEngine
 

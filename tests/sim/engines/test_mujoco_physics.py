@@ -151,5 +151,5 @@ def test_free_fall_has_no_ground_in_it(robot, stand):
 
 
 def test_isaac_gym_has_no_terrain(robot):
-    with pytest.raises(EngineChoiceError, match="mujoco engine for terrain"):
+    with pytest.raises(EngineChoiceError, match="mujoco or mujoco_warp.*found isaacgym.*--engine mujoco_warp"):
         make_engine(EngineChoice("isaacgym"), robot, 1, HeightField(np.zeros((2, 2)), 1.0, (0.0, 0.0)))
