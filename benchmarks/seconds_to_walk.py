@@ -5,11 +5,13 @@
 PYTHON has benchmarks/requirements-seconds-to-walk.txt; without it, `--methods ours` measures ours alone. For each seed
 the two train in turns, theirs twice as long as ours, up to twice our time. Both keep a policy every few iterations.
 After they have trained, the policies are judged on the twin, from the first on: what counts is when the first that
-walks was there (benchmarks/walk_race/judge.py says what walking is). Time is that of the process's own turns since it
-was launched, imports included; judging costs none of it. How the two tasks are held equal, and what SB3 lacks, is in
+walks was there (benchmarks/walk_race/judge.py says what walking is). That one was chosen by its walks, so that it walks
+as many fresh ones; and the last policy is judged, which `quick` delivers. Time is that of the process's own turns since
+it was launched, imports included; judging costs none of it. How the two tasks are held equal, and what SB3 lacks, is in
 benchmarks/walk_race/stable_baselines.py.
 
 Every seed and method is a part in a folder beside the result; a second call goes on with what is missing.
+`--judge-only` judges what has been trained and trains nothing.
 """
 
 from __future__ import annotations
@@ -23,13 +25,16 @@ from benchmarks.walk_race.keeping import write_json
 from benchmarks.walk_race.race import CAP_FACTOR, Race, Walked
 from benchmarks.walk_race.results import content, figures, table
 from benchmarks.walk_race.task import METHODS, RaceTask, StableBaselinesSettings
+from benchmarks.walk_race.turns import RaceError
 from cli.output import without_nan
 from sim.sweep_plan import parse_assignment
 
 
 def tasks_of(options: argparse.Namespace) -> list[RaceTask]:
     """Every seed with every method."""
-    tuned = StableBaselinesSettings(options.sb3_learning_rate, options.sb3_desired_kl or None, options.sb3_target_kl)
+    tuned = StableBaselinesSettings(
+        options.sb3_learning_rate, options.sb3_desired_kl or None, options.sb3_target_kl, options.sb3_begin_with_trot
+    )
     pairs = [parse_assignment(text) for text in options.set]
     assignments = tuple((path, values[0]) for path, values in pairs)
     turns = {"ours": options.turn_s, "stable-baselines3": CAP_FACTOR * options.turn_s}
@@ -57,6 +62,8 @@ def parser() -> argparse.ArgumentParser:
     known.add_argument("--sb3-learning-rate", type=float, default=StableBaselinesSettings.learning_rate)
     known.add_argument("--sb3-desired-kl", type=float, default=StableBaselinesSettings.desired_kl, help="0: rate stays")
     known.add_argument("--sb3-target-kl", type=float, help="end an iteration's epochs past 1.5 times this")
+    known.add_argument("--sb3-begin-with-trot", action="store_true", help="its actor imitates the trot first, as ours")
+    known.add_argument("--judge-only", action="store_true", help="judge the trainings that there are")
     known.add_argument("--cap-s", type=float, help="end SB3 after this, too; needed without ours, to tune it")
     return known
 
@@ -67,8 +74,14 @@ def main(words: Optional[list[str]] = None) -> None:
     tasks = tasks_of(options)
     race = Race(options.out, tasks, judging, options.cap_s, options.sb3_python)
     parts: list[Walked] = []
+    if options.judge_only:
+        tasks = [task for task in tasks if race.has_trained(task)]
+        if not tasks:
+            found = f"none of seeds {options.seeds} in {options.out}"
+            raise RaceError("a training that has come to its end", found, "Leave --judge-only out to train.")
     for seed in options.seeds:
-        race.train(seed)
+        if not options.judge_only:
+            race.train(seed)
         for task in (task for task in tasks if task.seed == seed):
             parts.append(race.judge(seed, task.method))
             print(table(parts[-1:]).splitlines()[-1], flush=True)

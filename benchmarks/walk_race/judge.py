@@ -8,11 +8,13 @@ The mean tracking of the command is the share of the commanded motion that was m
 v_t is the state after the action of step t, c_t the command that the policy was given at it, before its slew limit.
 More than was asked for earns nothing, the other way counts against; steps without a command weigh nothing. Both have
 to reach 0.8, and none of the walks may end in a fall.
+
+The first of many policies that passes one set of walks may have been lucky on it: `JudgeSettings.fresh` are others.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Callable, Sequence
 
 import numpy as np
@@ -44,6 +46,10 @@ class JudgeSettings:
     seed: int = 1
     condition: str = "nominal"
     commands: str = DEFAULT_COMMANDS
+
+    def fresh(self) -> JudgeSettings:
+        """As many walks of other robots under other commands, none of them spared by a screen."""
+        return replace(self, seed=self.seed + 1, screen=self.walks)
 
 
 @dataclass(frozen=True)

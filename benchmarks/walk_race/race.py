@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional, Sequence
 
-from benchmarks.walk_race.judge import JudgeSettings, Verdict, first_that_walks, judge
-from benchmarks.walk_race.keeping import TRAINING, Moment, checkpoint_path, kept_moments, read_json, write_json
+from benchmarks.walk_race.judge import JudgeSettings, Verdict, first_that_walks
+from benchmarks.walk_race.keeping import TRAINING, Moment, kept_moments, read_json, write_json
 from benchmarks.walk_race.task import METHODS, Method, RaceTask
 from benchmarks.walk_race.training import ASKED
 from benchmarks.walk_race.turns import RaceError, Racer, python_command
+from benchmarks.walk_race.verdicts import Verdicts, other_judge
 from sim.sweep_trial import differing
 
 CAP_FACTOR = 2.0
 """The other side may train this many times as long as ours: past that, the target of half its time is met."""
-
-_VERDICTS = "verdicts.json"
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,9 @@ class Walked:
     """When a training's policy walked.
 
     Attributes:
-        moment: of the first policy kept that walks; None if none did.
+        moment: of the first policy kept that walks, and `verdict` on it; None if none did.
+        fresh: on the same policy, on walks that had no say in choosing it.
+        last: the policy at the training's end, which `go1 sim train` would deliver, and `last_verdict` on it.
         trained_s: time of the whole training [s].
         together: the methods that it took turns with, itself included.
     """
@@ -33,6 +34,9 @@ class Walked:
     task: RaceTask
     moment: Optional[Moment]
     verdict: Optional[Verdict]
+    fresh: Optional[Verdict]
+    last: Moment
+    last_verdict: Verdict
     trained_s: float
     judged: int
     together: Sequence[str]
@@ -75,11 +79,13 @@ class Race:
         if asked is None and folder.exists():
             raise RaceError(f"a part of this race in {folder}", "something else", "Give another --out.")
         other = differing(asked, task.to_json()) if asked is not None else []
-        verdicts = read_json(folder / _VERDICTS)
-        if verdicts is not None:
-            other += [f"judge: {name}" for name in differing(verdicts["judge"], asdict(self._judging))]
+        other += [f"judge: {name}" for name in other_judge(folder, self._judging)]
         if other:
             raise RaceError(f"{folder} of this measurement", f"another {', '.join(other)}", "Give another --out.")
+
+    def has_trained(self, task: RaceTask) -> bool:
+        """Whether a part's training has come to its end, in this race or an earlier call of it."""
+        return (self.folder(task) / TRAINING).is_file()
 
     def train(self, seed: int) -> None:
         """Train what is missing of a seed. A training that was interrupted has no time to go on from: it begins anew.
@@ -88,7 +94,7 @@ class Race:
             RaceError: a training failed.
         """
         tasks = [self._tasks[seed, method] for method in METHODS if (seed, method) in self._tasks]
-        missing = [task for task in tasks if not (self.folder(task) / TRAINING).is_file()]
+        missing = [task for task in tasks if not self.has_trained(task)]
         racers = [(task, self._racer(task)) for task in missing]
         running = list(racers)
         try:
@@ -121,28 +127,27 @@ class Race:
         return min(caps)
 
     def judge(self, seed: int, method: Method) -> Walked:
-        """Walk the policies that a training has kept, from the first on, until one walks; known verdicts are kept."""
+        """Walk the policies that a training has kept, from the first on, until one walks, and that one on fresh walks.
+
+        The last policy is walked, too. Known verdicts are kept.
+        """
         task = self._tasks[seed, method]
         folder = self.folder(task)
         training = read_json(folder / TRAINING)
         assert training is not None  # `train` came first
         moments = {moment.iteration: moment for moment in kept_moments(folder, training)}
-        known = read_json(folder / _VERDICTS) or {"judge": asdict(self._judging), "verdicts": {}}
-
-        def verdict_of(iteration: int) -> Verdict:
-            if str(iteration) not in known["verdicts"]:
-                verdict = judge(task.policy(checkpoint_path(folder, iteration)), self._judging)
-                known["verdicts"][str(iteration)] = asdict(verdict)
-                write_json(folder / _VERDICTS, known)
-            return Verdict(**known["verdicts"][str(iteration)])
-
-        first = first_that_walks(list(moments), verdict_of)
+        verdicts = Verdicts(task, folder, self._judging)
+        first = first_that_walks(list(moments), verdicts.of)
+        last = max(moments)
         return Walked(
             task=task,
             moment=None if first is None else moments[first],
-            verdict=None if first is None else verdict_of(first),
+            verdict=None if first is None else verdicts.of(first),
+            fresh=None if first is None else verdicts.on_fresh_walks(first),
+            last=moments[last],
+            last_verdict=verdicts.of(last),
             trained_s=training["moments"][-1]["own_s"],
-            judged=len(known["verdicts"]),
+            judged=verdicts.count,
             together=read_json(folder / "together.json") or [],
             training=training,
         )

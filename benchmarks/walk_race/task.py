@@ -32,11 +32,13 @@ class StableBaselinesSettings:
         desired_kl: the rate is divided by 1.5 after an iteration whose divergence was more than twice this, and
             multiplied by it below half of this; None keeps the rate.
         target_kl: SB3's own: an iteration's epochs end early past 1.5 times this; None never.
+        begin_with_trot: its actor imitates the scripted trot before PPO, as ours does; else random weights.
     """
 
     learning_rate: float = 1e-3
     desired_kl: Optional[float] = 0.01
     target_kl: Optional[float] = None
+    begin_with_trot: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class RaceTask:
     def to_json(self) -> dict[str, Any]:
         """Everything that two parts must have in common to be one; SB3's own settings only where they matter."""
         content = {**asdict(self), "resolved": asdict(self.settings())}
+        if not self.tuned.begin_with_trot:
+            del content["tuned"]["begin_with_trot"]  # parts from before there was a choice are those without
         if self.method == "ours":
             del content["tuned"]
         copied: dict[str, Any] = json.loads(json.dumps(content))

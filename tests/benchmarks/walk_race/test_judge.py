@@ -86,6 +86,13 @@ def test_a_hopeless_policy_is_not_walked_a_hundred_times(screened, walked, monke
     assert verdict.walks_well is (walked[-1] == 100)
 
 
+def test_fresh_walks_are_others_and_all_are_walked():
+    """Walk i has the seed 100,000 times the judge's plus i: no two judges share one."""
+    first, fresh = JudgeSettings(), JudgeSettings().fresh()
+    assert {fresh.seed * 100_000 + walk for walk in range(100)}.isdisjoint(first.seed * 100_000 + w for w in range(100))
+    assert replace(fresh, seed=first.seed, screen=first.screen) == first and fresh.screen == fresh.walks
+
+
 def test_the_first_that_walks_is_found_without_judging_the_later_ones():
     judged = []
 
