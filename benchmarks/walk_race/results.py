@@ -43,7 +43,8 @@ def figures(parts: Sequence[Walked]) -> list[Figure]:
     if both:
         ratios = [ratio_to_theirs(ours[seed], theirs[seed]) for seed in both]
         worst = max(float("inf") if ratio is None else ratio for ratio in ratios)
-        title = f"... / stable-baselines3's, worst of {len(both)} seeds"
+        begun = "the trot" if theirs[both[0]].task.tuned.begin_with_trot else "random weights"
+        title = f"... / stable-baselines3 from {begun}, worst of {len(both)}"
         found.append(Figure(title, worst, "x", at_most=RATIO_TARGET))
     return found
 

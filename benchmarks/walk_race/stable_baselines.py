@@ -5,9 +5,14 @@ one observation; a policy with its own `mlp_extractor`, as its documentation sho
 layers and activations, initial deviation, robots, steps an iteration, minibatches, epochs, clipping, discount, entropy
 weight, norm of gradients (SB3 clips that of both networks together), threads.
 
-What differs: SB3 learns from every sample once, for it has no mirror; its learning rate adapts to the divergence by the
-same rule after every iteration, rsl_rl's after every minibatch; advantages are normalised in each minibatch, not over
-the iteration; the critic's loss is not clipped, which is SB3's default; optimiser and initial weights are its own.
+What differs: ours begins with an actor that imitates a scripted trot (`begin_with_trot` of `quick`), SB3's with random
+weights; SB3 learns from every sample once, for it has no mirror; its learning rate adapts to the divergence by the same
+rule after every iteration, rsl_rl's after every minibatch; advantages are normalised in each minibatch, not over the
+iteration; the critic's loss is not clipped, which is SB3's default; optimiser and initial critic are its own.
+
+What is compared by default is `quick` as a whole with what SB3 makes of the same task: the trot and the mirror are part
+of the one and not of the other, and whoever takes SB3 has to write both. How much of the ratio is the trot's says
+`--sb3-begin-with-trot`: SB3's actor then begins with the same weights as ours, imitated on its own clock.
 """
 
 from __future__ import annotations
@@ -33,6 +38,7 @@ from policy.networks import GaussianActor
 from robot_configs.robot import load_robot
 from sim.engines.choice import make_engine
 from sim.pretrain_settings import PretrainSettings
+from sim.scripted_trot import imitate_trot
 from sim.velocity_task import VelocityTask
 
 _ACTION_BOUND = 100.0  # SB3 clips actions and wants finite bounds; no policy of ours comes near it
@@ -199,7 +205,7 @@ def make_model(
     task: VelocityTask, settings: PretrainSettings, tuned: StableBaselinesSettings, rate: list[float]
 ) -> PPO:
     """SB3's PPO with our settings; `rate` holds the learning rate of the next update."""
-    return PPO(
+    model = PPO(
         TwoViewPolicy,
         TaskVecEnv(task),
         learning_rate=lambda _: rate[0],
@@ -221,6 +227,33 @@ def make_model(
         seed=settings.task.seed,
         device="cpu",
     )
+    if tuned.begin_with_trot:
+        load_actor(model.policy, trotting_actor(settings))
+    return model
+
+
+def trotting_actor(settings: PretrainSettings) -> GaussianActor:
+    """The actor that `sim.pretrain` begins with; torch's generator is left as it was."""
+    robot = load_robot()
+    contract = settings.contract(robot).without_slew()
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.task.seed)
+        actor = GaussianActor(
+            contract.observation_dim, contract.action_dim, settings.actor_hidden, settings.initial_std
+        )
+        imitate_trot(PolicyGraph(contract, actor).requires_grad_(False), robot, settings.task.seed)
+    return actor
+
+
+def load_actor(policy: ActorCriticPolicy, actor: GaussianActor) -> None:
+    """Give SB3's actor the weights and deviations of ours."""
+    hidden, last = policy.mlp_extractor.actor, 2 * len(policy.net_arch["pi"])
+    weights = actor.mean_network.state_dict()
+    final = f"{last}."
+    policy.action_net.load_state_dict({k[len(final) :]: v for k, v in weights.items() if k.startswith(final)})
+    hidden.load_state_dict({name: value for name, value in weights.items() if not name.startswith(final)})
+    with torch.no_grad():
+        policy.log_std.copy_(actor.log_std)
 
 
 def save_actor(policy: ActorCriticPolicy, path: Path) -> None:

@@ -131,7 +131,9 @@ def test_the_winner_walks_anew_and_the_last_is_judged_too(tmp_path, fakes, monke
     monkeypatch.setattr(
         verdicts_module,
         "judge",
-        lambda policy, settings: replace(GOOD, falls=1) if policy[1] != 20 else GOOD if settings.seed == 1 else on_fresh,
+        lambda policy, settings: (
+            replace(GOOD, falls=1) if policy[1] != 20 else GOOD if settings.seed == 1 else on_fresh
+        ),
     )
     race = Race(tmp_path, [task()], JudgeSettings(), None, None)
     race.train(1)

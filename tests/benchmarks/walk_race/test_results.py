@@ -73,15 +73,18 @@ def test_the_table_says_who_began_with_the_trot():
     begun = replace(theirs, task=task("stable-baselines3", tuned=StableBaselinesSettings(begin_with_trot=True)))
     names = [row.split("|")[1].strip() for row in table([walked("ours", 1, 400.0), theirs, begun]).splitlines()[2:]]
     assert names == ["ours", "stable-baselines3", "stable-baselines3, from the trot"]
+    ours = walked("ours", 1, 400.0)
+    assert [figures([ours, other])[-1].name for other in (theirs, begun)] == [
+        "... / stable-baselines3 from random weights, worst of 1",
+        "... / stable-baselines3 from the trot, worst of 1",
+    ]
 
 
 def test_the_table_and_the_file_say_who_did_not_walk():
     parts = [walked("ours", 1, 400.0), walked("stable-baselines3", 1, None)]
     rows = table(parts).splitlines()[2:]
     assert rows[0].startswith("| ours | 1 | 400 s (400 s of processor time) | 2.00 M | 0.900, 0.850 | ")
-    assert rows[1] == (
-        "| stable-baselines3 | 1 | not | - | - | - | - | yes: 0.900, 0.850 | 900 s | nobody | 2.0 |"
-    )
+    assert rows[1] == ("| stable-baselines3 | 1 | not | - | - | - | - | yes: 0.900, 0.850 | 900 s | nobody | 2.0 |")
     one = json.loads(json.dumps(content(parts, JudgeSettings())))
     assert one["parts"][1]["walked"] is None and one["parts"][0]["walked"]["own_s"] == 400.0
     assert one["judge"]["walks"] == 100

@@ -10,6 +10,10 @@ pytest.importorskip("stable_baselines3", reason="needs benchmarks/requirements-s
 
 from benchmarks.walk_race.stable_baselines import TaskVecEnv, make_model, make_task, save_actor
 from benchmarks.walk_race.task import RaceTask, StableBaselinesSettings
+from policy.graph import PolicyGraph
+from policy.networks import GaussianActor
+from robot_configs.robot import load_robot
+from sim.scripted_trot import imitate_trot
 
 TASK = RaceTask(
     "stable-baselines3",
@@ -60,6 +64,26 @@ def test_the_actor_becomes_ours(model, tmp_path):
     distribution = model.policy.get_distribution(views).distribution
     torch.testing.assert_close(mean, distribution.mean)
     torch.testing.assert_close(std, distribution.stddev)
+
+
+def test_where_asked_its_actor_begins_with_the_trot_that_ours_begins_with(monkeypatch: pytest.MonkeyPatch):
+    """The very weights that `pretrain` would hand to rsl_rl for this seed, and the same deviation as without."""
+    monkeypatch.setattr("sim.scripted_trot._UPDATES", 3)
+    random, begun = (
+        make_model(make_task(SETTINGS), SETTINGS, StableBaselinesSettings(begin_with_trot=trot), [1e-3]).policy
+        for trot in (False, True)
+    )
+    contract = SETTINGS.contract(load_robot()).without_slew()
+    torch.manual_seed(SETTINGS.task.seed)
+    ours = GaussianActor(contract.observation_dim, contract.action_dim, SETTINGS.actor_hidden, SETTINGS.initial_std)
+    imitate_trot(PolicyGraph(contract, ours).requires_grad_(False), load_robot(), SETTINGS.task.seed)
+    views = torch.randn(6, begun.observation_space.shape[0])
+    mean, std = ours(views[:, : contract.observation_dim])
+    distribution = begun.get_distribution(views).distribution
+    torch.testing.assert_close(distribution.mean, mean)
+    torch.testing.assert_close(distribution.stddev, std)
+    assert not torch.allclose(random.get_distribution(views).distribution.mean, mean)
+    assert all(parameter.requires_grad for parameter in begun.parameters())
 
 
 def test_time_outs_are_told_with_the_last_view_and_falls_are_not():
