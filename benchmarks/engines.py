@@ -19,8 +19,9 @@ from sim.engines.protocol import Engine
 from sim.randomization import Randomization, draw_physics
 
 STEPS, SUBSTEPS = 10, 5
+REFERENCE = "mujoco"
 CHOICES = {
-    "mujoco": EngineChoice(),
+    REFERENCE: EngineChoice(),
     "isaacgym": EngineChoice("isaacgym"),
     "isaacgym, own process": EngineChoice("isaacgym", python=sys.executable),
 }
@@ -48,6 +49,18 @@ def seconds(engine: Engine) -> float:
     return time.perf_counter() - start
 
 
+def comparison(times: dict[str, list[float]], robots: int) -> list[str]:
+    """A line an engine: its best rate, and the median over the rounds of the reference's time / its time."""
+    lines = []
+    for name, values in times.items():
+        rate = robots * STEPS / min(values)
+        ratio = statistics.median(a / b for a, b in zip(times[REFERENCE], values, strict=True))
+        lines.append(
+            f"{name}: best {rate:.0f} control steps/s, {ratio:.2f}x the {REFERENCE} engine (median of {len(values)})"
+        )
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--robots", type=int, default=512)
@@ -59,10 +72,7 @@ def main() -> None:
     for _ in range(options.rounds):
         for name, engine in engines.items():
             times[name].append(seconds(engine))
-    for name, values in times.items():
-        rate = options.robots * STEPS / min(values)
-        ratio = statistics.median(a / b for a, b in zip(times["mujoco"], values, strict=True))
-        print(f"{name}: best {rate:.0f} control steps/s, {ratio:.2f}x the mujoco engine (median of {options.rounds})")
+    print("\n".join(comparison(times, options.robots)))
 
 
 if __name__ == "__main__":

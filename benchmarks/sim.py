@@ -5,8 +5,11 @@
 
 The environment takes random actions and does all that training needs: targets, delays, randomised robots, pushes,
 rewards, resets, noisy observations. The bare physics is `mjbatch.Batch.step` on go1.xml, of as many robots on the same
-ground, in the states that the environment's robots had as the round began, under the same targets. The two take turns;
-a ratio is of one round's two times, so that what else the machine does falls out of it.
+ground, in the states that the environment's robots had as the round began, under the same targets. EnvPool's task takes
+random actions, too, with its own rewards, resets and noise; it randomises no robots and delays nothing. Beside it the
+environment runs twice: as it ships, and matched, on a plane with EnvPool's time step, decimation, solver, iterations,
+cone, integrator and contact pairs, which are read from its configuration and its model. All take turns; a ratio is of
+one round's two times, so that what else the machine does falls out of it.
 """
 
 from __future__ import annotations
@@ -14,18 +17,22 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
-from typing import Callable, List, Optional, Tuple
+from pathlib import Path
+from typing import Callable, Dict, List, Mapping, Optional
 
 import mujoco
 import numpy as np
 import torch
 from mjbatch import Batch
 
-from benchmarks.envpool_process import EnvPool, resident_bytes
+from benchmarks.envpool_process import EnvPool
+from benchmarks.envpool_program import resident_bytes
 from benchmarks.figures import Figure, load_average
+from benchmarks.physics_settings import PhysicsSettings, matched_model
 from policy.graph import PolicyGraph
 from policy.networks import GaussianActor
 from policy.velocity_contract import velocity_contract
@@ -39,17 +46,31 @@ from sim.terrain.grid import build_grid
 from sim.velocity_settings import VelocityTaskSettings
 from sim.velocity_task import VelocityTask
 
+OURS, MATCHED, BARE, POOL = "environment", "environment, matched", "bare physics", "EnvPool"
 _STEPS = 10  # control steps a round; after so few, robots without resets are still in the states of those with them
 _ACTION_STD = 0.8  # with which training begins
-_RAW_TARGET, _ENVPOOL_TARGET, _ENVPOOL_MEMORY_TARGET = 0.90, 1.0, 0.05
+_RAW_TARGET, _SHIPPED_TARGET, _MATCHED_TARGET, _MEMORY_TARGET = 0.90, 1.5, 1.0, 0.05
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """Of one round: time that passed, and processor time of this process."""
+    """Of one round: time that passed, and processor time of this process (NaN for another one's round)."""
 
     wall: float
     processor: float
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Resident bytes a robot, of ours and, where it takes part, of EnvPool."""
+
+    ours: float
+    pool: float = float("nan")
+
+
+Entrant = Callable[[], Seconds]
+Times = Mapping[str, List[Seconds]]
+"""Of each entrant, round by round."""
 
 
 def timed(work: Callable[[], None]) -> Seconds:
@@ -60,17 +81,24 @@ def timed(work: Callable[[], None]) -> Seconds:
 
 
 class Environment:
-    """The velocity task as training runs it, under random actions."""
+    """The velocity task as training runs it, under random actions.
 
-    def __init__(self, robots: int, threads: int, settings: VelocityTaskSettings) -> None:
+    Args:
+        model: what is simulated instead of the trainer's own model; on a plane then.
+    """
+
+    def __init__(
+        self, robots: int, threads: int, settings: VelocityTaskSettings, model: Optional[mujoco.MjModel] = None
+    ) -> None:
         before = resident_bytes()
         robot = load_robot()
+        settings = settings if model is None else replace(settings, terrain=None)
         grid = build_grid(settings.terrain, settings.seed) if settings.terrain is not None else None
         self.terrain = grid.field if grid is not None else None
         contract = velocity_contract(robot).without_slew()
         idle = GaussianActor(contract.observation_dim, contract.action_dim, (), 1.0)
         self.graph = PolicyGraph(contract, idle).requires_grad_(False)
-        self.engine = MujocoEngine(robot, robots, threads, self.terrain)
+        self.engine = MujocoEngine(robot, robots, threads, self.terrain, model)
         self.task = VelocityTask(replace(settings, num_envs=robots), robot, self.graph, self.engine, grid)
         self._generator = torch.Generator().manual_seed(1)
         self.actions = self.draw()
@@ -121,71 +149,84 @@ class BarePhysics:
 
 
 def measure(
-    settings: VelocityTaskSettings, robots: int, rounds: int, threads: int, envpool_python: Optional[str]
+    settings: VelocityTaskSettings,
+    robots: int,
+    rounds: int,
+    threads: int,
+    make_pool: Optional[Callable[[], EnvPool]] = None,
 ) -> List[Figure]:
-    """Medians over rounds in which all take turns."""
+    """Figures of rounds in which all take turns; prints what is measured before."""
     environment = Environment(robots, threads, settings)
     bare = BarePhysics(environment, threads)
-    describe(environment, bare.model)
-    with EnvPool(envpool_python, robots, threads) if envpool_python is not None else nullcontext() as pool:
-        own, raw, other = take_turns(environment, bare, pool, rounds)
-    per_round = robots * _STEPS
-    figures = [
-        Figure(f"{robots}: environment", per_round / float(np.median([one.wall for one in own])), "steps/s"),
-        Figure(f"{robots}: environment / bare physics, wall", ratio(own, raw, "wall"), "x", at_least=_RAW_TARGET),
-        Figure(f"{robots}: environment / bare physics, processor", ratio(own, raw, "processor"), "x"),
-        Figure(f"{robots}: memory", environment.bytes_a_robot / 1e3, "kB/robot"),
-    ]
-    if pool is not None:
-        speedup = float(np.median([theirs / ours.wall for ours, theirs in zip(own, other, strict=True)]))
-        share = environment.bytes_a_robot / pool.bytes_a_robot
-        figures += [
-            Figure(f"{robots}: EnvPool", per_round / float(np.median(other)), "steps/s"),
-            Figure(f"{robots}: environment / EnvPool as shipped", speedup, "x", at_least=_ENVPOOL_TARGET),
-            Figure(f"{robots}: EnvPool's memory", pool.bytes_a_robot / 1e3, "kB/robot"),
-            Figure(f"{robots}: memory / EnvPool's", share, "x", at_most=_ENVPOOL_MEMORY_TARGET),
-        ]
-    return figures
+    memory = Memory(environment.bytes_a_robot)
+    describe(OURS, PhysicsSettings.of(bare.model, environment.task.substeps), "bounding volumes off")
+    entrants: Dict[str, Entrant] = {OURS: lambda: timed(environment.run), BARE: lambda: timed(bare.run)}
+    prepared: List[Callable[[], object]] = [environment.draw, bare.prepare]
+    with ExitStack() as stack:
+        if make_pool is not None:
+            pool = stack.enter_context(make_pool())
+            told = pool.told
+            theirs = PhysicsSettings.of_scene(Path(told.scene), told.sim_dt_s, told.ctrl_dt_s)
+            volumes = "left at their MuJoCo's default" if told.as_it_ships else "off"
+            versions = ", ".join(f"{name} {number}" for name, number in told.versions.items())
+            matched = Environment(robots, threads, settings, matched_model(theirs, load_robot()))
+            describe(MATCHED, theirs, "bounding volumes off")
+            describe(POOL, theirs, f"bounding volumes {volumes}; {versions}")
+            memory = Memory(environment.bytes_a_robot, told.bytes_a_robot)
+            entrants[MATCHED] = lambda: timed(matched.run)
+            entrants[POOL] = lambda: Seconds(pool.run(_STEPS), float("nan"))
+            prepared.append(matched.draw)
+        times = take_turns(entrants, lambda: [prepare() for prepare in prepared], rounds)
+    return figures(robots, times, memory)
 
 
-def take_turns(
-    environment: Environment, bare: BarePhysics, pool: Optional[EnvPool], rounds: int
-) -> Tuple[List[Seconds], List[Seconds], List[float]]:
-    """Times of the environment, the bare physics and EnvPool (none without it) in each round."""
-    own, raw, other = [], [], []
+def take_turns(entrants: Mapping[str, Entrant], prepare: Callable[[], object], rounds: int) -> Dict[str, List[Seconds]]:
+    """Times of all; who comes first in a round comes last in the next. Another round before warms caches."""
+    times: Dict[str, List[Seconds]] = {name: [] for name in entrants}
+    names = list(entrants)
     for index in range(rounds + 1):
-        environment.draw()
-        bare.prepare()
-        order: Tuple[Callable[[], None], ...] = (environment.run, bare.run)
-        times = {work: timed(work) for work in (order if index % 2 else order[::-1])}
-        pool_wall_s = [pool.run(_STEPS)] if pool is not None else []
-        if index:  # the first round warms caches and allocators
-            own.append(times[environment.run])
-            raw.append(times[bare.run])
-            other += pool_wall_s
-    return own, raw, other
+        prepare()
+        first = index % len(names)
+        for name in names[first:] + names[:first]:
+            times[name].append(entrants[name]())
+    return {name: values[1:] for name, values in times.items()}
 
 
-def ratio(own: List[Seconds], raw: List[Seconds], kind: str) -> float:
-    """Median over the rounds of bare time / environment's time: the environment's rate as a share of the bare rate."""
-    return float(np.median([getattr(b, kind) / getattr(a, kind) for a, b in zip(own, raw, strict=True)]))
+def speedup(times: Times, of: str, beside: str, kind: str = "wall") -> float:
+    """Median over the rounds of the other's time / its time: its rate as a multiple of the other's."""
+    pairs = zip(times[of], times[beside], strict=True)
+    return float(np.median([getattr(other, kind) / getattr(own, kind) for own, other in pairs]))
 
 
-def describe(environment: Environment, model: mujoco.MjModel) -> None:
+def figures(robots: int, times: Times, memory: Memory) -> List[Figure]:
+    """Rates, ratios and memory, those of EnvPool where it took part."""
+
+    def rate(name: str) -> float:
+        return robots * _STEPS / float(np.median([one.wall for one in times[name]]))
+
+    found = [
+        Figure(f"{robots}: environment", rate(OURS), "steps/s"),
+        Figure(f"{robots}: environment / bare physics, wall", speedup(times, OURS, BARE), "x", at_least=_RAW_TARGET),
+        Figure(f"{robots}: environment / bare physics, processor", speedup(times, OURS, BARE, "processor"), "x"),
+        Figure(f"{robots}: memory", memory.ours / 1e3, "kB/robot"),
+    ]
+    if POOL in times:
+        shipped, matched = speedup(times, OURS, POOL), speedup(times, MATCHED, POOL)
+        share = memory.ours / memory.pool
+        found += [
+            Figure(f"{robots}: EnvPool", rate(POOL), "steps/s"),
+            Figure(f"{robots}: environment, matched to EnvPool", rate(MATCHED), "steps/s"),
+            Figure(f"{robots}: environment / EnvPool, each as shipped", shipped, "x", at_least=_SHIPPED_TARGET),
+            Figure(f"{robots}: environment / EnvPool, matched physics", matched, "x", at_least=_MATCHED_TARGET),
+            Figure(f"{robots}: EnvPool's memory", memory.pool / 1e3, "kB/robot"),
+            Figure(f"{robots}: memory / EnvPool's", share, "x", at_most=_MEMORY_TARGET),
+        ]
+    return found
+
+
+def describe(name: str, settings: PhysicsSettings, more: str) -> None:
     """What was measured, so that it can be compared with what others measured."""
-    option = model.opt
-    collide = (model.geom_contype[:, None] & model.geom_conaffinity) | (
-        model.geom_conaffinity[:, None] & model.geom_contype
-    )
-    pairs = int(np.triu(collide != 0, 1).sum())
-    names = ("mujoco", "mjbatch", "torch", "numpy")
-    print(", ".join(f"{name} {version(name)}" for name in names), f"; load {load_average()} on {os.cpu_count()} cores")
-    print(
-        f"time step {option.timestep * 1e3:g} ms x {environment.task.substeps}, "
-        f"{mujoco.mjtSolver(option.solver).name} {option.iterations} iterations, "
-        f"{mujoco.mjtCone(option.cone).name}, {mujoco.mjtIntegrator(option.integrator).name}, "
-        f"{pairs} contact pairs, bvactive {model.vis.global_.bvactive}"
-    )
+    print(f"{name}: {settings}; {more}")
 
 
 def main() -> None:
@@ -195,11 +236,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of the physics [%(default)s]")
     parser.add_argument("--envpool-python", metavar="PYTHON", help="a Python that has EnvPool, to compare with it")
+    parser.add_argument("--envpool-as-it-ships", action="store_true", help="leave its bounding volumes on")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    packages = ", ".join(f"{name} {version(name)}" for name in ("mujoco", "mjbatch", "torch", "numpy"))
+    print(f"{packages}; load {load_average()} on {os.cpu_count()} cores, {options.threads} threads each")
     settings = PRESETS[options.preset]().task
     for robots in options.robots:
-        for figure in measure(settings, robots, options.rounds, options.threads, options.envpool_python):
+        make_pool = None
+        if options.envpool_python is not None:
+            make_pool = partial(EnvPool, options.envpool_python, robots, options.threads, options.envpool_as_it_ships)
+        for figure in measure(settings, robots, options.rounds, options.threads, make_pool):
             print(figure)
 
 

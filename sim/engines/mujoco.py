@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Mapping, Optional
 
+import mujoco
 import numpy as np
 import torch
 from mjbatch import Batch
@@ -21,12 +22,21 @@ from sim.terrain.height_field import HeightField
 
 
 class MujocoEngine:
-    """Go1s on a flat floor, or each on its own copy of a terrain."""
+    """Go1s on a flat floor, or each on its own copy of a terrain.
+
+    Args:
+        model: what is simulated instead of `training_model(terrain)`, with the same bodies, joints and actuators.
+    """
 
     def __init__(
-        self, robot: RobotModel, num_envs: int, num_threads: int = 0, terrain: Optional[HeightField] = None
+        self,
+        robot: RobotModel,
+        num_envs: int,
+        num_threads: int = 0,
+        terrain: Optional[HeightField] = None,
+        model: Optional[mujoco.MjModel] = None,
     ) -> None:
-        model = training_model(terrain)
+        model = training_model(terrain) if model is None else model
         self._foot_names = robot.foot_names
         self._foot_sites = [model.site(f"{name}_foot").id for name in robot.foot_names]
         self.num_envs = num_envs

@@ -26,6 +26,11 @@ def training_model(terrain: Optional[HeightField] = None, delays: bool = True) -
     Args:
         delays: whether the actuators remember their last `MAX_DELAY_SUBSTEPS` targets.
     """
+    return training_spec(terrain, delays).compile()
+
+
+def training_spec(terrain: Optional[HeightField] = None, delays: bool = True) -> mujoco.MjSpec:
+    """What `training_model` is compiled from."""
     hear_warnings()
     spec = mujoco.MjSpec.from_file(str(MODEL_XML))
     if delays:
@@ -37,9 +42,8 @@ def training_model(terrain: Optional[HeightField] = None, delays: bool = True) -
     for geom in spec.worldbody.geoms:
         if is_ground(geom.name):
             geom.friction[0] = GROUND_FRICTION
-    model = spec.compile()
-    model.vis.global_.bvactive = 0  # bounding-volume bookkeeping for the viewer costs up to 3x in stepping
-    return model
+    spec.visual.global_.bvactive = 0  # bounding-volume bookkeeping for the viewer costs up to 3x in stepping
+    return spec
 
 
 def is_ground(name: str) -> bool:

@@ -13,7 +13,6 @@ from benchmarks.walk_race.results import content, figures, ratio_to_theirs, tabl
 from benchmarks.walk_race.task import StableBaselinesSettings
 from tests.benchmarks.walk_race.bench import GOOD, task
 
-
 FELL = replace(GOOD, falls=1, walked_s=3.4)
 SLOW = replace(GOOD, linear_tracking=0.7)
 
