@@ -1,6 +1,8 @@
 """The gait of a bundle on the twin, through the wire: measures, a foot-contact diagram and the torques' spectrum.
 
 python -m benchmarks.gait policy/bundles/go1_velocity.go1policy --out docs/results/gait
+
+Steady walks, and one start and stop (0, 0.5 m/s forwards, 0); what is acceptable, and why, is in gait_limits.py.
 """
 
 from __future__ import annotations
@@ -9,15 +11,21 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchmarks import figures
+from benchmarks.gait_limits import LIMITS, STARTS_AND_STOPS, verdicts
+from cli.output import without_nan
 from policy.bundle import read_bundle
 from robot_configs.robot import load_robot
 from sim.gait_quality import RIPPLE_ABOVE_HZ, GaitQuality, GaitRecord, gait_quality, torque_spectrum
 from sim.gait_record import record_gait
 from sim.gait_shape import GaitShape, gait_shape
+from sim.start_stop import StartStopRecord, start_stop, stride_mean, tilt_rad
+from sim.start_stop_record import record_start_stop
 
 COMMANDS = {
     "forwards": "vx=0.8,vy=0,yaw=0",
@@ -31,21 +39,48 @@ _DIAGRAM_S = 3.0
 
 def contact_diagram(record: GaitRecord, path: Path) -> None:
     """A bar for each time that a foot carries load, the last three seconds."""
-    rows = min(len(record.contact), round(_DIAGRAM_S / record.step_s))
     figure = Figure(figsize=(7.0, 2.0), layout="constrained")
     axes = figure.add_subplot()
     for foot, name in enumerate(record.foot_names):
-        loaded = np.concatenate([[False], record.contact[-rows:, foot], [False]])
-        begins, ends = (np.flatnonzero(np.diff(loaded.astype(int)) == sign) for sign in (1, -1))
-        spans = [
-            (begin * record.step_s, (end - begin) * record.step_s) for begin, end in zip(begins, ends, strict=True)
-        ]
+        spans = contact_spans(record.contact[:, foot], record.step_s, _DIAGRAM_S)
         axes.broken_barh(spans, (foot - 0.35, 0.7), color="#333333")
         axes.text(-0.02, foot, name, ha="right", va="center", transform=axes.get_yaxis_transform())
     axes.set_yticks([])
-    axes.set_xlim(0.0, rows * record.step_s)
+    axes.set_xlim(0.0, min(record.duration_s, _DIAGRAM_S))
     axes.invert_yaxis()
     axes.set_xlabel("time [s]")
+    figure.savefig(path, dpi=150)
+
+
+def contact_spans(loaded: np.ndarray, step_s: float, shown_s: float) -> List[Tuple[float, float]]:
+    """Begin and length [s] of the times that a foot carries load, of `loaded` (T,) bool; the last `shown_s` only."""
+    rows = min(len(loaded), round(shown_s / step_s))
+    edges = np.diff(np.concatenate([[False], loaded[-rows:], [False]]).astype(int))
+    begins, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    return [(begin * step_s, (end - begin) * step_s) for begin, end in zip(begins, ends, strict=True)]
+
+
+def start_stop_diagram(record: StartStopRecord, path: Path) -> None:
+    """Forward speed and tilt over time; the speed also as the mean over a stride, which is judged."""
+    time_s = np.arange(len(record.forward_velocity_m_s)) * record.step_s
+    step_s = record.ticks_per_step * record.step_s
+    figure = Figure(figsize=(7.0, 3.6), layout="constrained")
+    speed, tilt = figure.subplots(2, 1, sharex=True)
+    walk_s = [record.start_step * step_s, record.stop_step * step_s]
+    told = [0.0, 0.0, record.commanded_m_s, record.commanded_m_s, 0.0, 0.0]
+    mean = stride_mean(record.forward_velocity_m_s, record.step_s)
+    speed.plot(time_s, record.forward_velocity_m_s, color="#c8c8c8", linewidth=0.8, label="speed")
+    speed.plot(time_s, mean, color="#333333", linewidth=1.2, label="its mean over a stride")
+    corners = [0.0, walk_s[0], walk_s[0], walk_s[1], walk_s[1], time_s[-1]]
+    speed.plot(corners, told, color="#c03030", linewidth=0.9, linestyle="--", label="commanded")
+    speed.set_ylabel("forwards [m/s]")
+    speed.legend(frameon=False, fontsize=8, loc="upper right")
+    tilt.plot(time_s, tilt_rad(record.orientation_trunk_in_world), color="#333333", linewidth=0.9)
+    for moment in walk_s:
+        tilt.axvline(moment, color="#c03030", linewidth=0.9, linestyle="--")
+    tilt.set_ylim(bottom=0.0)
+    tilt.set_ylabel("tilt [rad]")
+    tilt.set_xlabel("time [s]")
     figure.savefig(path, dpi=150)
 
 
@@ -84,13 +119,23 @@ def table(measures: dict[str, GaitQuality], shapes: dict[str, GaitShape]) -> str
     return "\n".join(lines)
 
 
-def main() -> None:
+def verdict_table(judged: Sequence[figures.Figure]) -> str:
+    """What was measured beside what is accepted, and why, as markdown."""
+    lines = ["| measure | found | at most | | why |", "|---|---|---|---|---|"]
+    for limit, figure in zip(LIMITS, judged, strict=True):
+        unit = "" if limit.unit == "-" else f" {limit.unit}"
+        found, bound = f"{figure.value:.3f}{unit}", f"{limit.at_most:.3g}{unit}"
+        lines.append(f"| {figure.name} | {found} | {bound} | {figure.verdict} | {limit.reason} |")
+    return "\n".join(lines)
+
+
+def main(words: Optional[Sequence[str]] = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--condition", default="nominal")
     parser.add_argument("--walk-s", type=float, default=12.0)
     parser.add_argument("--out", type=Path, required=True, help="folder of the diagrams, gait.json and gait.md")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     options.out.mkdir(parents=True, exist_ok=True)
     bundle = read_bundle(options.bundle)
     measures, shapes = {}, {}
@@ -100,10 +145,16 @@ def main() -> None:
         measures[name], shapes[name] = gait_quality(record), gait_shape(record, foot_radius_m)
         contact_diagram(record, options.out / f"contacts_{name}.png")
         spectrum_diagram(record, options.out / f"torques_{name}.png")
-    text = table(measures, shapes)
-    content = {"bundle_sha256": bundle.sha256, "condition": options.condition, "walk_s": options.walk_s}
+    begun = record_start_stop(bundle, options.condition)
+    start_stop_diagram(begun, options.out / "start_stop.png")
+    starts_and_stops = asdict(start_stop(begun))
+    judged = verdicts({**{name: asdict(one) for name, one in measures.items()}, STARTS_AND_STOPS: starts_and_stops})
+    text = f"{table(measures, shapes)}\n\n{verdict_table(judged)}"
+    content: Dict[str, Any] = {"bundle_sha256": bundle.sha256, "condition": options.condition, "walk_s": options.walk_s}
     content["measures"] = {name: {**asdict(one), **asdict(shapes[name])} for name, one in measures.items()}
-    (options.out / "gait.json").write_text(json.dumps(content, indent=1) + "\n")
+    content["starts_and_stops"] = starts_and_stops
+    content["verdicts"] = [{**asdict(one), "verdict": one.verdict} for one in judged]
+    (options.out / "gait.json").write_text(json.dumps(without_nan(content), indent=1) + "\n")
     (options.out / "gait.md").write_text(text + "\n")
     print(text)
 

@@ -29,7 +29,7 @@ class GaitRecordingError(Go1Error):
     """A walk that could not be recorded."""
 
 
-class _RecordingBody(TwinBody):
+class RecordingBody(TwinBody):
     """A twin that takes down its truth after every tick while it is told to."""
 
     def __init__(self, condition: TwinCondition, seed: int) -> None:
@@ -52,7 +52,7 @@ class _RecordingBody(TwinBody):
 class _WhileWalking:
     """Records from the episode's given time to its end."""
 
-    def __init__(self, body: _RecordingBody, from_tick: int) -> None:
+    def __init__(self, body: RecordingBody, from_tick: int) -> None:
         self._body, self._from_tick = body, from_tick
 
     def on_policy_step(self, step: PilotStep) -> None:
@@ -84,7 +84,7 @@ def record_gait(
     """
     robot = load_robot()
     loaded = load_condition(condition)
-    body = _RecordingBody(loaded, seed)
+    body = RecordingBody(loaded, seed)
     observer = _WhileWalking(body, round(skip_s * robot.control_hz))
     settings = RunSettings(commands, SessionSettings(episode_s=walk_s, episodes=1), exploration=0.0, lockstep=True)
     link = PacketLink(TwinTransport(body))
