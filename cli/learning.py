@@ -17,11 +17,18 @@ def add_learning(commands: Commands) -> None:
     improve = commands.command(
         "refine",
         run_refine,
-        "Improve a policy offline, from a data set, by Uni-O4; without --init, from the cloned behaviour, kept beside.",
-        "go1 refine datasets/monday --init walk.go1policy --out better.go1policy",
+        "Improve a policy offline, from data sets, by Uni-O4; without --init, from the cloned behaviour, kept beside.",
+        "go1 refine datasets/monday datasets/tuesday --init walk.go1policy --out better.go1policy",
     )
-    improve.add_argument("dataset", type=existing_folder, metavar="DATASET", help="folder of a data set")
-    improve.add_argument("--init", type=existing_file, metavar="BUNDLE", help="the policy that made the logs")
+    improve.add_argument(
+        "datasets", type=existing_folder, nargs="+", metavar="DATASET", help="folder of a data set; several are joined"
+    )
+    improve.add_argument(
+        "--init",
+        type=existing_file,
+        metavar="BUNDLE",
+        help="the policy that made the logs, the last of them if several",
+    )
     improve.add_argument("--out", type=Path, required=True, metavar="BUNDLE", help="the bundle to write")
     improve.add_argument(
         "--method",
@@ -80,7 +87,7 @@ def run_refine(options: argparse.Namespace) -> int:
     dynamics = DynamicsSettings(report_fraction=options.report_share)
     settings = RefineSettings(method=options.method, seed=options.seed, dynamics=dynamics)
     with progress_bars() as advance:
-        result = refine(options.dataset, options.init, options.out, settings, advance, options.command_line)
+        result = refine(options.datasets, options.init, options.out, settings, advance, options.command_line)
     content = {name: value for name, value in result.report.items() if name != "settings"}
     print_result({"bundle": str(options.out), "sha256": result.bundle.sha256, **content}, options.json)
     return 0

@@ -118,7 +118,18 @@ _TENSOR_FIELDS = tuple(field.name for field in fields(Transitions) if field.name
 
 
 def concatenate(parts: Sequence[Transitions]) -> Transitions:
-    """Several sets one after the other; episodes are renumbered so that none is joined with another."""
+    """Several sets one after the other; episodes are renumbered so that none is joined with another.
+
+    Raises:
+        TransitionsError: their physical states are not of the same groups.
+    """
+    others = [part.groups for part in parts if part.groups != parts[0].groups]
+    if others:
+        raise TransitionsError(
+            f"the same physical state in every part: {_group_names(parts[0].groups)}",
+            _group_names(others[0]),
+            "Put logs with an estimate of the base velocity and logs without one into separate refinements.",
+        )
     episodes, offset = [], 0
     for part in parts:
         episodes.append(part.episode - part.episode.min() + offset)
@@ -126,6 +137,10 @@ def concatenate(parts: Sequence[Transitions]) -> Transitions:
     joined = {name: torch.cat([getattr(part, name) for part in parts]) for name in _TENSOR_FIELDS}
     joined["episode"] = torch.cat(episodes)
     return Transitions(**joined, groups=parts[0].groups)
+
+
+def _group_names(groups: tuple[tuple[str, int], ...]) -> str:
+    return ", ".join(name for name, _ in groups)
 
 
 def split_by_episode(

@@ -1,6 +1,6 @@
-"""Offline refinement: a data set and a policy in, a better policy out, or the same one if none could be shown better.
+"""Offline refinement: data sets and a policy in, a better policy out, or the same one if none could be shown better.
 
-    data set -> transitions -> (cloned behaviour) -> V, transition model -> clipped improvement -> gate -> bundle
+    data sets -> transitions -> (cloned behaviour) -> V, transition model -> clipped improvement -> gate -> bundle
 
 Beside the bundle go its trainer state, for `finetune` to start warm, a JSON report with every curve, and, where no
 policy was given, the cloned behaviour as a bundle of its own: the parent, to compare with.
@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Optional
+from typing import Any, Literal, Optional, Union
 
 import torch
 
-from offline_data.dataset import Dataset
+from deploy.host.refine_data import RefineData
 from policy.bundle import Bundle, Lineage, read_bundle, verify_bundle
 from policy.code_version import code_version
 from policy.export import export_bundle, load_graph
@@ -24,7 +25,7 @@ from policy.graph import PolicyGraph
 from policy.networks import GaussianActor, ValueNetwork
 from policy.rewards import RewardWeights
 from policy.trainer_state import TrainerState, pack_module, save_trainer_state
-from policy.transitions import Transitions, from_columns
+from policy.transitions import Transitions
 from policy.uni_o4.behavior_check import check_behavior
 from policy.uni_o4.cloning import CloningSettings, clone_behavior, with_cloned_behavior
 from policy.uni_o4.critics import CriticSettings, fit_critics
@@ -96,26 +97,27 @@ def clone_path(bundle: Path) -> Path:
 
 
 def refine(
-    dataset: Path,
+    dataset: Union[Path, Sequence[Path]],
     init: Optional[Path],
     out: Path,
     settings: RefineSettings = RefineSettings(),
     progress: Progress = no_progress,
     command: str = "",
 ) -> Refinement:
-    """Refine on a data set, starting from `init` or, without it, from the cloned behaviour.
+    """Refine on one data set or several, starting from `init` or, without it, from the cloned behaviour.
 
     Raises:
+        RefineDataError: data sets that do not belong together.
         RefineError: the policy given is not under the data's contract.
         TransitionsError: the data hold no usable episodes.
     """
     started = time.monotonic()
     torch.set_num_threads(settings.threads)
     generator = seeded_generator(settings.seed)
-    robot, data = load_robot(), Dataset.open(dataset)
+    robot, data = load_robot(), RefineData.open(dataset)
     parent = read_bundle(init) if init is not None else None
     graph = _start_graph(data, parent, settings)
-    transitions = from_columns(data, graph)
+    transitions = data.transitions(graph)
 
     members: tuple[GaussianActor, ...] = (graph.actor,)
     if parent is None:
@@ -124,8 +126,8 @@ def refine(
         graph = PolicyGraph(data.contract, clones.best)
         parent = _seal_clone(clone_path(out), graph, data, settings, robot, command)
     # Improvement moves away from where it starts, so that is what its budget counts from: the clone, also where the log
-    # knows who acted.
-    if init is None or not transitions.behavior_is_known:
+    # knows who acted; and the start, where earlier policies logged a part of the data.
+    if init is None or not transitions.behavior_is_known or len(data.sets) > 1:
         transitions = with_cloned_behavior(transitions, graph.actor)
     scale = fit_reward_scale(transitions, settings.value.discount)
     dynamics = fit_dynamics(transitions, settings.dynamics, generator, progress)
@@ -140,7 +142,7 @@ def refine(
 
     report = {
         "method": settings.method,
-        "dataset": data.sha256,
+        "datasets": list(data.sha256s),
         "transitions": len(transitions),
         "falls": int(transitions.terminated.sum()),
         "value": value_report,
@@ -159,7 +161,7 @@ def refine(
     return Refinement(bundle, improvement.accepted, report)
 
 
-def _start_graph(data: Dataset, parent: Optional[Bundle], settings: RefineSettings) -> PolicyGraph:
+def _start_graph(data: RefineData, parent: Optional[Bundle], settings: RefineSettings) -> PolicyGraph:
     if parent is None:
         contract = data.contract
         hidden = settings.cloning.hidden_dims
@@ -206,12 +208,12 @@ def _candidate_record(candidate: Any) -> dict[str, Any]:
 
 
 def _seal_clone(
-    out: Path, graph: PolicyGraph, data: Dataset, settings: RefineSettings, robot: RobotModel, command: str
+    out: Path, graph: PolicyGraph, data: RefineData, settings: RefineSettings, robot: RobotModel, command: str
 ) -> Bundle:
     lineage = Lineage(
         stage="clone",
         parents=(),
-        data=(data.sha256,),
+        data=data.sha256s,
         code_version=code_version(),
         seed=settings.seed,
         command=command,
@@ -225,7 +227,7 @@ def _seal(
     graph: PolicyGraph,
     improvement: Improvement,
     parent: Bundle,
-    data: Dataset,
+    data: RefineData,
     report: dict[str, Any],
     settings: RefineSettings,
     robot: RobotModel,
@@ -240,7 +242,7 @@ def _seal(
     lineage = Lineage(
         stage="refine",
         parents=(parent.sha256,),
-        data=(data.sha256,),
+        data=data.sha256s,
         code_version=code_version(),
         seed=settings.seed,
         command=command,

@@ -57,7 +57,7 @@ def test_the_lineage_names_policy_data_and_how(refined, dataset, shipped):
 def test_the_report_lies_beside_the_bundle(refined, dataset):
     out, result = refined
     report = json.loads(report_path(out).read_text())
-    assert report["dataset"] == Dataset.open(dataset).sha256
+    assert report["datasets"] == [Dataset.open(dataset).sha256]
     assert report["transitions"] == 600
     assert report["falls"] == 0
     assert report["candidates"][0]["name"] == "start"
