@@ -34,8 +34,8 @@ def add_learning(commands: Commands) -> None:
         "--method",
         choices=["ensemble", "uni_o4"],
         default="ensemble",
-        help="ensemble improves inside a model of the logs; uni_o4 follows the paper, with smaller critics (Q and V of "
-        "256 x 256; there 1024 x 1024 and 512 x 512 x 512) [%(default)s]",
+        help="ensemble improves inside a model of the logs; uni_o4 follows the paper in its sizes: four clones of the "
+        "logs, Q of 1024 x 1024, V of 512 x 512 x 512, hours of work [%(default)s]",
     )
     improve.add_argument(
         "--report-share",

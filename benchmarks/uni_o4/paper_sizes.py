@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from policy.uni_o4.cloning import CloningSettings
 from policy.uni_o4.critics import CriticSettings
 from policy.uni_o4.dynamics import DynamicsSettings
 from policy.uni_o4.published import PublishedSettings
+from policy.uni_o4.published_sizes import PAPER_CLONING as PAPER_CLONING
+from policy.uni_o4.published_sizes import PAPER_CRITICS as PAPER_CRITICS
 
-# Lei et al. 2024: four clones of 512-256-128 (its Go1 actor), Q of 2 x 1024, V of 3 x 512, seven members. The widths of
-# the transition model are those of Janner et al. 2019 and Yu et al. 2020, whose model it takes over: 4 x 200.
-PAPER_CLONING = CloningSettings(members=4, hidden_dims=(512, 256, 128))
-PAPER_CRITICS = CriticSettings(action_value_dims=(1024, 1024), value_dims=(512, 512, 512))
+# Lei et al. 2024 have seven members in their transition model; its widths are those of Janner et al. 2019 and Yu et al.
+# 2020, whose model it takes over: 4 x 200.
 PAPER_STEPS = PublishedSettings().updates
 PAPER_CRITIC_UPDATES = 2_000_000  # v_steps and q_bc_steps of its code (main.py)
 PAPER_DYNAMICS = DynamicsSettings(members=7, hidden_dims=(200, 200, 200, 200))

@@ -34,6 +34,7 @@ from policy.uni_o4.dynamics_report import report_dynamics
 from policy.uni_o4.ensemble_rollouts import ModelWorld
 from policy.uni_o4.offline import EnsembleSettings, Improvement, improve_in_ensemble
 from policy.uni_o4.published import PublishedSettings, improve_published
+from policy.uni_o4.published_sizes import PAPER_CLONING, PAPER_CRITICS
 from policy.uni_o4.settings import Progress, no_progress, seeded_generator, settings_record
 from policy.uni_o4.value import RewardScale, ValueSettings, fit_reward_scale, fit_value
 from policy.uni_o4.velocity_world import velocity_world
@@ -55,10 +56,11 @@ class RefineSettings:
 
     Attributes:
         method: `ensemble` is PPO inside the transition model, the default; `uni_o4` follows
-            the paper: cloned ensemble (or the one policy that is given), IQL critics, AM-Q gate; its critics are
-            smaller than the paper's unless `critics` says otherwise (see `CriticSettings`).
+            the paper: an ensemble cloned from the logs, IQL critics, AM-Q gate, in the paper's sizes. A policy that is
+            given is what its members have to be better than, not one of them.
         seed: of the one generator.
         threads: torch threads.
+        cloning: of the start by `ensemble`, where no policy is given. published_cloning, critics: of `uni_o4`.
     """
 
     method: Method = "ensemble"
@@ -68,8 +70,14 @@ class RefineSettings:
     value: ValueSettings = field(default_factory=ValueSettings)
     dynamics: DynamicsSettings = field(default_factory=DynamicsSettings)
     improvement: EnsembleSettings = field(default_factory=EnsembleSettings)
-    critics: CriticSettings = field(default_factory=CriticSettings)
+    published_cloning: CloningSettings = PAPER_CLONING
+    critics: CriticSettings = PAPER_CRITICS
     published: PublishedSettings = field(default_factory=PublishedSettings)
+
+    @property
+    def clones(self) -> CloningSettings:
+        """How the chosen method clones."""
+        return self.published_cloning if self.method == "uni_o4" else self.cloning
 
 
 @dataclass(frozen=True)
@@ -120,9 +128,10 @@ def refine(
     transitions = data.transitions(graph)
 
     members: tuple[GaussianActor, ...] = (graph.actor,)
-    if parent is None:
-        clones = clone_behavior(transitions, settings.cloning, generator, progress)
+    if parent is None or settings.method == "uni_o4":
+        clones = clone_behavior(transitions, settings.clones, generator, progress)
         members = clones.members
+    if parent is None:
         graph = PolicyGraph(data.contract, clones.best)
         parent = _seal_clone(clone_path(out), graph, data, settings, robot, command)
     # Improvement moves away from where it starts, so that is what its budget counts from: the clone, also where the log
@@ -164,7 +173,7 @@ def refine(
 def _start_graph(data: RefineData, parent: Optional[Bundle], settings: RefineSettings) -> PolicyGraph:
     if parent is None:
         contract = data.contract
-        hidden = settings.cloning.hidden_dims
+        hidden = settings.clones.hidden_dims
         return PolicyGraph(contract, GaussianActor(contract.observation_dim, contract.action_dim, hidden, 1.0))
     if parent.contract != data.contract:
         raise RefineError(
@@ -188,7 +197,9 @@ def _improve(
     """Improvement by the chosen method, and how well its value explains held-out episodes."""
     if settings.method == "uni_o4":
         critics = fit_critics(transitions, scale, settings.critics, generator, progress)
-        published = improve_published(members, critics, world, transitions, settings.published, generator, progress)
+        published = improve_published(
+            members, critics, world, transitions, settings.published, generator, progress, start
+        )
         return published, {}
     fitted = fit_value(transitions, scale, settings.value, generator, progress=progress)
     improvement = improve_in_ensemble(

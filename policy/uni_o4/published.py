@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Optional
 
 import torch
 from torch import nn
@@ -71,23 +72,24 @@ def improve_published(
     settings: PublishedSettings,
     generator: torch.Generator,
     progress: Progress = no_progress,
+    start: Optional[GaussianActor] = None,
 ) -> Improvement:
     """Improve every member on its own; candidates are each member's best by AM-Q, not its last.
 
-    The start, which gains are counted from, is the best member as cloned.
+    Args:
+        start: what gains are counted from, and what stays where no member passes; by default the best member as cloned.
     """
     fixed = EvaluationSet.draw(transitions, settings.evaluation, generator)
     budget = behavior_budget(transitions, settings.budget_states, float("inf"), generator)
     cloned = [am_q(member, world, critics, fixed) for member in members]
-    first = max(range(len(members)), key=lambda index: cloned[index].mean)
-    start = cloned[first]
-    candidates = [
-        Candidate("start", members[first], budget.spent(members[first]), start, compare(start, start, fixed), None)
-    ]
+    if start is None:
+        start = members[max(range(len(members)), key=lambda index: cloned[index].mean)]
+    before = am_q(start, world, critics, fixed)
+    candidates = [Candidate("start", start, budget.spent(start), before, compare(before, before, fixed), None)]
     for index, member in enumerate(members):
         improver = _MemberImprover(critics, world, transitions, fixed, settings, generator)
         actor, score = improver.improve(member, cloned[index], index * settings.updates, len(members), progress)
-        gain = compare(score, start, fixed)
+        gain = compare(score, before, fixed)
         candidates.append(Candidate(f"member {index + 1}", actor, budget.spent(actor), score, gain, None))
     return Improvement(tuple(candidates), critics.value, settings.gate)
 

@@ -36,6 +36,7 @@ def tiny_refinement(**changed) -> RefineSettings:
     values = {
         "threads": 1,
         "cloning": CloningSettings(members=2, hidden_dims=(32,), epochs=4, batch_size=64),
+        "published_cloning": CloningSettings(members=2, hidden_dims=(32,), epochs=4, batch_size=64),
         "value": VALUE,
         "dynamics": DYNAMICS,
         "improvement": improvement(),

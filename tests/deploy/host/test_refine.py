@@ -9,7 +9,15 @@ import pytest
 import torch
 
 import deploy.host.refine as refine_module
-from deploy.host.refine import RefineError, Refinement, clone_path, refine, report_path, trainer_state_path
+from deploy.host.refine import (
+    RefineError,
+    Refinement,
+    RefineSettings,
+    clone_path,
+    refine,
+    report_path,
+    trainer_state_path,
+)
 from offline_data.dataset import Dataset
 from policy.bundle import Lineage, read_bundle, verify_bundle
 from policy.export import export_bundle, load_graph
@@ -17,6 +25,7 @@ from policy.graph import PolicyGraph
 from policy.networks import GaussianActor, ValueNetwork
 from policy.trainer_state import load_trainer_state, unpack_module
 from policy.transitions import from_columns
+from policy.uni_o4.cloning import CloningSettings
 from policy.uni_o4.evaluation import Interval, PolicyScore
 from policy.uni_o4.offline import Candidate, Improvement
 from robot_configs.robot import load_robot
@@ -174,17 +183,39 @@ def test_the_published_method_seals_a_policy_too(dataset, shipped, tmp_path):
     result = refine(dataset, shipped, out, tiny_refinement(method="uni_o4"))
     verify_bundle(read_bundle(out), load_robot())
     assert result.report["method"] == "uni_o4"
-    assert [candidate["name"] for candidate in result.report["candidates"]] == ["start", "member 1"]
+    assert [candidate["name"] for candidate in result.report["candidates"]] == ["start", "member 1", "member 2"]
     assert np.isfinite([candidate["score"] for candidate in result.report["candidates"]]).all()
 
 
-def test_the_published_method_improves_the_policy_that_is_given(dataset, shipped, tmp_path):
-    """With nothing to gain from its one update, what is sealed is the parent itself, not a clone under its name."""
-    settings = tiny_refinement(method="uni_o4")
-    frozen = dataclasses.replace(settings, published=dataclasses.replace(settings.published, learning_rate=0.0))
-    result = refine(dataset, shipped, tmp_path / "published.go1policy", frozen)
+def test_the_published_method_clones_the_logs_and_keeps_the_given_policy_unless_a_clone_is_better(
+    dataset, shipped, tmp_path, monkeypatch
+):
+    """Its members come from the logs, a given policy is what they are measured against, and what stays if none wins."""
+    seen = {}
+
+    def none_wins(members, critics, world, transitions, settings, generator, progress, start) -> Improvement:
+        seen.update(members=members, start=start)
+        scored = PolicyScore(torch.zeros(0), Interval(1.0, 1.0, 1.0))
+        worse = Candidate("member 1", members[0], 0.1, scored, Interval(-1.0, -2.0, 0.0), None)
+        return Improvement(
+            (Candidate("start", start, 0.0, scored, Interval(0.0, 0.0, 0.0), None), worse), critics.value
+        )
+
+    monkeypatch.setattr(refine_module, "improve_published", none_wins)
+    result = refine(dataset, shipped, tmp_path / "published.go1policy", tiny_refinement(method="uni_o4"))
+    assert len(seen["members"]) == 2 and {member.hidden_dims for member in seen["members"]} == {(32,)}
+    assert_same_weights(load_graph(read_bundle(shipped)), PolicyGraph(result.bundle.contract, seen["start"]))
     assert_same_weights(load_graph(result.bundle), load_graph(read_bundle(shipped)))
     assert result.bundle.lineage.parents == (read_bundle(shipped).sha256,)
+
+
+def test_the_published_method_has_the_sizes_of_its_paper():
+    """Lei et al. 2024: four clones, Q of 2 x 1024, V of 3 x 512; its Go1 actor 512-256-128."""
+    settings = RefineSettings(method="uni_o4")
+    assert (settings.clones.members, settings.clones.hidden_dims) == (4, (512, 256, 128))
+    assert settings.critics.action_value_dims == (1024, 1024)
+    assert settings.critics.value_dims == (512, 512, 512)
+    assert RefineSettings().clones == CloningSettings()
 
 
 def test_without_a_start_the_published_method_improves_every_clone(dataset, tmp_path):

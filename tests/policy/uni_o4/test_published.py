@@ -92,6 +92,18 @@ def test_the_members_given_are_left_as_they_were(study: Study):
     assert next(member.mean_network.parameters()).tolist() == [[pytest.approx(-0.3), pytest.approx(-0.3)]]
 
 
+def test_gains_count_from_a_start_that_is_given_and_it_stays_where_no_member_is_better(study: Study):
+    """The ideal policy as the start, at a rate of zero: neither member is better, by the gain that each shows."""
+    ideal, members = linear_actor(-2.0, -1.0, 0.01), [study.behavior, linear_actor(-0.2, -0.4, 0.5)]
+    settings = PublishedSettings(updates=1, gate_interval=1, learning_rate=0.0, evaluation=EVALUATION)
+    generator = torch.Generator().manual_seed(0)
+    found = improve_published(members, critics(), study.world, study.transitions, settings, generator, start=ideal)
+    assert found.start.actor is ideal and found.best is found.start
+    for candidate in found.candidates[1:]:
+        assert candidate.gain.mean == pytest.approx(candidate.score.mean - found.start.score.mean, abs=1e-4)
+        assert candidate.gain.upper < 0.0
+
+
 # ---- Without a study: the smallest runs in which decay, gate and advantage can be seen -------------------------------
 
 
