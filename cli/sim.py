@@ -6,7 +6,7 @@ import argparse
 import functools
 from pathlib import Path
 
-from cli.arguments import COMMANDS_HELP, add_bundle, add_condition, count, seconds
+from cli.arguments import COMMANDS_HELP, add_bundle, add_condition, count, existing_file, seconds
 from cli.commands import Commands
 from cli.output import add_json, print_result, progress_bars
 from cli.sweep import add_sweep
@@ -69,6 +69,9 @@ def _add_play(commands: Commands) -> None:
     play.add_argument(
         "--out", type=Path, default=Path("walk.gif"), help="file to write; its ending chooses the format [%(default)s]"
     )
+    play.add_argument(
+        "--beside", type=existing_file, metavar="BUNDLE", help="another policy, filmed to the right on the same ground"
+    )
 
 
 def _add_twin(commands: Commands) -> None:
@@ -125,7 +128,15 @@ def run_sim_train(options: argparse.Namespace) -> int:
 
 
 def run_sim_play(options: argparse.Namespace) -> int:
-    """A film."""
+    """A film of one policy, or of two side by side."""
+    if options.beside is not None:
+        from sim.side_by_side import play_side_by_side
+
+        both = (options.bundle, options.beside)
+        named_alike = options.bundle.stem == options.beside.stem
+        policies = {str(bundle) if named_alike else bundle.stem: bundle for bundle in both}
+        play_side_by_side(policies, options.condition, options.commands, options.duration, options.out)
+        return 0
     from sim.play import play_bundle
 
     play_bundle(options.bundle, options.condition, options.commands, options.duration, options.out)

@@ -66,6 +66,19 @@ def play_bundle(
         PlayError: an ending that is no format, or nothing to draw or to encode with; before anything is simulated.
     """
     write = film_writer(out)
+    frames, summary = film_bundle(bundle, condition, commands, duration_s, seed)
+    write(out, frames)
+    return summary
+
+
+def film_bundle(
+    bundle: Union[str, Path], condition: Union[str, Path], commands: str, duration_s: float, seed: int
+) -> tuple[list[np.ndarray], RunSummary]:
+    """The frames of `play_bundle`, (height, width, 3) uint8 each, and the session's summary.
+
+    Raises:
+        PlayError: nothing to draw with.
+    """
     robot, sealed = load_robot(), read_bundle(bundle)
     body = TwinBody(load_condition(condition), seed)
     camera = Camera(body.model, body.data)
@@ -78,8 +91,7 @@ def play_bundle(
             transport.film(round(_AFTER_FAULT_S * robot.link_hz))
     finally:
         camera.close()
-    write(out, transport.frames)
-    return summary
+    return transport.frames, summary
 
 
 class FilmedTransport(TwinTransport):
