@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Optional
 
 import numpy as np
 
+from benchmarks.twin_conditions_settings import CONDITIONS, OFFLINE_STAGES, ONLINE_STAGES, STAGES
 from robot_configs.errors import Go1Error
 
 
@@ -22,12 +24,16 @@ class StageResult:
     """One stage of one condition and seed.
 
     Attributes:
-        seed: None of the pretrained policy, which has none of its own.
+        seed: None of bundles that were given, which have none of their own.
         settings: all that it was made with. code_version: that made it.
         bundle_sha256: what was measured.
         returns: (E,) of the episodes. seeds, grounds: (E,) of them.
         interval: of the mean return, 95 %.
         held_out_return: by which an oracle is chosen; None of others.
+        bundle: file of what was measured, below the condition and seed.
+        logged_steps: policy steps that had been logged for it.
+        forward_m_s: (U,) speed of each robot that walked to the end under a steady command; None where not measured.
+        forward_falls: robots that did not.
     """
 
     condition: str
@@ -43,6 +49,26 @@ class StageResult:
     linear_error_m_s: float
     falls: int
     held_out_return: Optional[float]
+    bundle: str
+    logged_steps: int
+    forward_m_s: Optional[np.ndarray]
+    forward_falls: int
+
+    @property
+    def family(self) -> str:
+        """The stage without its number."""
+        return split_name(self.stage)[0]
+
+    @property
+    def number(self) -> int:
+        """Of the round or look; 0 where there is only one."""
+        return split_name(self.stage)[1]
+
+
+def split_name(stage: str) -> tuple[str, int]:
+    """`refined2` is (refined, 2), `oracle` is (oracle, 0)."""
+    family, number = re.fullmatch(r"(.*?)(\d*)", stage).groups()  # type: ignore[union-attr]
+    return family, int(number or 0)
 
 
 @dataclass(frozen=True)
@@ -53,13 +79,25 @@ class ConditionResults:
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        return tuple(sorted({result.condition for result in self.stages}))
+        """Those measured: the benchmark's own in its order, then others."""
+        found = {result.condition for result in self.stages}
+        return (*(name for name in CONDITIONS if name in found), *sorted(found - set(CONDITIONS)))
 
     @property
-    def rounds(self) -> tuple[str, ...]:
-        """Names of the stages of refinement, in order."""
-        found = {result.stage for result in self.stages if result.stage.startswith("refined")}
-        return tuple(sorted(found, key=lambda stage: int(stage[len("refined") :])))
+    def names(self) -> tuple[str, ...]:
+        """Stages measured, in their order."""
+        found = {(STAGES.index(one.family), one.number): one.stage for one in self.stages}
+        return tuple(found[key] for key in sorted(found))
+
+    def numbered(self, family: str) -> tuple[str, ...]:
+        """Names of a family's rounds or looks, in order."""
+        return tuple(name for name in self.names if split_name(name)[0] == family)
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The learned stages whose shares of the gap are told: every round, and online learning's last look."""
+        rounds = [name for family in OFFLINE_STAGES for name in self.numbered(family)]
+        return (*rounds, *(name for family in ONLINE_STAGES for name in self.numbered(family)[-1:]))
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -94,6 +132,9 @@ def read_results(folder: Path) -> ConditionResults:
         here = [one for one in stages if one.condition == condition]
         _require_one(f"content of {condition}", folder, (one.settings["condition"] for one in here))
         _require_one(f"division of {condition} into grounds", folder, (one.grounds.tolist() for one in here))
+    unknown = sorted({one.stage for one in stages if one.family not in STAGES})
+    if unknown:
+        raise ConditionReportError(f"the stages {', '.join(STAGES)}", ", ".join(unknown), f"Move them out of {folder}.")
     for stage in {one.stage for one in stages}:
         _require_one(f"kind of {stage}", folder, (one.settings["stage"] for one in stages if one.stage == stage))
     results = ConditionResults(stages)
@@ -119,6 +160,10 @@ def _stage(record: dict[str, Any]) -> StageResult:
         linear_error_m_s=evaluation["velocity_error"]["linear_m_s"],
         falls=evaluation["falls"],
         held_out_return=record.get("held_out_return"),
+        bundle=record["bundle"],
+        logged_steps=record.get("logged_steps", 0),
+        forward_m_s=np.array(record["steady"]["forward_m_s"]) if "steady" in record else None,
+        forward_falls=record["steady"]["falls"] if "steady" in record else 0,
     )
 
 
@@ -131,15 +176,25 @@ def _require_one(what: str, folder: Path, values: Iterable[Any]) -> None:
 
 
 def _require_chain(results: ConditionResults, one: StageResult, folder: Path) -> None:
-    """Each round starts from the round before as it is there, all else from the pretrained bundle."""
-    start = one.settings["pretrained_sha256"]
-    number = int(one.stage[len("refined") :]) if one.stage.startswith("refined") else 1
-    if number > 1:
-        before = results.of(one.condition, f"refined{number - 1}").get(one.seed)
-        start = before.bundle_sha256 if before is not None else None
-    if one.settings["start_sha256"] != start:
+    """Each round starts from the round before as it is there, online from the last one, others as they are given."""
+    if one.settings["start_sha256"] != _start_of(results, one):
         raise ConditionReportError(
             f"{one.condition} seed {one.seed} {one.stage} made from the stage before it below {folder}",
             "made from another policy",
             "Remove it and run the stage again.",
         )
+
+
+def _start_of(results: ConditionResults, one: StageResult) -> Optional[str]:
+    """Hash of the bundle that a stage has to start from; None where that is not there."""
+    if one.family == "robust":
+        return one.bundle_sha256
+    if one.family in ONLINE_STAGES:
+        before = results.numbered(ONLINE_STAGES[one.family])[-1:]
+    else:
+        before = (f"{one.family}{one.number - 1}",) if one.number > 1 else ()
+        if not before:
+            pretrained: str = one.settings["pretrained_sha256"]
+            return pretrained
+    found = results.of(one.condition, before[0]).get(one.seed) if before else None
+    return found.bundle_sha256 if found is not None else None

@@ -1,93 +1,60 @@
-"""One condition and one seed of `benchmarks.twin_conditions`: its stages, each measured once and kept as a JSON."""
+"""One condition and one seed of `benchmarks.twin_conditions`: its stages, each measured once and kept as a JSON.
+
+    out/<condition>/pre.json, robust.json                        bundles that are given: one result for all seeds
+    out/<condition>/seed<n>/refined1.json, published1.json ...   a round each; round k learns from logs 1 to k
+    out/<condition>/seed<n>/online1.json, published_online1.json ...   online learning from the last round, look by look
+    out/<condition>/seed<n>/oracle.json
+
+Both methods learn their first round from one log, `dataset1`; later logs are of each method's own policy.
+"""
 
 from __future__ import annotations
 
+import functools
 import json
-import math
 import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
-from deploy.host.refine import RefineSettings, refine
+from benchmarks.twin_conditions_cells import is_there, write_record
+from benchmarks.twin_conditions_settings import (
+    OFFLINE_STAGES,
+    ONLINE_STAGES,
+    STEADY_CONDITION,
+    ConditionBenchmark,
+    ConditionBenchmarkError,
+)
+from benchmarks.twin_conditions_steady import FORWARD, FORWARD_ROBOTS, forward_speeds
+from deploy.host.finetune import FinetuneSettings, finetune
+from deploy.host.refine import refine
 from offline_data.dataset import Dataset
-from policy.bundle import BUNDLES, Lineage, read_bundle
+from policy.bundle import Lineage, read_bundle
 from policy.code_version import code_version
 from policy.export import export_bundle, load_graph
-from robot_configs.errors import Go1Error
 from robot_configs.robot import load_robot
 from robot_configs.twin_conditions import load_condition
+from sim.collect import collect_on_twin
 from sim.evaluate import DEFAULT_COMMANDS
-from sim.pretrain_settings import PretrainSettings
-from sim.twin_batch.collect import BatchCollectSettings, collect_batched
+from sim.twin_batch.collect import collect_batched
 from sim.twin_batch.evaluation import evaluate_bundle_batched
 from sim.twin_batch.oracle import OracleSettings, train_oracle
 
-STAGES = ("pre", "refined", "oracle")
 EVALUATION_SEED = 700_000
 """Of the episodes that everything is measured on; far from the seeds of logs and held-out episodes."""
+_ONLINE_SEED = 10_000
+"""Online sessions of seed n count from n times this."""
 _COMMAND = "python -m benchmarks.twin_conditions"
 Made = tuple[Path, dict[str, Any]]
 """A bundle, and what its record tells besides."""
-
-
-class ConditionBenchmarkError(Go1Error):
-    """Results that do not belong together."""
-
-
-@dataclass(frozen=True)
-class ConditionBenchmark:
-    """Sizes of the benchmark.
-
-    Attributes:
-        bundle: the policy as it was pretrained.
-        log_steps: policy steps a round. rounds: of logging and refining, each from the round before.
-        episodes: walks that a policy is measured on, of `episode_s` seconds.
-        threads: of physics and torch.
-    """
-
-    bundle: Path = BUNDLES / "go1_velocity.go1policy"
-    log_steps: int = 60_000
-    rounds: int = 1
-    episodes: int = 128
-    episode_s: float = 10.0
-    threads: int = 2
-    collect: BatchCollectSettings = field(default_factory=BatchCollectSettings)
-    refine: RefineSettings = field(default_factory=RefineSettings)
-    oracle: OracleSettings = field(default_factory=OracleSettings)
-
-    def __post_init__(self) -> None:
-        for name in ("log_steps", "rounds", "episodes", "threads"):
-            if getattr(self, name) < 1:
-                raise ConditionBenchmarkError(f"{name} of at least 1", f"{getattr(self, name)}", "Raise it.")
-
-    def scaled(self, share: float) -> ConditionBenchmark:
-        """The same with this share of the learning stages' rounds, epochs, iterations and steps, at least one each."""
-
-        def some(count: int) -> int:
-            return max(1, math.ceil(share * count))
-
-        value, dynamics, improvement = self.refine.value, self.refine.dynamics, self.refine.improvement
-        learning = replace(
-            self.refine,
-            value=replace(value, rounds=some(value.rounds)),
-            dynamics=replace(dynamics, epochs=some(dynamics.epochs)),
-            improvement=replace(improvement, iterations=some(improvement.iterations)),
-        )
-        robots = some(self.oracle.robots)
-        one_iteration = PretrainSettings.steps_per_iteration * robots
-        held_out = some(self.oracle.held_out_episodes)
-        oracle = replace(
-            self.oracle, robots=robots, steps=max(some(self.oracle.steps), one_iteration), held_out_episodes=held_out
-        )
-        return replace(self, log_steps=some(self.log_steps), refine=learning, oracle=oracle)
+Say = Callable[[str], None]
 
 
 class ConditionRun:
-    """One condition and one seed; files in `out/<condition>/seed<seed>`, those of stage `pre` in `out/<condition>`."""
+    """One condition and one seed; see the module for its files."""
 
     def __init__(self, benchmark: ConditionBenchmark, condition: str, seed: int, out: Path) -> None:
         self._benchmark, self._asked, self._seed = benchmark, condition, seed
@@ -97,42 +64,133 @@ class ConditionRun:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._pretrained_sha256 = read_bundle(benchmark.bundle).sha256
 
-    def run(self, stage: str, say: Callable[[str], None]) -> None:
+    def run(self, stage: str, say: Say) -> None:
         """One of `STAGES`; what is there already is left as it is."""
         benchmark = self._benchmark
         if stage == "pre":
             self._measured(self._shared, "pre", benchmark.bundle, {}, lambda: (benchmark.bundle, {}), say)
-        elif stage == "refined":
-            start = benchmark.bundle
+        elif stage == "robust":
+            self._measured(self._shared, "robust", benchmark.robust, {}, lambda: (benchmark.robust, {}), say)
+        elif stage in OFFLINE_STAGES:
             for number in range(1, benchmark.rounds + 1):
-                start = self._refined(number, start, say)
+                self._round(stage, number, say)
+        elif stage in ONLINE_STAGES:
+            self._online(stage, say)
         else:
             settings = replace(benchmark.oracle, seed=self._seed, threads=benchmark.threads)
             told = {"oracle": _without_run(asdict(settings))}
             self._measured(self._folder, "oracle", benchmark.bundle, told, lambda: self._train_oracle(settings), say)
 
-    def _refined(self, number: int, start: Path, say: Callable[[str], None]) -> Path:
+    # ---- Offline -----------------------------------------------------------------------------------------------------
+
+    def _round(self, stage: str, number: int, say: Say) -> None:
         benchmark = self._benchmark
-        seed = self._seed + 1000 * number
-        learning = replace(benchmark.refine, seed=seed, threads=benchmark.threads)
+        start, out = self._bundle(stage, number - 1), self._bundle(stage, number)
+        learning = replace(benchmark.learning(stage), seed=self._log_seed(number), threads=benchmark.threads)
         settings = {
             "log_steps": benchmark.log_steps,
             "collect": asdict(benchmark.collect),
+            "learned_from": "the logs of all rounds so far",
             "refine": _without_run(asdict(learning)),
         }
-        out = self._folder / f"refined{number}.go1policy"
 
         def make() -> Made:
-            data = self._folder / f"dataset{number}"
-            shutil.rmtree(data, ignore_errors=True)  # of a run that was stopped between log and result
-            collect_batched(start, self._asked, benchmark.log_steps, data, seed, benchmark.collect, benchmark.threads)
-            result = refine(data, start, out, learning, command=_COMMAND)
+            logs = self._logs(stage, number)
+            result = refine([log.path for log in logs], start, out, learning, command=_COMMAND)
             told = {key: result.report[key] for key in ("best", "candidates", "accepted", "falls")}
-            opened = Dataset.open(data, verify=False)
-            return out, {"dataset_sha256": opened.sha256, "dataset": opened.info().to_dict(), "refine": told}
+            return out, {
+                "logged_steps": number * benchmark.log_steps,
+                "datasets_sha256": [log.sha256 for log in logs],
+                "datasets": [log.info().to_dict() for log in logs],
+                "refine": told,
+            }
 
-        self._measured(self._folder, f"refined{number}", start, settings, make, say)
-        return out
+        self._measured(self._folder, f"{stage}{number}", start, settings, make, say)
+
+    def _bundle(self, stage: str, number: int) -> Path:
+        """What a round makes; before the first there is the pretrained policy."""
+        return self._folder / f"{stage}{number}.go1policy" if number else self._benchmark.bundle
+
+    def _log_seed(self, number: int) -> int:
+        return self._seed + 1000 * number
+
+    def _logs(self, stage: str, rounds: int) -> list[Dataset]:
+        """The data sets of these rounds; one that is there and whole is not logged again."""
+        logs = []
+        for number in range(1, rounds + 1):
+            name = f"dataset{number}" if number == 1 or stage == "refined" else f"{stage}_dataset{number}"
+            logs.append(self._log(self._folder / name, self._bundle(stage, number - 1), self._log_seed(number)))
+        return logs
+
+    def _log(self, folder: Path, start: Path, seed: int) -> Dataset:
+        benchmark = self._benchmark
+        if folder.exists():
+            found = Dataset.open(folder)
+            wanted = {"condition": asdict(self._condition), "seed": seed, "settings": asdict(benchmark.collect)}
+            as_wanted = all(found.provenance.get(name) == _as_json(value) for name, value in wanted.items())
+            enough = found.info().steps >= benchmark.log_steps
+            if as_wanted and enough and found.bundles == (read_bundle(start).sha256,):
+                return found
+            shutil.rmtree(folder)
+        return collect_batched(
+            start, self._asked, benchmark.log_steps, folder, seed, benchmark.collect, benchmark.threads
+        )
+
+    # ---- Online ------------------------------------------------------------------------------------------------------
+
+    def _online(self, stage: str, say: Say) -> None:
+        benchmark, base = self._benchmark, ONLINE_STAGES[stage]
+        start, online = self._bundle(base, benchmark.rounds), benchmark.online
+        if not start.exists():
+            raise ConditionBenchmarkError(
+                f"round {benchmark.rounds} of {base} in {self._folder}", "none", f"Run the stage {base} before {stage}."
+            )
+        settings = self._online_settings(stage)
+        told = asdict(settings)
+        told["online"].pop("seed")
+        for name in ("seed", "threads", "earlier_data"):
+            told.pop(name)
+        for look in range(1, online.looks + 1):
+            rounds = online.round_at(look, settings.rounds)
+            steps = rounds * -(-settings.steps // settings.rounds)
+            make = functools.partial(self._make_online, stage, start, rounds, steps)
+            kept = {"finetune": told, "collect": asdict(online.collect), "rounds": rounds}
+            self._measured(self._folder, f"{stage}{look}", start, kept, make, say)
+
+    def _online_settings(self, stage: str) -> FinetuneSettings:
+        online, seed = self._benchmark.online, _ONLINE_SEED * self._seed
+        ours = stage == "online"
+        learner = online.learner if ours else online.published.learner
+        return FinetuneSettings(
+            steps=online.steps,
+            rounds=online.rounds if ours else online.published_rounds,
+            method="ensemble" if ours else "ppo",
+            seed=seed,
+            threads=self._benchmark.threads,
+            online=replace(learner, seed=seed),
+            model=online.model,
+        )
+
+    def _make_online(self, stage: str, start: Path, rounds: int, logged: int) -> Made:
+        """The policy after so many rounds; all rounds run before the first is measured, and none runs twice."""
+        benchmark, settings = self._benchmark, self._online_settings(stage)
+        if stage == "online":
+            logs = self._logs(ONLINE_STAGES[stage], benchmark.rounds)
+            settings = replace(settings, earlier_data=tuple(log.path for log in logs))
+
+        def collect(bundle: Path, steps: int, log_dir: Path, seed: int) -> None:
+            collect_on_twin(bundle, self._asked, steps, log_dir, seed, benchmark.online.collect)
+
+        folder = self._folder / stage
+        result = finetune(start, collect, folder, settings, command=_COMMAND)
+        bundle = folder / f"round_{rounds}" / "policy.go1policy"
+        return bundle, {
+            "logged_steps": benchmark.rounds * benchmark.log_steps + logged,
+            "datasets_sha256": list(read_bundle(bundle).lineage.data),
+            "rounds": list(result.rounds[:rounds]),
+        }
+
+    # ---- Oracle ------------------------------------------------------------------------------------------------------
 
     def _train_oracle(self, settings: OracleSettings) -> Made:
         parent = read_bundle(self._benchmark.bundle)
@@ -155,6 +213,8 @@ class ConditionRun:
         looks = [list(look) for look in oracle.looks]
         return path, {"held_out_return": oracle.held_out_return, "iteration": oracle.iteration, "looks": looks}
 
+    # ---- Measuring ---------------------------------------------------------------------------------------------------
+
     def _measured(
         self,
         folder: Path,
@@ -162,12 +222,12 @@ class ConditionRun:
         start: Path,
         settings: dict[str, Any],
         make: Callable[[], Made],
-        say: Callable[[str], None],
+        say: Say,
     ) -> None:
         """Make a stage of the policy `start`, measure it and write it down, unless its record is there."""
         benchmark, file = self._benchmark, folder / f"{stage}.json"
         wanted = self._wanted(start, settings)
-        if _is_there(file, wanted):
+        if is_there(file, wanted):
             return
         began = time.monotonic()
         bundle, told = make()
@@ -180,19 +240,22 @@ class ConditionRun:
             DEFAULT_COMMANDS,
             benchmark.threads,
         )
+        if wanted["steady"]:
+            speeds = forward_speeds(bundle, self._asked, benchmark.threads)
+            told = {**told, "steady": {"forward_m_s": speeds.by_robot[:, 0].tolist(), "falls": speeds.falls}}
         record = {
             "condition": self._condition.name,
-            "seed": None if stage == "pre" else self._seed,
+            "seed": None if folder == self._shared else self._seed,
             "stage": stage,
             "settings": wanted,
             "code_version": code_version(),
             "threads": benchmark.threads,
-            "bundle": bundle.name,
+            "bundle": os.path.relpath(bundle, folder) if folder == self._folder else bundle.name,
             "wall_s": time.monotonic() - began,
             **told,
             "evaluation": evaluation.to_dict(),
         }
-        _write_record(file, record)
+        write_record(file, record)
         say(f"{self._condition.name} seed {self._seed} {stage}: return {evaluation.returns.mean():.1f}")
 
     def _wanted(self, start: Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -202,55 +265,30 @@ class ConditionRun:
         every commit changes: the report tells both.
         """
         benchmark = self._benchmark
-        wanted = {
-            "pretrained_sha256": self._pretrained_sha256,
-            "start_sha256": read_bundle(start).sha256,
-            "condition": asdict(self._condition),
-            "evaluation": {
-                "episodes": benchmark.episodes,
-                "episode_s": benchmark.episode_s,
-                "commands": DEFAULT_COMMANDS,
-                "seed": EVALUATION_SEED,
-            },
-            "stage": settings,
-        }
-        copied: dict[str, Any] = json.loads(json.dumps(wanted, default=str))
-        return copied
+        steady = {"command": FORWARD, "robots": FORWARD_ROBOTS} if self._condition.name == STEADY_CONDITION else None
+        wanted: dict[str, Any] = _as_json(
+            {
+                "pretrained_sha256": self._pretrained_sha256,
+                "start_sha256": read_bundle(start).sha256,
+                "condition": asdict(self._condition),
+                "evaluation": {
+                    "episodes": benchmark.episodes,
+                    "episode_s": benchmark.episode_s,
+                    "commands": DEFAULT_COMMANDS,
+                    "seed": EVALUATION_SEED,
+                },
+                "steady": steady,
+                "stage": settings,
+            }
+        )
+        return wanted
+
+
+def _as_json(value: Any) -> Any:
+    """The value as it comes back from a file."""
+    return json.loads(json.dumps(value, default=str))
 
 
 def _without_run(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings of learning but for the seed, which the record has, and the threads."""
     return {name: value for name, value in settings.items() if name not in ("seed", "threads")}
-
-
-def _is_there(file: Path, wanted: dict[str, Any]) -> bool:
-    """Whether a result of these settings is there.
-
-    Raises:
-        ConditionBenchmarkError: one of other settings is; which of them, the error says.
-    """
-    record = read_record(file)
-    if record is None:
-        return False
-    found = record["settings"]
-    if found == wanted:
-        return True
-    other = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
-    raise ConditionBenchmarkError(
-        f"{file} made with the settings of this run", f"other {', '.join(other)}", "Give another --out, or remove it."
-    )
-
-
-def read_record(file: Path) -> Optional[dict[str, Any]]:
-    """A stage's result; None where there is none."""
-    if not file.is_file():
-        return None
-    record: dict[str, Any] = json.loads(file.read_text())
-    return record
-
-
-def _write_record(file: Path, record: dict[str, Any]) -> None:
-    """Complete or not at all."""
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(record, indent=1, default=str))
-    os.replace(part, file)

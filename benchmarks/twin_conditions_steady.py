@@ -21,18 +21,39 @@ STEADY_COMMANDS: tuple[tuple[float, float, float], ...] = (
     (0.0, 0.0, 0.0),
 )
 """Forward and sideways speed [m/s] and yaw rate [rad/s]; the last one stands."""
+FORWARD: tuple[float, float, float] = (1.0, 0.0, 0.0)
+"""The command [m/s] whose speed on the mattress is a target."""
+FORWARD_ROBOTS = 16
+"""Robots that every policy's speed on the mattress is measured with."""
 
 _SEED = 800_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SteadyResult:
-    """What a command came to: mean velocity (vx, vy, yaw rate) over the robots that walked to the end."""
+    """What a command came to.
+
+    Attributes:
+        command: (vx, vy, yaw rate) [m/s], [m/s], [rad/s].
+        by_robot: (U, 3) mean velocity of each robot that walked to the end, in the command's units.
+        robots: that set out.
+    """
 
     command: tuple[float, float, float]
-    reached: tuple[float, float, float]
-    falls: int
+    by_robot: np.ndarray
     robots: int
+
+    @property
+    def reached(self) -> tuple[float, float, float]:
+        """Mean velocity over the robots that walked to the end; NaN where none did."""
+        if not len(self.by_robot):
+            return (np.nan, np.nan, np.nan)
+        forward, sideways, turning = self.by_robot.mean(axis=0).tolist()
+        return (forward, sideways, turning)
+
+    @property
+    def falls(self) -> int:
+        return self.robots - len(self.by_robot)
 
 
 def steady_speeds(
@@ -65,10 +86,15 @@ def steady_speeds(
     results = []
     for index, command in enumerate(commands):
         rows = np.arange(index * robots, (index + 1) * robots)
-        upright = rows[walking[rows]]
-        mean = velocity[upright].mean(axis=0) if len(upright) else np.full(3, np.nan)
-        results.append(SteadyResult(command, (mean[0], mean[1], mean[2]), robots - len(upright), robots))
+        results.append(SteadyResult(command, velocity[rows[walking[rows]]], robots))
     return tuple(results)
+
+
+def forward_speeds(bundle: Path, condition: str, threads: int) -> SteadyResult:
+    """What `FORWARD` comes to."""
+    graph = load_graph(read_bundle(bundle))
+    (result,) = steady_speeds(graph, load_condition(condition), FORWARD_ROBOTS, commands=(FORWARD,), threads=threads)
+    return result
 
 
 def steady_table(bundle: Path, condition: str, threads: int = 0) -> str:

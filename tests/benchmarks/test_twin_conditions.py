@@ -7,7 +7,13 @@ import pytest
 
 import benchmarks.twin_conditions as benchmark_module
 from benchmarks.twin_conditions import require_runnable, run_cells
-from benchmarks.twin_conditions_run import ConditionBenchmark
+from benchmarks.twin_conditions_settings import (
+    CONDITIONS,
+    REPORTED_CONDITIONS,
+    STAGES,
+    TUNED_CONDITIONS,
+    ConditionBenchmark,
+)
 from robot_configs.twin_conditions import TwinConditionError
 from sim.twin_batch.errors import TwinBatchError
 
@@ -63,7 +69,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
 
 def test_a_failure_is_the_last_word(monkeypatch):
     Cells(monkeypatch, failing=("ice 1 pre",))
-    with pytest.raises(SystemExit, match="1 stages failed"):
+    with pytest.raises(SystemExit, match="1 failed:"):
         call(monkeypatch, "--conditions", "ice", "rough", "--stages", "pre")
 
 
@@ -73,7 +79,41 @@ def test_no_threads_are_all_of_them(monkeypatch):
     assert cells.benchmarks[0].threads == os.cpu_count()
 
 
-def test_a_second_folder_is_not_ignored(monkeypatch, capsys):
-    with pytest.raises(SystemExit):
-        call(monkeypatch, "--out", "a", "b")
-    assert "one folder for --out" in capsys.readouterr().err
+def test_settings_change_by_their_path(monkeypatch):
+    cells = Cells(monkeypatch)
+    words = ("--conditions", "ice", "--stages", "pre", "--set")
+    call(monkeypatch, *words, "refine.improvement.kl_budget=0.8", "--set", "online.rounds=10")
+    assert cells.benchmarks[0].refine.improvement.kl_budget == 0.8
+    assert cells.benchmarks[0].online.rounds == 10
+    with pytest.raises(SystemExit, match="found 'budget' in refine.budget"):
+        call(monkeypatch, *words, "refine.budget=1")
+    with pytest.raises(SystemExit, match="PATH=VALUE; found refine"):
+        call(monkeypatch, *words, "refine")
+
+
+def test_the_sizes_on_the_command_line_arrive(monkeypatch):
+    cells = Cells(monkeypatch)
+    call(monkeypatch, "--conditions", "ice", "--rounds", "3", "--online-steps", "5000", "--oracle-steps", "700")
+    found = cells.benchmarks[0]
+    assert (found.rounds, found.online.steps, found.oracle.steps) == (3, 5000, 700)
+    assert [name.split()[-1] for name in cells.done] == list(STAGES)
+
+
+def test_what_is_measured_is_the_flat_policy_and_the_robust_one_beside_it():
+    benchmark = ConditionBenchmark()
+    assert (benchmark.bundle.name, benchmark.robust.name) == ("go1_velocity_flat.go1policy", "go1_velocity.go1policy")
+    assert (benchmark.log_steps, benchmark.rounds, benchmark.online.steps) == (60_000, 2, 100_000)
+    assert benchmark.published.method == "uni_o4" and benchmark.refine.method == "ensemble"
+
+
+def test_no_condition_is_both_tuned_on_and_reported_on():
+    assert (len(TUNED_CONDITIONS), len(REPORTED_CONDITIONS)) == (2, 3)
+    assert sorted(CONDITIONS) == sorted({*TUNED_CONDITIONS, *REPORTED_CONDITIONS})
+
+
+def test_a_report_is_asked_for_by_its_page(monkeypatch, tmp_path, capsys):
+    asked = []
+    monkeypatch.setattr(benchmark_module, "write_page", lambda folder, page: asked.append((folder, page)))
+    call(monkeypatch, "--out", "here", "--report", str(tmp_path / "page.md"))
+    call(monkeypatch, "--report")
+    assert asked == [(Path("here"), tmp_path / "page.md"), (Path("runs/twin_conditions"), benchmark_module.PAGE)]

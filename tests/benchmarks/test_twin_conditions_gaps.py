@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.twin_conditions_gaps import ConditionReturns, mean_closed
+from benchmarks.twin_conditions_gaps import ConditionReturns, mean_gain, mean_of
 from sim.twin_batch.resampling import draw_weights, mean_interval
 
 EPISODES = 40
@@ -11,10 +11,10 @@ LEVEL = np.random.default_rng(1).normal(500.0, 80.0, EPISODES)
 OWN = np.arange(EPISODES)
 
 
-def returns(gain: float, refined: dict[int, float], grounds: np.ndarray = OWN) -> ConditionReturns:
-    """An oracle and refined policies that are better by so much in every episode, give or take a point."""
-    noise = np.random.default_rng(2).normal(0.0, 1.0, (2 + len(refined), EPISODES))
-    after = {seed: LEVEL + more + noise[index] for index, (seed, more) in enumerate(refined.items())}
+def returns(gain: float, learned: dict[int, float], grounds: np.ndarray = OWN) -> ConditionReturns:
+    """An oracle and learned policies that are better by so much in every episode, give or take a point."""
+    noise = np.random.default_rng(2).normal(0.0, 1.0, (2 + len(learned), EPISODES))
+    after = {seed: LEVEL + more + noise[index] for index, (seed, more) in enumerate(learned.items())}
     return ConditionReturns(LEVEL + noise[-2], LEVEL + gain + noise[-1], after, grounds)
 
 
@@ -44,10 +44,18 @@ def test_the_interval_of_a_share_knows_how_much_seeds_differ():
 
 def test_the_mean_over_conditions_is_surer_than_each():
     closed = [returns(100.0, {1: 20.0, 2: 50.0, 3: 80.0}).closed(index) for index in range(4)]
-    mean = mean_closed(closed)
+    mean = mean_of(closed)
     assert mean.value == pytest.approx(0.5, abs=0.01)
     width, own = (one.interval[1] - one.interval[0] for one in (mean, closed[0]))
     assert width == pytest.approx(own / 2.0, rel=0.2)
+
+
+def test_a_gain_is_paired_and_its_interval_knows_the_seeds():
+    """Differences of 10, 20 and 30 in every episode: 20, from 10 to 30; the spread of the episodes is in no pair."""
+    gain = mean_gain({seed: np.full(EPISODES, 10.0 * seed) for seed in (1, 2, 3)}, OWN, 0)
+    assert gain.value == pytest.approx(20.0)
+    assert gain.interval == pytest.approx((10.0, 30.0), abs=4.0)
+    assert mean_gain({1: np.full(EPISODES, -5.0)}, OWN, 0).interval == pytest.approx((-5.0, -5.0))
 
 
 def test_episodes_on_one_ground_are_one_witness():

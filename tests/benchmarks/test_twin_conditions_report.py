@@ -1,51 +1,16 @@
-"""The tables of the benchmark of conditions: by hand, and what they refuse to put together."""
+"""The page of the benchmark of conditions: tables by hand, and what they refuse to put together."""
 
-import json
 from pathlib import Path
-from typing import Any, Optional
 
-import numpy as np
 import pytest
 
-from benchmarks.twin_conditions_report import report
+from benchmarks.twin_conditions_report import report, write_page
 from benchmarks.twin_conditions_results import ConditionReportError, read_results
+from tests.benchmarks.twin_conditions_records import record
 
-LEVEL = 400.0 + np.arange(-3.5, 4.0) * 20.0  # eight walks, mean 400
 
-
-def record(
-    folder: Path, condition: str, seed: Optional[int], stage: str, gain: float, settings: Any = (), **more: Any
-) -> None:
-    """A result whose walks are all better than `LEVEL` by `gain`; bundles are named by seed and stage."""
-    place = folder / condition if seed is None else folder / condition / f"seed{seed}"
-    place.mkdir(parents=True, exist_ok=True)
-    number = int(stage[-1]) if stage.startswith("refined") else 1
-    start = "p" if number == 1 else f"{condition}{seed}refined{number - 1}"
-    walks = [{"seed": 7 + index, "episode_return": level + gain} for index, level in enumerate(LEVEL)]
-    content = {
-        "condition": condition,
-        "seed": seed,
-        "stage": stage,
-        "settings": {
-            "pretrained_sha256": "p",
-            "start_sha256": start,
-            "condition": {"name": condition, "friction": 0.3},
-            "evaluation": {"episodes": len(LEVEL)},
-            "stage": {"of": stage.rstrip("0123456789")},
-            **dict(settings),
-        },
-        "code_version": "1.0",
-        "evaluation": {
-            "bundle_sha256": "p" if stage == "pre" else f"{condition}{seed}{stage}",
-            "per_episode": walks,
-            "grounds": list(range(len(LEVEL))),
-            "return_ci95": [400.0 + gain - 12.0, 400.0 + gain + 8.0],
-            "velocity_error": {"linear_m_s": 0.25},
-            "falls": 3,
-        },
-        **more,
-    }
-    (place / f"{stage}.json").write_text(json.dumps(content))
+def told(folder: Path) -> str:
+    return report(read_results(folder))
 
 
 def whole(folder: Path) -> None:
@@ -63,7 +28,7 @@ def whole(folder: Path) -> None:
 def test_the_tables_by_hand(tmp_path):
     """The oracle of ice is that of seed 2, best on the episodes held out; rough closes nothing and is counted out."""
     whole(tmp_path)
-    text = report(tmp_path)
+    text = told(tmp_path)
     assert "| ice |  | pre | 400 [388, 408] | 0.250 | 3 of 8 |" in text
     assert "| ice | 1 | refined1 | 500 [488, 508] | 0.250 | 3 of 8 |" in text
     assert "| ice | +200 [+200, +200], seed 2 | 0.62 [0.50, 0.75] (0.50, 0.75) |" in text
@@ -74,9 +39,9 @@ def test_the_tables_by_hand(tmp_path):
 
 def test_what_is_left_out_is_told(tmp_path):
     whole(tmp_path)
-    told = report(tmp_path).split("Left out of the shares (")[1].splitlines()
-    assert told[0] == "3):"
-    assert told[2:5] == [
+    lines = told(tmp_path).split("Left out of the shares (")[1].splitlines()
+    assert lines[0] == "3):"
+    assert lines[2:5] == [
         "- rough: no result of refined1 with seed 2",
         "- rough: no result of oracle with seed 2",
         "- rough: its gap is not larger than its interval is wide",
@@ -87,13 +52,13 @@ def test_nothing_left_out_is_told_too(tmp_path):
     record(tmp_path, "ice", None, "pre", 0.0)
     record(tmp_path, "ice", 1, "refined1", 10.0)
     record(tmp_path, "ice", 1, "oracle", 20.0, held_out_return=1.0)
-    assert "Left out of the shares (0):\n\n- nothing" in report(tmp_path)
+    assert "Left out of the shares (0):\n\n- nothing" in told(tmp_path)
 
 
 def test_without_an_oracle_nothing_is_closed(tmp_path):
     record(tmp_path, "ice", None, "pre", 0.0)
     record(tmp_path, "ice", 1, "refined1", 100.0)
-    text = report(tmp_path)
+    text = told(tmp_path)
     assert "| ice | | |" in text and "| mean over conditions | | 0 of 1 |" in text
     assert "- ice: no result of any oracle" in text
 
@@ -123,7 +88,7 @@ def test_results_of_different_kinds_are_refused(tmp_path, settings, named):
 def test_a_second_round_starts_from_the_first_that_is_there(tmp_path):
     whole(tmp_path)
     record(tmp_path, "ice", 1, "refined2", 160.0)
-    assert "| 0.80 [0.80, 0.80] (0.80) |" in report(tmp_path)
+    assert "| 0.80 [0.80, 0.80] (0.80) |" in told(tmp_path)
     record(tmp_path, "rough", 2, "refined2", 160.0)
     with pytest.raises(ConditionReportError, match="rough seed 2 refined2"):
         read_results(tmp_path)
@@ -132,4 +97,79 @@ def test_a_second_round_starts_from_the_first_that_is_there(tmp_path):
 def test_versions_of_the_code_are_told_apart(tmp_path):
     whole(tmp_path)
     record(tmp_path, "ice", 2, "refined1", 150.0, code_version="1.1")
-    assert "made by 1.0, 1.1 (**several" in report(tmp_path)
+    assert "made by 1.0, 1.1 (**several" in told(tmp_path)
+
+
+def test_published_and_online_stand_beside_ours(tmp_path):
+    """Every round of both has a column; of online learning the last look."""
+    whole(tmp_path)
+    for seed in (1, 2):
+        record(tmp_path, "ice", seed, "published1", 50.0)
+        for look in (1, 2):
+            record(tmp_path, "ice", seed, f"online{look}", 160.0 + look)
+    text = told(tmp_path)
+    assert "| condition | gap | refined1 | published1 | online2 |" in text
+    assert "| 0.25 [0.25, 0.25] (0.25, 0.25) | 0.81 [0.81, 0.81] (0.81, 0.81) |" in text
+    rows = [line.split(" | ")[2] for line in text.splitlines() if line.startswith("| ice | 1 |")]
+    assert rows == ["refined1", "published1", "online1", "online2", "oracle"]
+
+
+def test_online_has_to_go_on_from_the_last_round_that_is_there(tmp_path):
+    whole(tmp_path)
+    record(tmp_path, "ice", 1, "online1", 160.0)
+    read_results(tmp_path)
+    record(tmp_path, "ice", 1, "refined2", 160.0)
+    with pytest.raises(ConditionReportError, match="ice seed 1 online1 made from the stage before it"):
+        read_results(tmp_path)
+
+
+def test_the_robust_policy_stands_beside_the_start(tmp_path):
+    whole(tmp_path)
+    record(tmp_path, "ice", None, "robust", 70.0)
+    lines = told(tmp_path).splitlines()
+    first = next(index for index, line in enumerate(lines) if line.startswith("| ice |  | pre"))
+    assert lines[first + 1].startswith("| ice |  | robust | 470 ")
+
+
+def test_a_stage_that_is_none_is_refused(tmp_path):
+    whole(tmp_path)
+    record(tmp_path, "ice", 1, "polished1", 70.0)
+    with pytest.raises(ConditionReportError, match="found polished1"):
+        read_results(tmp_path)
+
+
+def test_the_page_says_on_how_many_walks_of_which_seeds(tmp_path):
+    whole(tmp_path)
+    assert "Each line is an evaluation of 8 walks of 10 s, seeds 7 to 14." in told(tmp_path)
+
+
+def test_speeds_on_the_mattress_have_a_table(tmp_path):
+    record(tmp_path, "mattress", None, "pre", 0.0, steady={"forward_m_s": [0.3, 0.5], "falls": 2})
+    record(tmp_path, "mattress", None, "robust", 0.0, steady={"forward_m_s": [], "falls": 4})
+    text = told(tmp_path)
+    assert "| pre |  | 0.40 (0.30 to 0.50) | 2 of 4 |" in text
+    assert "| robust |  |  | 4 of 4 |" in text
+
+
+def test_the_page_has_its_curves_and_films_beside_it(tmp_path):
+    results, page = tmp_path / "results", tmp_path / "docs" / "page.md"
+    whole(results)
+    (results / "ice" / "before_after.gif").write_bytes(b"film")
+    page.parent.mkdir()
+    write_page(results, page)
+    text = page.read_text()
+    assert "](page/curves.svg)" in text and "](page/ice/before_after.gif)" in text
+    assert (page.parent / "page" / "ice" / "before_after.gif").read_bytes() == b"film"
+    assert (page.parent / "page" / "curves.svg").read_text().startswith("<?xml")
+    again = page.read_bytes()
+    write_page(results, page)
+    assert page.read_bytes() == again
+
+
+def test_a_page_over_its_own_results_keeps_the_films(tmp_path):
+    """Results that lie where the page has its pictures: a film is not copied onto itself."""
+    whole(tmp_path / "page")
+    film = tmp_path / "page" / "ice" / "before_after.gif"
+    film.write_bytes(b"film")
+    write_page(tmp_path / "page", tmp_path / "page.md")
+    assert film.read_bytes() == b"film" and "page/ice/before_after.gif" in (tmp_path / "page.md").read_text()
