@@ -82,9 +82,10 @@ def triangle_mesh(vertices: np.ndarray, triangles: np.ndarray, params: TriangleM
 def _grid(values: np.ndarray, axis: str) -> tuple[float, int]:
     """Spacing [m] and number of the equidistant nodes that all values lie on."""
     unique = np.unique(values.round(6))
-    gap = float(np.diff(unique).min()) if len(unique) > 1 else 1.0
+    gaps = np.diff(unique) if len(unique) > 1 else np.ones(1)
+    # The mean of the narrow ones: one alone is as inexact as two float32 numbers, which miscounts the cells of 300 m.
+    gap = float(gaps[gaps < 1.5 * gaps.min()].mean())
     count = round((unique[-1] - unique[0]) / gap)
-    # Over all cells, for the gap alone is as inexact as two float32 numbers.
     spacing = (unique[-1] - unique[0]) / count if count else gap
     steps = (unique - unique[0]) / spacing
     if np.abs(steps - steps.round()).max() > NODE_TOLERANCE:

@@ -52,6 +52,19 @@ def test_a_mesh_of_the_same_field_is_the_same_ground():
     assert from_mesh.origin == pytest.approx(from_field.origin)
 
 
+def test_a_mesh_of_hundreds_of_metres_is_a_grid_too():
+    """Vertices of float32 lie up to 15 micrometres beside their places at 400 m: cells of 0.1 m seem to differ."""
+    samples = np.zeros((4001, 3), np.int16)
+    samples[1234] = 7
+    vertices, triangles = terrain_utils.convert_heightfield_to_trimesh(samples, 0.1, 0.1)
+    params = gymapi.TriangleMeshParams()
+    params.nb_vertices, params.nb_triangles = len(vertices), len(triangles)
+    ground = triangle_mesh(vertices, triangles, params)
+    assert ground.heights.shape == (4001, 3)
+    assert ground.spacing == pytest.approx((0.1, 0.1), rel=1e-6)
+    np.testing.assert_allclose(ground.heights, samples * 0.1, atol=1e-3)  # such a share of the step beside it
+
+
 def test_walls_become_slopes_within_their_cell():
     """With vertical walls, the field differs only where the lower neighbour of a ledge was pulled under it."""
     exact, walls = height_field(SAMPLES, field_params()).heights, triangle_mesh(*mesh(slope_threshold=0.25)).heights
