@@ -11,7 +11,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Optional
+from typing import Optional, get_args
 
 from policy.bundle import Bundle, Lineage, read_bundle
 from policy.code_version import code_version
@@ -21,7 +21,7 @@ from robot_configs.errors import Go1Error
 from robot_configs.robot import load_robot
 from sim.curve_log import Progress
 from sim.earlier_run import EarlierRun, read_earlier_run
-from sim.engines.choice import EngineChoice
+from sim.engines.choice import EngineChoice, EngineChoiceError, EngineName
 from sim.presets import preset
 from sim.pretrain import pretrain
 from sim.pretrain_checkpoint import BUNDLE_FILE, iterations_done, last_checkpoint
@@ -96,12 +96,19 @@ def main(words: Optional[Sequence[str]] = None) -> None:
     parser.add_argument("--preset", metavar="NAME", default="standard", help="settings by name [%(default)s]")
     parser.add_argument("--seed", type=int, default=1, help="of everything random [%(default)s]")
     parser.add_argument("--steps", type=int, help="environment steps in all, instead of the preset's")
+    parser.add_argument("--engine", choices=get_args(EngineName), default="mujoco", help="physics [%(default)s]")
+    parser.add_argument("--device", default="cpu", help="of MuJoCo Warp or Isaac Gym: cpu or cuda:0 [%(default)s]")
+    parser.add_argument("--engine-python", metavar="PYTHON", help="run Isaac Gym in this Python, which it needs here")
     parser.add_argument("--begin-with", type=Path, metavar="RUN", help="a finished run whose policy this begins with")
     parser.add_argument("--no-film", action="store_true", help="leave out walk.gif")
     options = parser.parse_args(words)
     command_line = shlex.join(["python", "-m", "sim.pretrain", *(sys.argv[1:] if words is None else words)])
     try:
-        settings = preset(options.preset, options.seed, EngineChoice(), options.steps)
+        engine = EngineChoice(options.engine, options.device, options.engine_python)
+        if engine.name == "isaacgym" and engine.python is None:
+            remedy = "Name the Python that Isaac Gym is installed in, or train by `go1 sim train`."
+            raise EngineChoiceError("--engine-python for Isaac Gym, which will not follow torch", "none", remedy)
+        settings = preset(options.preset, options.seed, engine, options.steps)
         film = not options.no_film
         train_bundle(settings, options.out, command_line, film=film, begin_with=options.begin_with)
     except Go1Error as error:

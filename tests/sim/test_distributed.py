@@ -10,16 +10,21 @@ from pathlib import Path
 import pytest
 import torch
 
+from policy.bundle import read_bundle, verify_bundle
 from policy.trainer_state import load_trainer_state
+from robot_configs.robot import load_robot
 from sim.distributed import ALONE, DistributedError, Processes, joined_processes
 from sim.pretrain import pretrain
-from sim.pretrain_checkpoint import PretrainFolderError, open_folder
+from sim.pretrain_checkpoint import BUNDLE_FILE, CHECKPOINT_FILE, PretrainFolderError, open_folder
+from sim.pretrain_command import main
 from sim.velocity_settings import VelocityTaskSettings
 from tests.sim.distributed_worker import STEPS_PER_ITERATION, settings_of
 from tests.sim.test_pretrain_resume import assert_same_run, curve
 
 ROOT = Path(__file__).resolve().parents[2]
 ROBOTS = 16
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
 def test_without_torchrun_a_process_is_alone(monkeypatch):
@@ -88,11 +93,9 @@ def test_another_number_of_processes_does_not_go_on(tmp_path):
 
 def torchrun(out: Path, seed: int, iterations: int, robots: int = ROBOTS, stop_after: int = 0) -> int:
     """Two processes of `distributed_worker`; returns the exit status."""
-    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "tests/sim/distributed_worker.py"]
-    words += [str(out), *(str(number) for number in (seed, iterations, robots, stop_after))]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    finished = subprocess.run([sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, check=False)
-    return finished.returncode
+    words = [str(out), *(str(number) for number in (seed, iterations, robots, stop_after))]
+    command = [*TORCHRUN, "tests/sim/distributed_worker.py", *words]
+    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, check=False).returncode
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +131,28 @@ def test_two_processes_go_on_together_where_they_were_stopped(two, tmp_path):
     assert len(curve(tmp_path / "run")) == 3
     assert torchrun(tmp_path / "run", seed=1, iterations=5) == 0
     assert_same_run(tmp_path / "run", two)
+
+
+@pytest.mark.slow
+def test_the_command_of_two_processes_begins_with_a_run_and_seals_one_bundle(tmp_path):
+    """The module as a person starts it, to its end, and once more; an iteration each."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    one_iteration = str(24 * 1024)
+    main(["--out", str(first), "--steps", one_iteration, "--no-film"])
+    words = ["--out", str(second), "--steps", one_iteration, "--seed", "2", "--engine", "mujoco", "--no-film"]
+    command = [*TORCHRUN, "-m", "sim.pretrain", *words, "--begin-with", str(first)]
+    ended = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    bundle = read_bundle(second / BUNDLE_FILE)
+    assert ended.stdout.count(bundle.sha256) == ended.stdout.count("curve.png") == 1, "one of them speaks"
+    parent = read_bundle(first / BUNDLE_FILE).sha256
+    assert (bundle.lineage.parents, bundle.lineage.seed) == ((parent,), 2)
+    assert bundle.lineage.command.startswith("python -m sim.pretrain --out") and str(first) in bundle.lineage.command
+    assert verify_bundle(bundle, load_robot()).sequences >= 64
+    record = load_trainer_state(second / CHECKPOINT_FILE).record
+    assert record["processes"] == 2 and record["settings"]["begin_with_run"] == parent
+    again = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert again.returncode == 0 and again.stdout.count("finished before; nothing to do") == 1, again.stderr
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from PIL import Image
 import sim.pretrain_command
 import sim.pretrain_pictures
 from policy.bundle import read_bundle
+from sim.engines.choice import EngineChoice
 from sim.play import PlayError
 from sim.pretrain_command import BUNDLE_FILE, main, train_bundle
 from sim.pretrain_pictures import draw_curve, film_walk
@@ -138,3 +139,23 @@ def test_an_unknown_preset_ends_with_a_message(tmp_path, capsys):
     with pytest.raises(SystemExit) as ending:
         main(["--preset", "fast", "--out", str(tmp_path)])
     assert "fast" in str(ending.value.code)
+
+
+@pytest.mark.parametrize(
+    ("words", "engine"),
+    [
+        ([], EngineChoice()),
+        (["--engine", "mujoco_warp", "--device", "cuda:0"], EngineChoice("mujoco_warp", "cuda:0")),
+        (["--engine", "isaacgym", "--engine-python", "py38"], EngineChoice("isaacgym", python="py38")),
+    ],
+)
+def test_processes_of_torchrun_have_the_engine_that_is_asked_for(tmp_path, monkeypatch, words, engine):
+    given: list[EngineChoice] = []
+    monkeypatch.setattr(sim.pretrain_command, "train_bundle", lambda settings, *_, **__: given.append(settings.engine))
+    main(["--out", str(tmp_path), *words])
+    assert given == [engine]
+
+
+def test_isaac_gym_in_the_process_of_torch_is_refused(tmp_path):
+    with pytest.raises(SystemExit, match="--engine-python"):
+        main(["--out", str(tmp_path), "--engine", "isaacgym"])

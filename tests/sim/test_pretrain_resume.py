@@ -259,13 +259,11 @@ def test_an_engine_that_can_not_tell_its_state_trains_but_is_not_resumed(whole, 
     pretrain(SETTINGS, tmp_path / "again", stop_after(1))  # finished: there is nothing to go on with
 
 
-def test_one_and_two_engine_threads_are_the_same_run(whole, tmp_path, monkeypatch):
-    for threads in (1, 2):
-        out = tmp_path / str(threads)
-        engine = functools.partial(_engine_with, threads)
-        monkeypatch.setattr(sim.pretrain, "make_engine", engine)
-        pretrain(SETTINGS, out)
-        assert_same_run(out, whole)
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_any_number_of_engine_threads_is_the_same_run(whole, tmp_path, monkeypatch, threads):
+    monkeypatch.setattr(sim.pretrain, "make_engine", functools.partial(_engine_with, threads))
+    pretrain(SETTINGS, tmp_path)
+    assert_same_run(tmp_path, whole)
 
 
 def _engine_with(threads, choice, robot, num_envs, terrain):
@@ -273,11 +271,12 @@ def _engine_with(threads, choice, robot, num_envs, terrain):
 
 
 @pytest.mark.slow
-def test_one_and_two_torch_threads_are_the_same_run(tmp_path):
+def test_any_number_of_torch_threads_is_the_same_run(tmp_path):
     """With as many robots as torch needs to share its work out: 32768 values an operation."""
-    for threads in (1, 2):
+    for threads in (1, 2, 3):
         pretrain(dataclasses.replace(settings_of(1, 2, 128), threads=threads), tmp_path / str(threads))
     assert_same_run(tmp_path / "1", tmp_path / "2")
+    assert_same_run(tmp_path / "1", tmp_path / "3")
 
 
 def test_an_engine_continues_another_ones_motion():
