@@ -72,6 +72,9 @@ def _add_play(commands: Commands) -> None:
     play.add_argument(
         "--beside", type=existing_file, metavar="BUNDLE", help="another policy, filmed to the right on the same ground"
     )
+    play.add_argument(
+        "--small", action="store_true", help="the walk alone, at 320 x 180 and 12.5 frames a second: fit for a page"
+    )
 
 
 def _add_twin(commands: Commands) -> None:
@@ -129,17 +132,18 @@ def run_sim_train(options: argparse.Namespace) -> int:
 
 def run_sim_play(options: argparse.Namespace) -> int:
     """A film of one policy, or of two side by side."""
+    from sim.play import FULL, SMALL, play_bundle
+
+    film = SMALL if options.small else FULL
     if options.beside is not None:
         from sim.side_by_side import play_side_by_side
 
         both = (options.bundle, options.beside)
         named_alike = options.bundle.stem == options.beside.stem
         policies = {str(bundle) if named_alike else bundle.stem: bundle for bundle in both}
-        play_side_by_side(policies, options.condition, options.commands, options.duration, options.out)
+        play_side_by_side(policies, options.condition, options.commands, options.duration, options.out, film=film)
         return 0
-    from sim.play import play_bundle
-
-    play_bundle(options.bundle, options.condition, options.commands, options.duration, options.out)
+    play_bundle(options.bundle, options.condition, options.commands, options.duration, options.out, film=film)
     return 0
 
 

@@ -11,8 +11,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Optional, Protocol, Union
 
 import mujoco
 import numpy as np
@@ -20,9 +21,10 @@ from PIL import Image
 
 from deploy.onboard.clock import VirtualClock
 from deploy.onboard.link import PacketLink
+from deploy.onboard.pilot import PilotStep
 from deploy.onboard.runner import RunSettings, run_session
 from deploy.onboard.schedule import SessionSettings
-from deploy.onboard.summary import RunSummary
+from deploy.onboard.summary import EpisodeSummary, RunSummary
 from policy.bundle import read_bundle
 from robot_configs.errors import Go1Error
 from robot_configs.robot import load_robot
@@ -30,7 +32,7 @@ from robot_configs.twin_conditions import load_condition
 from sim.twin.body import TwinBody
 from sim.twin.transport import TwinTransport
 
-FRAME_HZ = 25  # a GIF counts in hundredths of a second: 4 of them; 20 ticks of the link
+FRAME_HZ = 25.0  # a GIF counts in hundredths of a second: 4 of them; 20 ticks of the link
 WIDTH_PX, HEIGHT_PX = 480, 270
 CAMERA = "chase"  # in go1.xml; follows the trunk
 _FIELD_OF_VIEW_DEG = 28.0  # the robot fills half the picture
@@ -45,6 +47,26 @@ class PlayError(Go1Error):
     """A film that cannot be made here, or not as asked."""
 
 
+@dataclass(frozen=True)
+class FilmFormat:
+    """How a film is taken.
+
+    Attributes:
+        frame_hz: divides the link's rate, and a hundred, for GIFs.
+        walk_only: nothing of standing up before the walk and of what comes after it, but for a fall.
+    """
+
+    width_px: int
+    height_px: int
+    frame_hz: float
+    walk_only: bool
+
+
+FULL = FilmFormat(WIDTH_PX, HEIGHT_PX, FRAME_HZ, walk_only=False)
+SMALL = FilmFormat(320, 180, 12.5, walk_only=True)
+"""For a page: less than a tenth of the bytes."""
+
+
 def play_bundle(
     bundle: Union[str, Path],
     condition: Union[str, Path],
@@ -52,6 +74,7 @@ def play_bundle(
     duration_s: float,
     out: Path,
     seed: int = 1,
+    film: FilmFormat = FULL,
 ) -> RunSummary:
     """Run a bundle's mean action on the twin and write the film; a robot that falls is filmed for a second more.
 
@@ -66,13 +89,18 @@ def play_bundle(
         PlayError: an ending that is no format, or nothing to draw or to encode with; before anything is simulated.
     """
     write = film_writer(out)
-    frames, summary = film_bundle(bundle, condition, commands, duration_s, seed)
-    write(out, frames)
+    frames, summary = film_bundle(bundle, condition, commands, duration_s, seed, film)
+    write(out, frames, film.frame_hz)
     return summary
 
 
 def film_bundle(
-    bundle: Union[str, Path], condition: Union[str, Path], commands: str, duration_s: float, seed: int
+    bundle: Union[str, Path],
+    condition: Union[str, Path],
+    commands: str,
+    duration_s: float,
+    seed: int,
+    film: FilmFormat,
 ) -> tuple[list[np.ndarray], RunSummary]:
     """The frames of `play_bundle`, (height, width, 3) uint8 each, and the session's summary.
 
@@ -81,12 +109,14 @@ def film_bundle(
     """
     robot, sealed = load_robot(), read_bundle(bundle)
     body = TwinBody(load_condition(condition), seed)
-    camera = Camera(body.model, body.data)
+    camera = Camera(body.model, body.data, film)
     try:
-        transport = FilmedTransport(body, camera, robot.link_hz // FRAME_HZ)
+        transport = FilmedTransport(body, camera, round(robot.link_hz / film.frame_hz))
+        transport.filming = not film.walk_only
         session = SessionSettings(episode_s=duration_s, episodes=1)
         settings = RunSettings(commands, session, exploration=0.0, seed=seed, lockstep=True)
-        summary = run_session(sealed, robot, PacketLink(transport), VirtualClock(), settings)
+        observers = [_WhileWalking(transport)] if film.walk_only else []
+        summary = run_session(sealed, robot, PacketLink(transport), VirtualClock(), settings, observers=observers)
         if summary.faults:
             transport.film(round(_AFTER_FAULT_S * robot.link_hz))
     finally:
@@ -100,20 +130,35 @@ class FilmedTransport(TwinTransport):
     def __init__(self, body: TwinBody, camera: Camera, ticks_per_frame: int) -> None:
         super().__init__(body)
         self.frames: list[np.ndarray] = []
+        self.filming = True
         self._camera, self._ticks_per_frame, self._ticks = camera, ticks_per_frame, 0
 
     def receive(self, timeout_s: float) -> bytes:
         """Advance one tick, and film it when a frame is due."""
         packet = super().receive(timeout_s)
-        if self._ticks % self._ticks_per_frame == 0:
+        if self.filming and self._ticks % self._ticks_per_frame == 0:
             self.frames.append(self._camera.shoot())
         self._ticks += 1
         return packet
 
     def film(self, ticks: int) -> None:
         """Go on filming while nobody commands."""
+        self.filming = True
         for _ in range(ticks):
             self.receive(0.0)
+
+
+class _WhileWalking:
+    """Films from the first step of an episode to its end."""
+
+    def __init__(self, transport: FilmedTransport) -> None:
+        self._transport = transport
+
+    def on_policy_step(self, step: PilotStep) -> None:
+        self._transport.filming = True
+
+    def on_episode_end(self, summary: EpisodeSummary) -> None:
+        self._transport.filming = False
 
 
 class Camera:
@@ -126,11 +171,11 @@ class Camera:
         PlayError: there is nothing to draw with.
     """
 
-    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
-        self._model, self._data = model, data
+    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, film: FilmFormat) -> None:
+        self._model, self._data, self._film = model, data, film
         model.cam_fovy[model.camera(CAMERA).id] = _FIELD_OF_VIEW_DEG
         model.vis.quality.shadowsize = _SHADOW_MAP_PX
-        self._gl = open_gl(WIDTH_PX, HEIGHT_PX)
+        self._gl = open_gl(film.width_px, film.height_px)
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._scene = mujoco.MjvScene(model, maxgeom=1000)
@@ -148,9 +193,10 @@ class Camera:
             self._model, self._data, self._option, mujoco.MjvPerturb(), self._view, everything, self._scene
         )
         self._take_the_sun_along()
-        area = mujoco.MjrRect(0, 0, WIDTH_PX, HEIGHT_PX)
+        width, height = self._film.width_px, self._film.height_px
+        area = mujoco.MjrRect(0, 0, width, height)
         mujoco.mjr_render(area, self._scene, self._context)
-        pixels = np.empty((HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
+        pixels = np.empty((height, width, 3), dtype=np.uint8)
         mujoco.mjr_readPixels(pixels, None, area, self._context)
         return pixels[::-1].copy()  # OpenGL counts rows from below
 
@@ -208,7 +254,10 @@ def _nothing_to_draw_with(found: str) -> PlayError:
     )
 
 
-FilmWriter = Callable[[Path, Sequence[np.ndarray]], None]
+class FilmWriter(Protocol):
+    """Writes frames (height, width, 3) uint8 into a file."""
+
+    def __call__(self, out: Path, frames: Sequence[np.ndarray], frame_hz: float = FRAME_HZ, /) -> None: ...
 
 
 def film_writer(out: Path) -> FilmWriter:
@@ -229,15 +278,15 @@ def film_writer(out: Path) -> FilmWriter:
     return write_mp4
 
 
-def write_gif(out: Path, frames: Sequence[np.ndarray]) -> None:
+def write_gif(out: Path, frames: Sequence[np.ndarray], frame_hz: float = FRAME_HZ) -> None:
     """One palette for the whole film, taken from its middle: smaller, and nothing flickers."""
     palette = Image.fromarray(frames[len(frames) // 2]).quantize(_GIF_COLOURS)
     images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     out.parent.mkdir(parents=True, exist_ok=True)
-    images[0].save(out, save_all=True, append_images=images[1:], duration=1000 // FRAME_HZ, loop=0)
+    images[0].save(out, save_all=True, append_images=images[1:], duration=round(1000 / frame_hz), loop=0)
 
 
-def write_mp4(out: Path, frames: Sequence[np.ndarray]) -> None:
+def write_mp4(out: Path, frames: Sequence[np.ndarray], frame_hz: float = FRAME_HZ) -> None:
     """Hand the raw frames to ffmpeg.
 
     Raises:
@@ -245,7 +294,7 @@ def write_mp4(out: Path, frames: Sequence[np.ndarray]) -> None:
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     height, width, _ = frames[0].shape
-    source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {FRAME_HZ} -i -"
+    source = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {frame_hz:g} -i -"
     command = ["ffmpeg", "-y", "-loglevel", "error", *source.split(), "-pix_fmt", "yuv420p", str(out)]
     result = subprocess.run(command, input=np.stack(frames).tobytes(), capture_output=True, check=False)
     if result.returncode != 0:

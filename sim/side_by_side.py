@@ -9,7 +9,7 @@ from typing import Union
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sim.play import PlayError, film_bundle, film_writer
+from sim.play import FULL, FilmFormat, PlayError, film_bundle, film_writer
 
 _SHARE = 0.75
 """Width and height of each picture, of those of a film of its own: two then fit a page."""
@@ -24,6 +24,7 @@ def play_side_by_side(
     duration_s: float,
     out: Path,
     seed: int = 1,
+    film: FilmFormat = FULL,
 ) -> None:
     """Film each policy and put the films side by side, each under its name, the first on the left.
 
@@ -36,8 +37,8 @@ def play_side_by_side(
     if len(bundles) < 2:
         raise PlayError("two policies or more of different names", ", ".join(bundles) or "none", "Name another one.")
     write = film_writer(out)
-    films = [film_bundle(bundle, condition, commands, duration_s, seed)[0] for bundle in bundles.values()]
-    write(out, joined(films, list(bundles)))
+    films = [film_bundle(bundle, condition, commands, duration_s, seed, film)[0] for bundle in bundles.values()]
+    write(out, joined(films, list(bundles)), film.frame_hz)
 
 
 def joined(films: Sequence[Sequence[np.ndarray]], names: Sequence[str]) -> list[np.ndarray]:

@@ -13,15 +13,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cli.main import main
 from policy.bundle import BUNDLES
 from robot_configs.twin_conditions import load_condition
 from sim import play
 from sim.play import (
     FRAME_HZ,
+    FULL,
     HEIGHT_PX,
+    SMALL,
     WIDTH_PX,
     Camera,
     FilmedTransport,
+    FilmFormat,
     PlayError,
     choose_drawing_library,
     film_writer,
@@ -60,7 +64,7 @@ def blind(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[_BlindCamera]]:
     def install(upset_before_frame: int = -1) -> list[_BlindCamera]:
         cameras: list[_BlindCamera] = []
 
-        def make(model: mujoco.MjModel, data: mujoco.MjData) -> _BlindCamera:
+        def make(model: mujoco.MjModel, data: mujoco.MjData, film: FilmFormat) -> _BlindCamera:
             cameras.append(_BlindCamera(model, data, upset_before_frame))
             return cameras[-1]
 
@@ -98,6 +102,34 @@ def test_a_fall_is_filmed_for_a_second_more(tmp_path: Path, blind: Callable[...,
     assert filmed_s - summary.clock_s == pytest.approx(1.0, abs=2.0 / FRAME_HZ)
 
 
+def test_a_small_film_is_of_the_walk_alone_at_half_the_rate(
+    tmp_path: Path, blind: Callable[..., list[_BlindCamera]]
+) -> None:
+    """A second of walking: a frame each 80 ms, none of standing up before it or of lying down after it."""
+    cameras = blind()
+    summary = play_bundle(SHIPPED, "nominal", "vx=0,vy=0,yaw=0", 1.0, tmp_path / "walk.gif", film=SMALL)
+    assert summary.faults == () and summary.clock_s > 2.0
+    assert cameras[0].shots == pytest.approx(12.5, abs=1.0)
+    with Image.open(tmp_path / "walk.gif") as film:
+        seconds = film.n_frames * film.info["duration"] / 1000  # type: ignore[attr-defined]
+    assert seconds == pytest.approx(1.0, abs=1.0 / SMALL.frame_hz)
+
+
+def test_a_fall_ends_a_small_film_and_is_seen(tmp_path: Path, blind: Callable[..., list[_BlindCamera]]) -> None:
+    """On its back in the tenth frame, 0.72 s after the first: at once over, and a second more."""
+    cameras = blind(upset_before_frame=9)
+    play_bundle(SHIPPED, "nominal", "vx=0,vy=0,yaw=0", 5.0, tmp_path / "fall.gif", film=SMALL)
+    assert cameras[0].shots / SMALL.frame_hz - 0.72 == pytest.approx(1.0, abs=0.2)
+
+
+def test_the_command_films_small_where_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[FilmFormat] = []
+    monkeypatch.setattr(play, "play_bundle", lambda *arguments, film: asked.append(film))
+    for words in ([], ["--small"]):
+        assert main(["sim", "play", str(SHIPPED), "--out", str(tmp_path / "walk.gif"), *words]) == 0
+    assert asked == [FULL, SMALL]
+
+
 def test_an_unknown_ending_is_refused_before_anything_else(tmp_path: Path) -> None:
     with pytest.raises(PlayError, match=r"\.gif or \.mp4; found 'walk\.avi'"):
         play_bundle(tmp_path / "missing.go1policy", "nominal", "vx=0", 1.0, tmp_path / "walk.avi")
@@ -130,6 +162,17 @@ def _fake_ffmpeg(folder: Path, code: str) -> None:
     program = folder / "ffmpeg"
     program.write_text(f"#!{sys.executable}\nimport pathlib, sys\n{code}\n")
     program.chmod(0o755)
+
+
+def test_a_film_may_have_another_rate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    frames = [np.zeros((30, 40, 3), dtype=np.uint8) for _ in range(2)]
+    frames[0][:, :10] = frames[1][:, :20] = 255
+    write_gif(tmp_path / "slow.gif", frames, 12.5)
+    with Image.open(tmp_path / "slow.gif") as film:
+        assert film.info["duration"] == 80
+    _fake_ffmpeg(tmp_path, "sys.stdin.buffer.read()\nassert '-r 12.5 -i -' in ' '.join(sys.argv), sys.argv")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    write_mp4(tmp_path / "slow.mp4", frames, 12.5)
 
 
 def test_ffmpeg_gets_every_pixel_and_the_size(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -184,7 +227,7 @@ def test_a_library_that_does_not_load_is_a_clear_error(monkeypatch: pytest.Monke
 def test_the_camera_and_the_shadow_follow_the_robot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MUJOCO_GL", "osmesa")
     body = TwinBody(load_condition("nominal"), seed=1)
-    camera = Camera(body.model, body.data)
+    camera = Camera(body.model, body.data, FULL)
     dark = []
     try:
         for place in (0.0, 8.0):

@@ -7,7 +7,7 @@ import pytest
 
 import sim.side_by_side as module
 from policy.bundle import BUNDLES
-from sim.play import PlayError
+from sim.play import FULL, SMALL, PlayError
 from sim.side_by_side import joined, play_side_by_side
 
 FLAT, ROBUST = BUNDLES / "go1_velocity_flat.go1policy", BUNDLES / "go1_velocity.go1policy"
@@ -33,18 +33,20 @@ def test_each_policy_has_its_name_over_it():
 
 
 def test_all_walk_the_same_way_under_the_same_conditions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    asked, written = [], {}
+    asked: list[tuple] = []
+    written: dict[Path, tuple[list, float]] = {}
 
     def film_bundle(bundle, *walk):
         asked.append((bundle, *walk))
         return film(0, 3), None
 
     monkeypatch.setattr(module, "film_bundle", film_bundle)
-    monkeypatch.setattr(module, "film_writer", lambda out: written.__setitem__)
+    monkeypatch.setattr(module, "film_writer", lambda out: lambda path, *film: written.update({path: film}))
     out = tmp_path / "both.gif"
-    play_side_by_side({"before": FLAT, "after": ROBUST}, "mattress", "vx=1,vy=0,yaw=0", 6.0, out, seed=4)
-    assert asked == [(bundle, "mattress", "vx=1,vy=0,yaw=0", 6.0, 4) for bundle in (FLAT, ROBUST)]
-    assert len(written[out]) == 3
+    play_side_by_side({"before": FLAT, "after": ROBUST}, "mattress", "vx=1,vy=0,yaw=0", 6.0, out, seed=4, film=SMALL)
+    assert asked == [(bundle, "mattress", "vx=1,vy=0,yaw=0", 6.0, 4, SMALL) for bundle in (FLAT, ROBUST)]
+    frames, frame_hz = written[out]
+    assert len(frames) == 3 and frame_hz == SMALL.frame_hz
 
 
 def test_one_policy_is_no_pair(tmp_path: Path):
@@ -63,12 +65,12 @@ def test_the_command_puts_the_second_policy_on_the_right(monkeypatch: pytest.Mon
 
     asked = []
     monkeypatch.setattr(
-        module, "play_side_by_side", lambda policies, *rest: asked.append((list(policies.items()), *rest))
+        module, "play_side_by_side", lambda policies, *rest, film: asked.append((list(policies.items()), *rest, film))
     )
     out = str(tmp_path / "both.gif")
     assert main(["sim", "play", str(FLAT), "--beside", str(ROBUST), "--condition", "ice", "--out", out]) == 0
     assert asked[0][0] == [("go1_velocity_flat", FLAT), ("go1_velocity", ROBUST)]
-    assert asked[0][1] == "ice" and asked[0][-1] == Path(out)
+    assert asked[0][1] == "ice" and asked[0][-2:] == (Path(out), FULL)
     namesake = tmp_path / FLAT.name
     namesake.write_bytes(ROBUST.read_bytes())
     assert main(["sim", "play", str(FLAT), "--beside", str(namesake), "--out", out]) == 0
