@@ -45,7 +45,9 @@ def write_record(file: Path, record: dict[str, Any]) -> None:
 
 def _text(record: dict[str, Any]) -> str:
     """JSON, indented down to the episodes."""
-    episodes = record["evaluation"]["per_episode"]
-    lines = ",\n".join(f"   {json.dumps(episode)}" for episode in episodes)
-    rest = {**record, "evaluation": {**record["evaluation"], "per_episode": "EPISODES"}}
-    return json.dumps(rest, indent=1, default=str).replace('"EPISODES"', f"[\n{lines}\n  ]")
+    evaluation = dict(record["evaluation"])
+    lines = ",\n".join(f"   {json.dumps(episode)}" for episode in evaluation.pop("per_episode"))
+    head = json.dumps({name: value for name, value in record.items() if name != "evaluation"}, indent=1, default=str)
+    tail = json.dumps(evaluation, indent=1)
+    episodes = f' "per_episode": [\n{lines}\n  ]'
+    return f'{head[:-2]},\n "evaluation": {tail[:-2]},\n{episodes}\n }}\n}}'
