@@ -39,7 +39,7 @@ def draw_curves(results: ConditionResults, picture: Path) -> None:
         for axes in figure.axes:
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
                 labelled.setdefault(label, handle)
-        figure.legend(list(labelled.values()), list(labelled), loc="outside lower center", ncols=5, frameon=False)
+        figure.legend(list(labelled.values()), list(labelled), loc="outside upper center", ncols=5, frameon=False)
         figure.supxlabel("logged steps [thousands]")
         figure.supylabel("mean return of a walk")
         picture.parent.mkdir(parents=True, exist_ok=True)
