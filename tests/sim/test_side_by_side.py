@@ -1,6 +1,7 @@
 """Films of several policies side by side."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,8 +34,8 @@ def test_each_policy_has_its_name_over_it():
 
 
 def test_all_walk_the_same_way_under_the_same_conditions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    asked: list[tuple] = []
-    written: dict[Path, tuple[list, float]] = {}
+    asked: list[Any] = []
+    written: dict[Path, Any] = {}
 
     def film_bundle(bundle, *walk):
         asked.append((bundle, *walk))

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -191,7 +192,7 @@ def test_the_published_method_clones_the_logs_and_keeps_the_given_policy_unless_
     dataset, shipped, tmp_path, monkeypatch
 ):
     """Its members come from the logs, a given policy is what they are measured against, and what stays if none wins."""
-    seen = {}
+    seen: dict[str, Any] = {}
 
     def none_wins(members, critics, world, transitions, settings, generator, progress, start) -> Improvement:
         seen.update(members=members, start=start)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -66,7 +67,7 @@ def test_with_several_data_sets_the_distance_counts_from_the_start(dataset, seco
     """A round's start did not log the rounds before it: the way it has already gone must not be charged again."""
     graph, parent = load_graph(read_bundle(shipped)), read_bundle(shipped)
     with torch.no_grad():
-        graph.actor.mean_network[-1].bias += 0.1
+        graph.actor.mean_network[-1].get_parameter("bias").add_(0.1)
     moved = tmp_path / "moved.go1policy"
     export_bundle(graph, moved, parent.lineage, parent.version + 1, load_robot())
     starts = [
@@ -114,7 +115,7 @@ def test_data_sets_with_other_physical_states_are_not_joined(dataset, second, sh
 
 
 def test_the_command_takes_several(dataset, second, shipped, tmp_path, monkeypatch):
-    asked = {}
+    asked: dict[str, Any] = {}
 
     def stand_in(datasets, init, out, *rest):
         asked.update(datasets=datasets, init=init)
