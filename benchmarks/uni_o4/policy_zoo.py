@@ -25,7 +25,7 @@ from policy.uni_o4.published import improve_published
 from policy.uni_o4.settings import Progress, no_progress, require
 
 ZOO_REPLACES = {
-    "improvement": ("iterations", "kl_budget"),
+    "improvement": ("iterations", "patience", "kl_budget"),
     "published": ("updates", "learning_rate", "gate", "evaluation"),
 }
 """Settings of ours by stage that no policy of the zoo is made with."""

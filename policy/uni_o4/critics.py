@@ -122,8 +122,8 @@ class CriticTraining:
         parameters = [*self.twins.parameters(), *self.value.parameters()]
         self.optimizer = torch.optim.Adam(parameters, settings.learning_rate, fused=True)
 
-    def step(self, batch: CriticBatch) -> float:
-        """One gradient step of V and both Q; the loss of V before it."""
+    def step(self, batch: CriticBatch) -> Tensor:
+        """One gradient step of V and both Q; the loss of V before it, a scalar that nobody has waited for."""
         settings = self.settings
 
         # Value: L_V = E[ |tau - 1(Q_target - V < 0)| (Q_target(s, a) - V(s))^2 ]
@@ -145,7 +145,7 @@ class CriticTraining:
         (loss_value + loss_action_value).backward()
         self.optimizer.step()
         follow(self._slow, self.twins, settings.target_rate)
-        return float(loss_value.detach())
+        return loss_value.detach()
 
     def critics(self) -> Critics:
         """The critics as they are now, frozen; what is trained afterwards does not reach them."""
@@ -172,7 +172,7 @@ def fit_critics(
         rows = rows_in_use[torch.randint(len(rows_in_use), (settings.batch_size,), generator=generator)]
         value_loss = training.step(CriticBatch.at(transitions, reward, rows, next_row[rows]))
         if (update + 1) % report_every == 0:
-            progress("critics", update + 1, settings.updates, {"value_loss": value_loss})
+            progress("critics", update + 1, settings.updates, {"value_loss": value_loss.item()})
     return training.critics()
 
 
