@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from cli.arguments import existing_folder, existing_path
@@ -75,7 +76,9 @@ def run_data_info(options: argparse.Namespace) -> int:
     """What the data set holds."""
     from offline_data.dataset import Dataset
 
-    print_result(Dataset.open(options.dataset).info().to_dict(), options.json)
+    dataset = Dataset.open(options.dataset)
+    quarantine = [asdict(episode) for episode in dataset.quarantined]
+    print_result({**dataset.info().to_dict(), "quarantine": quarantine}, options.json)
     return 0
 
 

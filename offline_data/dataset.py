@@ -92,6 +92,21 @@ class Episode:
 
 
 @dataclass(frozen=True)
+class QuarantinedEpisode:
+    """An episode of a log whose rows are not in the dataset, for it must not be learnt from; the log itself stays."""
+
+    source: str
+    """File it is in."""
+    episode: int
+    """Its number in that file."""
+    steps: int
+    reasons: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.source}, episode {self.episode} ({self.steps} steps): {'; '.join(self.reasons)}"
+
+
+@dataclass(frozen=True)
 class DatasetInfo:
     """Counts of a dataset; the four endings count episodes, `masked` counts transitions."""
 
@@ -103,6 +118,8 @@ class DatasetInfo:
     intervention: int
     stopped: int
     masked: int
+    quarantined: int
+    """Episodes that are named but not in it (`Dataset.quarantined`)."""
 
     def to_dict(self) -> dict[str, int]:
         """JSON form, as `go1 data info --json` prints it."""
@@ -121,6 +138,11 @@ class Dataset:
         self.reward_weights: dict[str, float] = dict(manifest["reward_weights"])
         self.provenance: dict[str, Any] = dict(manifest["provenance"])
         self.episodes: tuple[Episode, ...] = tuple(Episode(**episode) for episode in manifest["episodes"])
+        # Absent where nothing is in quarantine, and from datasets that were made before there was one.
+        self.quarantined = tuple(
+            QuarantinedEpisode(**{**episode, "reasons": tuple(episode["reasons"])})
+            for episode in manifest.get("quarantined", ())
+        )
         self.sha256: str = manifest["content_sha256"]
         self._columns = columns
 
@@ -189,6 +211,7 @@ class Dataset:
             intervention=endings.count("intervention"),
             stopped=endings.count("stopped"),
             masked=steps - len(self.transitions()),
+            quarantined=len(self.quarantined),
         )
 
 

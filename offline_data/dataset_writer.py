@@ -17,6 +17,7 @@ from offline_data.dataset import (
     Dataset,
     DatasetError,
     Episode,
+    QuarantinedEpisode,
     column_path,
     content_sha256,
     dataset_columns,
@@ -49,6 +50,7 @@ class DatasetWriter:
         self.path = path
         self.header = header
         self.episodes: list[Episode] = []
+        self.quarantined: list[QuarantinedEpisode] = []
         self._specification = dataset_columns(header.contract, header.reward_terms)
         self._parts: dict[str, list[np.ndarray]] = {}
         self._bundles: set[str] = set()
@@ -83,6 +85,12 @@ class DatasetWriter:
         self._bundles |= bundles
         self._rows += rows
 
+    def quarantine(self, episode: QuarantinedEpisode) -> None:
+        """Names an episode that is left out, with its reasons."""
+        if not episode.reasons:
+            raise DatasetError("a reason for the quarantine", "none", "Append the episode, or say what is wrong.")
+        self.quarantined.append(episode)
+
     def _check(self, columns: Mapping[str, np.ndarray], rows: int, source: str) -> None:
         """Names, shapes and finiteness; every episode of a dataset has the same columns."""
         required = {name for name, column in self._specification.items() if column.required}
@@ -107,7 +115,17 @@ class DatasetWriter:
                 )
 
     def finish(self) -> Dataset:
-        """Writes the folder and opens it."""
+        """Writes the folder and opens it.
+
+        Raises:
+            DatasetError: no episode was appended; of those in quarantine the first is named.
+        """
+        if self.quarantined and not self.episodes:
+            raise DatasetError(
+                "an episode that may be learnt from",
+                f"{len(self.quarantined)} in quarantine, the first of them {self.quarantined[0]}",
+                "Mend what the reason names and log again; the logs are left as they were.",
+            )
         if not self.episodes:
             raise DatasetError("at least one episode", "none", "See the report on the files that were read.")
         partial = self.path.with_name(self.path.name + ".partial")
@@ -134,6 +152,8 @@ class DatasetWriter:
             "episodes": [asdict(episode) for episode in self.episodes],
             "columns": hashes,
         }
+        if self.quarantined:
+            manifest["quarantined"] = [asdict(episode) for episode in self.quarantined]
         manifest["content_sha256"] = content_sha256(manifest)
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
         partial.rename(self.path)

@@ -14,17 +14,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from offline_data.dataset import Dataset
+from offline_data.dataset import Dataset, QuarantinedEpisode
 from offline_data.dataset_writer import DatasetHeader, DatasetWriter
+from offline_data.leg_order import swapped_legs
 from offline_data.log_reader import LogFailure
 from offline_data.log_schema import Ending
 from offline_data.reward_columns import reward_columns
+from offline_data.sensor_checks import stuck_findings
 from offline_data.uni_o4_recording import UPRIGHT_GRAVITY_Z, Recording, RecordingError, read_recording
 from offline_data.velocity import (
     Motion,
@@ -65,6 +67,8 @@ class UniO4ImportReport:
     """Steps by cause; one step may have several."""
     left_out: dict[str, int]
     """Rows that are in no episode, by cause."""
+    quarantined: tuple[QuarantinedEpisode, ...]
+    """Episodes that are not to be learnt from, and why."""
     largest_clock_error: float
     """Between recorded and replayed gait clocks, over all rows; a clock runs from -1 to 1."""
     failures: tuple[LogFailure, ...]
@@ -78,6 +82,7 @@ class UniO4ImportReport:
             "recorded_steps": self.recorded_steps,
             "masked_by": self.masked_by,
             "left_out": self.left_out,
+            "quarantine": [asdict(episode) for episode in self.quarantined],
             "largest_clock_error": self.largest_clock_error,
             "failures": {str(failure.path): str(failure.error) for failure in self.failures},
         }
@@ -92,6 +97,7 @@ class UniO4ImportReport:
             f"rows left out: {listed(self.left_out)}",
             f"largest error of the replayed gait clock: {self.largest_clock_error:.3f}",
         ]
+        lines += [f"quarantined {episode}" for episode in self.quarantined]
         return "\n".join(lines + [f"skipped {failure.path}: {failure.error}" for failure in self.failures])
 
 
@@ -106,7 +112,7 @@ def import_uni_o4(
 
     Raises:
         RecordingError: no such file, or none that can be read (the first one's reason).
-        DatasetError: `out` exists.
+        DatasetError: `out` exists, or every episode is in quarantine.
     """
     robot, weights = robot or load_robot(), weights or RewardWeights()
     contract = walk_these_ways_contract(robot)
@@ -127,7 +133,7 @@ def import_uni_o4(
             continue
         recorded_steps += len(recording.action)
         source = str(path.relative_to(recordings))
-        for piece in _pieces(recording, robot, left_out):
+        for number, piece in enumerate(_pieces(recording, robot, left_out)):
             start = _clock_start(recording.gait_clock[piece.rows])
             rows = piece.rows[start:]
             if start is None or len(rows) < _SHORTEST_EPISODE_S * robot.control_hz:
@@ -135,18 +141,24 @@ def import_uni_o4(
                 continue
             left_out["before the gait clock's zero"] += start
             clock_error = max(clock_error, _clock_error(recording, rows, contract))
+            reasons = _faults(recording, rows, robot)
+            if reasons:
+                writer.quarantine(QuarantinedEpisode(source, number, len(rows) - 1, reasons))
+                continue
             columns = _columns(recording, rows, contract, masked_by)
             reward, terms = reward_columns(columns, piece.ending is Ending.TERMINATED, robot, weights)
             writer.append({**columns, "reward": reward, "reward_terms": terms}, piece.ending, source, set())
-    if not writer.episodes and failures:
+    if not writer.episodes and not writer.quarantined and failures:
         raise failures[0].error
+    dataset = writer.finish()
     return UniO4ImportReport(
         dataset=out,
-        info=writer.finish().info().to_dict(),
+        info=dataset.info().to_dict(),
         files=len(paths) - len(failures),
         recorded_steps=recorded_steps,
         masked_by=dict(masked_by),
         left_out=dict(left_out),
+        quarantined=dataset.quarantined,
         largest_clock_error=clock_error,
         failures=tuple(failures),
     )
@@ -223,6 +235,15 @@ def _pieces(recording: Recording, robot: RobotModel, left_out: Counter[str]) -> 
             else:
                 left_out["alone between jumps"] += end
             rows = rows[end:]
+
+
+def _faults(recording: Recording, rows: np.ndarray, robot: RobotModel) -> tuple[str, ...]:
+    """Why these rows must not be learnt from; the attitude's yaw and the angular velocity are the tracker's."""
+    names = ("joint_position", "joint_velocity", "angular_velocity_trunk_in_trunk", "orientation_trunk_in_world")
+    signals = {name: getattr(recording, name)[rows] for name in names}
+    reasons = [str(finding) for finding in stuck_findings(signals, robot, robot.control_hz)]
+    swapped = swapped_legs(recording.joint_target[rows[:-1]], recording.joint_position[rows[1:]], robot.foot_names)
+    return tuple(reasons if swapped is None else [*reasons, swapped])
 
 
 def _clock_start(clock: np.ndarray) -> int | None:

@@ -4,6 +4,7 @@
 
 Nothing is invented. A hole in the ticks ends an episode as `stopped`; what follows it is used again from the first tick
 at which the policy's memory can be known (see `_restart_row`). Steps whose velocity estimate is not trusted are masked.
+Episodes that contradict themselves or what a robot can do go to quarantine: named with their reasons, not learnt from.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from offline_data.dataset import QuarantinedEpisode
 from offline_data.dataset_writer import DatasetHeader, DatasetWriter
+from offline_data.episode_checks import episode_faults
 from offline_data.log_reader import Log, LogError, LogFailure, log_paths, read_log
 from offline_data.log_schema import Ending, EventKind, SchemaError
 from offline_data.reward_columns import check_velocity_commands, reward_columns
+from offline_data.sensor_checks import not_finite_findings
 from offline_data.state_timeline import SIGNALS, StateTimeline, ordered_states
 from offline_data.velocity import VelocitySettings, rotation_trunk_to_world
 from policy.contract import ContractError, PolicyContract
@@ -50,6 +54,8 @@ class IngestReport:
     """Files that were used."""
     failures: tuple[LogFailure, ...]
     """Files that were not, and why."""
+    quarantined: tuple[QuarantinedEpisode, ...]
+    """Episodes that are not to be learnt from, and why."""
     notes: tuple[str, ...]
     """Damage and dropped rows, one line each."""
 
@@ -60,12 +66,14 @@ class IngestReport:
             **self.info,
             "files": list(self.files),
             "failures": {str(failure.path): str(failure.error) for failure in self.failures},
+            "quarantine": [asdict(episode) for episode in self.quarantined],
             "notes": list(self.notes),
         }
 
     def __str__(self) -> str:
         counts = ", ".join(f"{value} {name}" for name, value in self.info.items())
         lines = [f"{self.dataset}: {counts}, from {len(self.files)} files", *self.notes]
+        lines += [f"quarantined {episode}" for episode in self.quarantined]
         lines += [f"skipped {failure.path}: {failure.error}" for failure in self.failures]
         return "\n".join(lines)
 
@@ -84,7 +92,7 @@ def ingest(
 
     Raises:
         LogError: no log below `logs`, or none of them usable (the first one's reason).
-        DatasetError: `out` exists.
+        DatasetError: `out` exists, or every episode is in quarantine (the first one's reasons).
     """
     settings, robot = settings or IngestSettings(), robot or load_robot()
     paths = log_paths(logs)
@@ -106,12 +114,13 @@ def ingest(
         notes += [f"{path.name}: {damage.what} (at byte {damage.offset})" for damage in log.damages]
         notes += _append_log(writer, log, robot, settings)
         used.append(path.name)
-    if writer is None or not writer.episodes:
+    if writer is None or not (writer.episodes or writer.quarantined):
         if failures:
             raise failures[0].error
         raise LogError(f"policy steps in the logs below {logs}", "none", "Let the policy walk while the recorder runs.")
     dataset = writer.finish()
-    return IngestReport(out, dataset.info().to_dict(), tuple(used), tuple(failures), tuple(notes))
+    info = dataset.info().to_dict()
+    return IngestReport(out, info, tuple(used), tuple(failures), dataset.quarantined, tuple(notes))
 
 
 def _contract_of(log: Log, first: PolicyContract | None) -> PolicyContract:
@@ -156,10 +165,19 @@ def _append_log(writer: DatasetWriter, log: Log, robot: RobotModel, settings: In
     for stretch in _stretches(log, contract):
         place = f"{log.path.name}, episode {stretch.episode}"
         rows = _rows(stretch, timeline, contract)
+        if stretch.not_finite:
+            notes.append(f"{place}: {stretch.not_finite} policy steps left out that are not finite (NaN or infinity)")
         if stretch.left_out:
             notes.append(f"{place}: {stretch.left_out} steps after a hole left out, their memory is unknown")
         if rows is None:
             notes.append(f"{place}: {len(stretch.ticks)} steps without states left out")
+            continue
+        began, ended = np.searchsorted(states["monotonic_ns"], rows.pop("stamps_ns")[[0, -1]])
+        own = states[began : ended + 1]
+        notes += [f"{place}: {finding}; steps that need them are masked" for finding in not_finite_findings(own)]
+        reasons = episode_faults(rows, stretch.ticks[: len(rows["action"]) - 1], own, contract, robot)
+        if reasons:
+            writer.quarantine(QuarantinedEpisode(log.path.name, stretch.episode, len(rows["action"]) - 1, reasons))
             continue
         confident = rows["velocity_confidence"] >= settings.minimum_confidence
         rows["valid"] &= confident & np.append(confident[1:], False)
@@ -184,6 +202,8 @@ class _Stretch:
     """Leading rows whose history or last action lies in a hole."""
     left_out: int
     """Ticks between the hole and this stretch that could not be used."""
+    not_finite: int
+    """Ticks of the whole episode that hold NaN or infinity; told once, by its first stretch."""
 
 
 def _stretches(log: Log, contract: PolicyContract) -> Iterator[_Stretch]:
@@ -198,10 +218,11 @@ def _stretches(log: Log, contract: PolicyContract) -> Iterator[_Stretch]:
         end = ends[ends["episode"] == episode]
         finite = np.logical_and.reduce([_finite(rows[name]) for name in SIGNALS + _TICK_OUTPUTS + ("command",)])
         last_tick = rows["tick"][-1]
+        broken = int((~finite).sum())
         rows = rows[finite]
         breaks = np.nonzero(np.diff(rows["tick"].astype(np.int64)) != 1)[0] + 1
         pieces = np.split(rows, breaks)
-        for piece in pieces:
+        for index, piece in enumerate(pieces):
             reaches_end = len(piece) > 0 and piece["tick"][-1] == last_tick and len(end) > 0
             known = reaches_end and end["monotonic_ns"][-1] - piece["state_monotonic_ns"][-1] <= patience_ns
             start = _restart_row(piece, contract)
@@ -212,6 +233,7 @@ def _stretches(log: Log, contract: PolicyContract) -> Iterator[_Stretch]:
                 end_ns=int(end["monotonic_ns"][-1]) if known else None,
                 unknown_memory_rows=forgotten if start or piece["tick"][:1].any() else 0,
                 left_out=start,
+                not_finite=broken if index == 0 else 0,
             )
 
 
@@ -231,7 +253,7 @@ def _restart_row(piece: np.ndarray, contract: PolicyContract) -> int:
 
 
 def _rows(stretch: _Stretch, timeline: StateTimeline, contract: PolicyContract) -> dict[str, np.ndarray] | None:
-    """Columns of one episode without the reward; None where too few states were logged to close it."""
+    """Columns of one episode without the reward, and its stamps; None where too few states were logged to close it."""
     ticks, step_ns = stretch.ticks, round(1e9 / contract.control_hz)
     if len(ticks) == 0:
         return None
@@ -259,6 +281,7 @@ def _rows(stretch: _Stretch, timeline: StateTimeline, contract: PolicyContract) 
         known[:-1] &= np.isfinite(mean).all(axis=1)
         rows[name] = np.concatenate([np.nan_to_num(mean), np.zeros_like(mean[:1])])
     rows["valid"] = known
+    rows["stamps_ns"] = stamps
     return rows
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from offline_data.log_reader import Log, LogFailure, read_logs
 from offline_data.log_schema import Ending, EventKind
+from offline_data.sensor_checks import Finding, impossible_findings, not_finite_findings
 from policy.contract import PolicyContract
 from robot_configs.robot import RobotModel, load_robot
 
@@ -24,14 +25,6 @@ _SATURATED_TORQUE = 0.95
 """Share of the torque limit from which on a motor counts as saturated."""
 _SATURATED_SHARE = 0.05
 """More saturated samples than this are a finding."""
-_FROZEN_S = 0.5
-"""A live encoder or IMU shows noise; bit-identical values for this long are a stuck sensor."""
-_OVERSPEED = 1.2
-"""Times the published limit: what no motor reaches."""
-_BEYOND_STOP_RAD = 0.3
-"""Past the intersection of the published limits by this much: outside the loosest of them."""
-_IMU_RANGES = {"angular_velocity_trunk_in_trunk": 35.0, "specific_force_imu_in_trunk": 16 * 9.81}
-"""Full scale of common IMUs: 2000 deg/s and 16 g."""
 _COVERAGE_BINS = 5
 
 
@@ -51,14 +44,6 @@ class ChannelQuality:
     """Numbers missing in the sequence: dropped between the robot and the file."""
     backward: int
     """Stamps that do not increase."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something a person should look at."""
-
-    where: str
-    what: str
 
 
 @dataclass(frozen=True)
@@ -150,7 +135,9 @@ def check_log(log: Log, robot: RobotModel) -> QualityReport:
         for joint, share in saturated.items()
         if share > _SATURATED_SHARE
     ]
-    findings += _sensor_findings(log.low_state, robot)
+    findings += not_finite_findings(log.low_state)
+    findings += impossible_findings(log.low_state, robot)
+    findings += _health_findings(log.low_state, robot)
     stamps = log.low_state["monotonic_ns"]
     return QualityReport(
         path=log.path,
@@ -218,51 +205,16 @@ def _saturated(states: np.ndarray, robot: RobotModel) -> dict[str, float]:
     return {name: float(value) for name, value in zip(robot.joint_names, share, strict=True) if value > 0}
 
 
-def _sensor_findings(states: np.ndarray, robot: RobotModel) -> Iterator[Finding]:
-    """Sensors that say what cannot be, or always the same."""
+def _health_findings(states: np.ndarray, robot: RobotModel) -> Iterator[Finding]:
+    """Hot motors and an empty battery: true readings that a person should know of."""
     if len(states) == 0:
         return
-    signals = ("orientation_trunk_in_world", *_IMU_RANGES, "joint_position", "joint_velocity", "joint_torque")
-    for name in signals:
-        bad = int((~np.isfinite(states[name])).any(axis=1).sum())
-        if bad:
-            yield Finding(name, f"not finite in {bad} states")
-    norm = np.linalg.norm(states["orientation_trunk_in_world"], axis=1)
-    off = int((np.abs(norm - 1.0) > robot.safety.quaternion_norm_tolerance).sum())
-    if off:
-        yield Finding("orientation_trunk_in_world", f"no unit quaternion in {off} states")
-    for name, limit in _IMU_RANGES.items():
-        over = int((np.abs(states[name]) > limit).any(axis=1).sum())
-        if over:
-            yield Finding(name, f"beyond the sensor's range in {over} states")
-    beyond = (states["joint_position"] < robot.joint_lower - _BEYOND_STOP_RAD) | (
-        states["joint_position"] > robot.joint_upper + _BEYOND_STOP_RAD
-    )
-    fast = np.abs(states["joint_velocity"]) > _OVERSPEED * robot.velocity_limit
-    for index, joint in enumerate(robot.joint_names):
-        if beyond[:, index].any():
-            yield Finding(joint, f"past its mechanical stop in {int(beyond[:, index].sum())} states")
-        if fast[:, index].any():
-            yield Finding(joint, f"faster than it can turn in {int(fast[:, index].sum())} states")
-        encoder = np.stack([states["joint_position"][:, index], states["joint_velocity"][:, index]], axis=1)
-        yield from _frozen(joint, encoder, robot.link_hz)
-    for name in _IMU_RANGES:
-        yield from _frozen(name, states[name], robot.link_hz)
     hottest = int(states["motor_temperature"].max())
     if hottest >= robot.safety.motor_temperature_limit_c:
         yield Finding("motor_temperature", f"{hottest} degC, the limit is {robot.safety.motor_temperature_limit_c:g}")
     lowest = int(states["battery_soc"].min())
     if lowest <= robot.safety.battery_soc_minimum_percent:
         yield Finding("battery_soc", f"down to {lowest} %")
-
-
-def _frozen(name: str, values: np.ndarray, link_hz: int) -> Iterator[Finding]:
-    """A finding if all of `values` (N, k) stay bit-identical for long."""
-    same = (values[1:] == values[:-1]).all(axis=1)
-    changes = np.nonzero(~same)[0]
-    longest = int(np.diff(np.concatenate([[-1], changes, [len(same)]])).max(initial=1)) - 1
-    if longest >= _FROZEN_S * link_hz:
-        yield Finding(name, f"unchanged for {longest / link_hz:.1f} s: a stuck sensor")
 
 
 def _endings(events: np.ndarray) -> dict[str, int]:

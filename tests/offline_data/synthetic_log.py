@@ -50,6 +50,7 @@ def standing_session(
     # Sensors that never change are reported as frozen: a little encoder noise makes these live.
     states["joint_velocity"] = 0.001 * np.random.default_rng(0).standard_normal((len(states), 12))
     states["angular_velocity_trunk_in_trunk"] = 0.001 * np.random.default_rng(1).standard_normal((len(states), 3))
+    states["specific_force_imu_in_trunk"] += 0.001 * np.random.default_rng(2).standard_normal((len(states), 3))
     commands = LOW_CMD.zeros(len(states))
     commands["monotonic_ns"], commands["sequence"] = stamps, np.arange(len(states))
     commands["joint_position_target"] = robot.stand_position
@@ -61,7 +62,10 @@ def standing_session(
     ticks["monotonic_ns"] = ticks["state_monotonic_ns"] = taken["monotonic_ns"]
     ticks["tick"], ticks["episode"], ticks["command_dim"] = np.arange(steps), episode, 3
     ticks["action"] = np.arange(steps)[:, None] * 0.01
-    ticks["action_std"], ticks["joint_target"] = 1.0, robot.stand_position
+    contract = velocity_contract(robot)
+    target = np.array(contract.default_position) + np.array(contract.action_scale) * ticks["action"]
+    ticks["joint_target"] = np.clip(target, contract.target_lower, contract.target_upper)
+    ticks["action_std"] = 1.0
     ticks["bundle_sha256"] = np.frombuffer(BUNDLE, np.uint8)
     events = EVENT.zeros(2)
     events["kind"] = [EventKind.EPISODE_START, EventKind.EPISODE_END]

@@ -50,6 +50,7 @@ def test_flags_and_counts_by_hand(tmp_path: Path) -> None:
         "intervention": 1,
         "stopped": 0,
         "masked": 1,
+        "quarantined": 0,
     }
     assert [(e.start, e.stop, e.ending, e.source) for e in dataset.episodes] == [
         (0, 5, "terminated", "a.mcap"),

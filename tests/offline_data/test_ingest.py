@@ -38,6 +38,7 @@ def test_standing_robot_by_hand(tmp_path: Path) -> None:
         "intervention": 0,
         "stopped": 0,
         "masked": 0,
+        "quarantined": 0,
     }
     assert report.notes == () and report.failures == ()
     assert len(dataset) == STEPS + 1
@@ -68,10 +69,10 @@ def test_endings_stay_distinct(tmp_path: Path, ending: Ending) -> None:
 
 def test_final_row_is_the_state_one_step_later(tmp_path: Path) -> None:
     session = standing_session(STEPS)
-    session["/low_state"]["joint_position"][-1] = 0.5
+    session["/low_state"]["joint_position"][-1] = ROBOT.stand_position + 0.01
     dataset, _ = ingested(tmp_path, session)
     assert dataset["final"].tolist() == [False] * STEPS + [True]
-    np.testing.assert_allclose(dataset["joint_position"][-1], 0.5)
+    np.testing.assert_allclose(dataset["joint_position"][-1], ROBOT.stand_position + 0.01, rtol=1e-6)
 
 
 def test_final_row_is_the_last_state_before_a_fault(tmp_path: Path) -> None:
@@ -115,7 +116,9 @@ def test_hole_in_the_ticks(tmp_path: Path, harm: Callable[[dict[str, np.ndarray]
     assert dataset["action"][second.start, 0] == pytest.approx(0.40)
     # Whether the clock was settling before it is forgotten after two steps.
     assert dataset["valid"][second.start : second.start + 3].tolist() == [False, False, True]
-    assert report.notes == ("a.mcap, episode 0: 14 steps after a hole left out, their memory is unknown",)
+    broken = ("a.mcap, episode 0: 1 policy steps left out that are not finite (NaN or infinity)",)
+    lost = ("a.mcap, episode 0: 14 steps after a hole left out, their memory is unknown",)
+    assert report.notes == (broken + lost if harm is nan_tick else lost)
 
 
 def test_after_a_hole_a_commanded_clock_is_lost_and_no_clock_costs_a_history(tmp_path: Path) -> None:

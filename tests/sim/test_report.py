@@ -44,7 +44,7 @@ def _summary(offline: tuple[float, ...] = BEFORE, online: tuple[float, ...] = BE
         f"{after}_minus_{before}": paired_difference(stages[before], stages[after])
         for before, after in (("pretrained", "offline"), ("offline", "online"), ("pretrained", "online"))
     }
-    summary["dataset"] = DatasetInfo(52, 40_000, 12, 39, 0, 1, 812).to_dict()
+    summary["dataset"] = DatasetInfo(52, 40_000, 12, 39, 0, 1, 812, 0).to_dict()
     candidates = [
         {"name": name, "kl": kl, "score": 1.0 + gain, "gain": gain, "gain_interval": [gain - 0.1, gain + 0.1]}
         for name, kl, gain in (("start", 0.0, 0.0), ("iteration 1", 0.06, 0.5), ("iteration 2", 0.12, 0.4))
