@@ -2,8 +2,9 @@
 
     shipped bundle ─► evaluate ─► log steps ─► ingest ─► refine ─► evaluate ─► fine-tune online ─► evaluate ─► report
 
-A stage whose policy does not measure better than its start on trial episodes of its own is not promoted: the next stage
-goes on from the start. The figures in the summary come from other episodes than the trials, the same for all stages.
+A stage whose policy does not pass the gate (`policy.candidate_gate`), by what the logs tell and by measuring better
+than its start on trial episodes of its own, is not promoted: the next stage goes on from the start. The figures in the
+summary come from other episodes than the trials, the same for all stages.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from deploy.host.finetune import FinetuneSettings, finetune
 from deploy.host.refine import RefineSettings, refine
 from offline_data.ingest import ingest
 from policy.bundle import BUNDLES, read_bundle, verify_bundle
+from policy.candidate_gate import GateEvidence, NotChecked, candidate_gate
 from policy.code_version import code_version
 from robot_configs.errors import Go1Error
 from robot_configs.robot import load_robot
 from sim.collect import CollectSettings, collect_on_twin
 from sim.evaluate import Evaluation, evaluate_bundle, paired_difference
 from sim.report import STAGES, write_report
+from sim.twin_trial import paired_walks
 
 SHIPPED_BUNDLE = BUNDLES / "go1_velocity.go1policy"
 _TRIAL_SEEDS = {"offline": 500_000, "online": 600_000}  # no episode is used twice
@@ -116,9 +119,9 @@ class Demo:
             command=f"go1 demo --seed {settings.seed}",
         )
         self.summary["dataset"] = report.info
-        told = ("candidates", "best", "value", "transition_model")
+        told = ("candidates", "best", "gate", "value", "transition_model")
         self.summary["refine"] = {key: result.report[key] for key in told}
-        return self._judge("offline", start, self.out / "offline.go1policy", steps, began)
+        return self._judge("offline", start, self.out / "offline.go1policy", result.evidence, steps, began)
 
     def _online(self, start: Path) -> Path:
         settings, began = self.settings, time.monotonic()
@@ -141,7 +144,9 @@ class Demo:
             command=f"go1 demo --seed {settings.seed}",
         )
         self.summary["finetune"] = list(result.rounds)
-        return self._judge("online", start, result.bundle, sum(logged), began)
+        asked = NotChecked("each round's policy passed, or was given up: round.json")
+        evidence = GateEvidence(asked, asked, asked, asked)
+        return self._judge("online", start, result.bundle, evidence, sum(logged), began)
 
     def _log(self, what: str, bundle: Path, steps: int, log_dir: Path, seed: int) -> int:
         """Log about as many policy steps; returns how many."""
@@ -150,16 +155,20 @@ class Demo:
         self.bars.show(what, 1, 1)
         return sum(session.steps for session in sessions)
 
-    def _judge(self, stage: str, start: Path, candidate: Path, steps: int, began: float) -> Path:
-        """Trial of candidate against start; then the figures, of the candidate as it is, promoted or not."""
+    def _judge(
+        self, stage: str, start: Path, candidate: Path, evidence: GateEvidence, steps: int, began: float
+    ) -> Path:
+        """Trial of candidate against start, and the gate; then the figures, of the candidate, promoted or not."""
         settings = self.settings
         seed = _TRIAL_SEEDS[stage] + settings.seed
         trials = [self._evaluate(stage, "trial", bundle, settings.trials, seed) for bundle in (start, candidate)]
         trial = paired_difference(*trials)
         trial_steps = sum(episode.steps for trial_ in trials for episode in trial_.episodes)
-        promoted = candidate if trial["mean"] > 0.0 else start
+        verdict = candidate_gate(replace(evidence, walks=paired_walks(trials[0], trials[1], must_gain=True)))
+        promoted = candidate if verdict.accepted else start
         self._measure(stage, candidate, steps + trial_steps, began)
         self.summary[stage].update(trial=trial, promoted=promoted == candidate, started_from=str(start))
+        self.summary[stage]["gate"] = verdict.to_dict()
         return promoted
 
     def _evaluate(self, stage: str, what: str, bundle: Path, episodes: int, seed: int) -> Evaluation:

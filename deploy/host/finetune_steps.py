@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deploy.host.finetune_rollback import MINIMUM_EPISODES
-from deploy.host.refine import RefineError
+from deploy.host.refine import LEAST_STEPS, RefineError
 from policy.transitions import Transitions
-
-LEAST_ROUND_STEPS = 50
-"""One second at 50 Hz: what the learners can fit anything to at all. Thousands are what it takes to gain something."""
 
 LONGEST_EPISODE_S = 20.0
 SHORTEST_EPISODE_S = 4.0
@@ -32,9 +29,9 @@ def require_enough_steps(steps: int, rounds: int) -> None:
         RefineError
     """
     share = -(-steps // rounds)
-    if share < LEAST_ROUND_STEPS:
+    if share < LEAST_STEPS:
         raise RefineError(
-            f"at least {LEAST_ROUND_STEPS} policy steps in each of {rounds} rounds",
+            f"at least {LEAST_STEPS} policy steps in each of {rounds} rounds",
             f"{share} in each, {steps} in all",
             "Give more --steps, or fewer --rounds; some thousands a round are what it takes to gain something.",
         )

@@ -11,14 +11,17 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Optional, Union
 
 import torch
 
+from deploy.host.gate_evidence import refinement_evidence
+from deploy.host.logged_policy import require_logged_policy
 from deploy.host.refine_data import RefineData
 from policy.bundle import Bundle, Lineage, read_bundle, verify_bundle
+from policy.candidate_gate import GateEvidence, candidate_gate
 from policy.code_version import code_version
 from policy.export import export_bundle, load_graph
 from policy.graph import PolicyGraph
@@ -44,6 +47,10 @@ from robot_configs.robot import RobotModel, load_robot
 Method = Literal["ensemble", "uni_o4"]
 
 _REPORT_HORIZON = 20  # policy steps over which the transition model's open-loop error is reported: 0.4 s
+
+
+LEAST_STEPS = 50
+"""One second at 50 Hz: what the learners can fit anything to at all. Thousands are what it takes to gain something."""
 
 
 class RefineError(Go1Error):
@@ -82,11 +89,12 @@ class RefineSettings:
 
 @dataclass(frozen=True)
 class Refinement:
-    """What came out: the bundle, whether it differs from its start, and the figures."""
+    """What came out: the bundle, whether it differs from its start, the figures, and what the gate was told."""
 
     bundle: Bundle
     accepted: bool
     report: dict[str, Any]
+    evidence: GateEvidence
 
 
 def trainer_state_path(bundle: Path) -> Path:
@@ -116,7 +124,8 @@ def refine(
 
     Raises:
         RefineDataError: data sets that do not belong together.
-        RefineError: the policy given is not under the data's contract.
+        RefineError: the policy given is not under the data's contract, or there are too few steps.
+        LoggedPolicyError: the data were not made by it, nor by one that it came from.
         TransitionsError: the data hold no usable episodes.
     """
     started = time.monotonic()
@@ -125,7 +134,14 @@ def refine(
     robot, data = load_robot(), RefineData.open(dataset)
     parent = read_bundle(init) if init is not None else None
     graph = _start_graph(data, parent, settings)
+    logged_policy = None if init is None else [require_logged_policy(one, init) for one in data.sets]
     transitions = data.transitions(graph)
+    if len(transitions) < LEAST_STEPS:
+        raise RefineError(
+            f"at least {LEAST_STEPS} steps to learn from in {', '.join(str(one.path) for one in data.sets)}",
+            f"{len(transitions)}",
+            "Log more: some thousands are what it takes to gain something.",
+        )
 
     members: tuple[GaussianActor, ...] = (graph.actor,)
     if parent is None or settings.method == "uni_o4":
@@ -142,6 +158,12 @@ def refine(
     dynamics = fit_dynamics(transitions, settings.dynamics, generator, progress)
     world = velocity_world(dynamics.model, graph, robot, RewardWeights(**data.reward_weights), transitions.groups)
     improvement, value_report = _improve(graph.actor, members, world, transitions, scale, settings, generator, progress)
+    candidates, best = improvement.candidates, improvement.best
+    budget = settings.improvement.kl_budget if settings.method == "ensemble" else None
+    evidence = refinement_evidence(improvement, transitions, budget)
+    verdict = candidate_gate(evidence)
+    if not verdict.accepted:
+        improvement = replace(improvement, candidates=candidates[:1])  # the start, as if nothing had been learned
 
     # Luck of its own: what the report measures does not change what is sealed.
     behavior = check_behavior(
@@ -152,13 +174,16 @@ def refine(
     report = {
         "method": settings.method,
         "datasets": list(data.sha256s),
+        "quarantined": sum(len(one.quarantined) for one in data.sets),
+        "logged_policy": logged_policy,
         "transitions": len(transitions),
         "falls": int(transitions.terminated.sum()),
         "value": value_report,
         "transition_model": asdict(report_dynamics(dynamics, transitions, world.observer, _REPORT_HORIZON)),
         "behavior": asdict(behavior),
-        "candidates": [_candidate_record(candidate) for candidate in improvement.candidates],
+        "candidates": [_candidate_record(candidate) for candidate in candidates],
         "best": improvement.best.name,
+        "gate": {"candidate": best.name, **verdict.to_dict()},
         "accepted": improvement.accepted,
         "settings": {**asdict(settings), "seed": settings.seed},
         "code_version": code_version(),
@@ -167,7 +192,7 @@ def refine(
     bundle = _seal(out, graph, improvement, parent, data, report, settings, robot, command)
     _save_trainer_state(out, bundle, improvement.value, scale, settings)
     report_path(out).write_text(json.dumps(report, indent=1, default=str))
-    return Refinement(bundle, improvement.accepted, report)
+    return Refinement(bundle, improvement.accepted, report, evidence)
 
 
 def _start_graph(data: RefineData, parent: Optional[Bundle], settings: RefineSettings) -> PolicyGraph:

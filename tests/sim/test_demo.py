@@ -1,6 +1,7 @@
 """The demo's order of things: what loses its trial is not promoted, and every stage is measured on the same walks."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,9 +10,11 @@ import pytest
 
 import sim.demo as demo
 from offline_data.log_schema import Ending
+from policy.candidate_gate import GateEvidence, KlSpent, NotChecked, Roughness
 from policy.code_version import code_version
 from sim.evaluate import EpisodeResult, Evaluation
 
+EVIDENCE = {"of the logs": GateEvidence(0.5, KlSpent(0.4, 1.5), Roughness(1.0, 1.0), NotChecked("offline"))}
 RETURNS = {"go1_velocity": 100.0, "offline": 90.0, "policy": 120.0}
 
 
@@ -35,7 +38,8 @@ def stages(monkeypatch) -> dict[str, list[Any]]:
 
     def refine(dataset: Path, start: Path, out: Path, settings: Any, progress: Any, command: str) -> Any:
         calls["refine"].append((start, settings.seed))
-        return SimpleNamespace(report={"candidates": [], "best": "x", "value": {}, "transition_model": {}})
+        report = {"candidates": [], "best": "x", "gate": {}, "value": {}, "transition_model": {}}
+        return SimpleNamespace(report=report, evidence=EVIDENCE["of the logs"])
 
     def finetune(start: Path, collect: Any, out: Path, settings: Any, progress: Any, command: str) -> Any:
         calls["finetune"].append((start, settings.steps, settings.earlier_data))
@@ -66,6 +70,37 @@ def test_a_stage_that_loses_its_trial_is_not_promoted(stages, tmp_path):
     # the figures are those of the candidate all the same
     assert summary["offline"]["return_mean"] < summary["pretrained"]["return_mean"] < summary["online"]["return_mean"]
     assert summary["differences"]["offline_minus_pretrained"]["mean"] == pytest.approx(-10.0)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "reason"),
+    [
+        ({"gain": -0.1}, "offline evaluation: "),
+        ({"kl": KlSpent(2.0, 1.5)}, "KL: "),
+        ({"roughness": Roughness(9.0, 1.0)}, "smoothness: "),
+    ],
+)
+def test_winning_its_trial_is_not_enough_where_the_logs_speak_against_it(
+    stages, tmp_path, monkeypatch, evidence, reason
+):
+    monkeypatch.setitem(RETURNS, "offline", 110.0)
+    monkeypatch.setitem(EVIDENCE, "of the logs", replace(EVIDENCE["of the logs"], **evidence))
+    summary = demo.run_demo(tmp_path / "demo", seed=3)
+    assert summary["offline"]["trial"]["mean"] == pytest.approx(10.0)
+    assert summary["offline"]["promoted"] is False
+    assert [found.startswith(reason) for found in summary["offline"]["gate"]["reasons"]] == [True]
+    assert [start.stem for start, _, _ in stages["finetune"]] == ["go1_velocity"]
+
+
+def test_who_wins_with_nothing_against_it_is_promoted(stages, tmp_path, monkeypatch):
+    monkeypatch.setitem(RETURNS, "offline", 110.0)
+    summary = demo.run_demo(tmp_path / "demo", seed=3)
+    assert summary["offline"]["gate"] == {"accepted": True, "reasons": [], "not_checked": []}
+    assert summary["online"]["gate"]["accepted"] is True
+    assert [what.split(":")[0] for what in summary["online"]["gate"]["not_checked"]] == [
+        "offline evaluation", "KL", "smoothness",
+    ]  # fmt: skip
+    assert [start.stem for start, _, _ in stages["finetune"]] == ["offline"]
 
 
 def test_trials_and_figures_come_from_different_walks(stages, tmp_path):
