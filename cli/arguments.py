@@ -44,6 +44,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def count_or_none(text: str) -> int:
+    """A whole number, zero allowed."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least zero; found {text!r}")
+    return int(text)
+
+
 def seconds(text: str) -> float:
     """A finite time above zero [s]."""
     try:

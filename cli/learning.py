@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import functools
 from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Optional
 
-from cli.arguments import add_robot_address, count, existing_file, existing_folder
+from cli.arguments import add_robot_address, count, count_or_none, existing_file, existing_folder
 from cli.commands import Commands
 from cli.output import add_json, print_result, progress_bars
 from cli.run_start import announce_keys, require_twin
+
+if TYPE_CHECKING:
+    from policy.candidate_gate import Trial
 
 
 def add_learning(commands: Commands) -> None:
@@ -76,6 +80,14 @@ def add_learning(commands: Commands) -> None:
         help="learn from it too; repeatable",
     )
     online.add_argument("--seed", type=int, default=0, help="of learner, exploration and commands [%(default)s]")
+    online.add_argument(
+        "--trial-walks",
+        type=count_or_none,
+        default=10,
+        metavar="N",
+        help="walks of 10 s on the nominal twin, of each round's policy and of the one before, in which it must not do "
+        "clearly worse before it drives; 0 goes by the logs alone [%(default)s]",
+    )
     add_json(online)
 
 
@@ -109,9 +121,17 @@ def run_finetune(options: argparse.Namespace) -> int:
     )
     collect = functools.partial(log_on_robot, options)
     with progress_bars() as advance:
-        result = finetune(options.bundle, collect, options.out, settings, advance, options.command_line)
+        trial = trial_on_twin(options.trial_walks, options.seed, functools.partial(advance, "trial on the twin"))
+        result = finetune(options.bundle, collect, options.out, settings, advance, options.command_line, trial)
     print_result({"bundle": str(result.bundle), "rounds": result.rounds}, options.json)
     return 0
+
+
+def trial_on_twin(walks: int, seed: int, progress: Callable[[int, int], None]) -> Optional[Trial]:
+    """How a round's policy is tried; None for no walks."""
+    from sim.twin_trial import twin_trial
+
+    return twin_trial("nominal", walks, seed, progress=progress) if walks else None
 
 
 def log_on_robot(options: argparse.Namespace, bundle: Path, steps: int, log_dir: Path, seed: int) -> None:

@@ -5,27 +5,32 @@
 
 Every round lives in a folder of its own, and each of its artefacts appears whole or not at all. A run that is killed at
 any moment and started again does the first missing artefact next, from the same random state: the result is the same.
-A round whose policy walked clearly worse than the one before it is learned from, but not gone on from.
+A round whose policy walked clearly worse than the one before it, or fell clearly more often, is learned from, but not
+gone on from. What a round learned passes the gate (`policy.candidate_gate`), or the incumbent drives the next one.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Optional
 
 import torch
 
-from deploy.host.finetune_logs import Collector, RoundLogs
+from deploy.host.finetune_falls import falls_clearly_more, logged_falls
+from deploy.host.finetune_folder import claim, write_whole
+from deploy.host.finetune_logs import Collector, RoundIncomplete, RoundLogs
 from deploy.host.finetune_rollback import ReturnDifference, compare_logged_returns, logged_episodes
 from deploy.host.finetune_start import continued_learner, first_learner, state_of_stage_before
 from deploy.host.finetune_steps import in_two_episodes, require_enough_steps
-from deploy.host.refine import RefineError
+from deploy.host.gate_evidence import round_evidence, walked
+from deploy.host.logged_policy import require_logged_policy
 from offline_data.dataset import Dataset
 from offline_data.ingest import ingest
-from policy.bundle import Bundle, Lineage, read_bundle, verify_bundle
+from policy.bundle import Lineage, read_bundle, verify_bundle
+from policy.candidate_gate import KlSpent, Trial, candidate_gate
 from policy.code_version import code_version
 from policy.export import export_bundle, load_graph
 from policy.graph import PolicyGraph
@@ -78,20 +83,27 @@ def finetune(
     settings: FinetuneSettings,
     progress: Progress = no_progress,
     command: str = "",
+    trial: Optional[Trial] = None,
 ) -> FinetuneResult:
     """Run or resume online fine-tuning in the folder `out`.
+
+    Args:
+        trial: walks a round's policy against the incumbent on the twin; without one the gate goes by the logs alone.
 
     Raises:
         RefineError: too few steps for a round; the folder holds another run, by bundle, settings or data, or the
             trainer state beside the bundle is another's. All of it before anything is driven.
+        LoggedPolicyError: earlier data of another policy, before anything is driven too.
         RoundIncomplete: a session ended early; what it logged is kept, and the same call goes on from there.
         BundleError: a policy that does not verify; it is never driven.
     """
     require_enough_steps(settings.steps, settings.rounds)
     torch.set_num_threads(settings.threads)
     out.mkdir(parents=True, exist_ok=True)
-    _claim(out, read_bundle(bundle), settings)
+    claim(out, read_bundle(bundle), settings)
     state_of_stage_before(bundle)  # refused here rather than after a round of walking
+    for folder in settings.earlier_data:
+        require_logged_policy(Dataset.open(folder), bundle)
     current, records = bundle, []
     rounds: list[_Round] = []
     for index in range(settings.rounds):
@@ -99,52 +111,11 @@ def finetune(
         round_ = _Round(out / f"round_{index + 1}", current, tuple(rounds), settings)
         round_.log(collect)
         round_.ingest()
-        records.append(round_.learn(progress, command))
+        records.append(round_.learn(progress, command, trial))
         rounds.append(round_)
         current = round_.bundle
     verify_bundle(read_bundle(current), load_robot())
     return FinetuneResult(current, tuple(records))
-
-
-def _claim(out: Path, bundle: Bundle, settings: FinetuneSettings) -> None:
-    """Write what this folder is for, or check that it is for this: bundle and data by content, not by name alone."""
-    wanted = {
-        "bundle": bundle.sha256,
-        "settings": asdict(settings),
-        "earlier_data_sha256": [Dataset.open(folder).sha256 for folder in settings.earlier_data],
-    }
-    wanted = json.loads(json.dumps(wanted, default=str))
-    path = out / "run.json"
-    if not path.exists():
-        _write_whole(path, wanted)
-        return
-    found = json.loads(path.read_text())
-    if found != wanted:
-        names = ", ".join(_differences(wanted, found)) or "more than it knows of"
-        raise RefineError(
-            f"a new folder, or one with the same bundle, settings and earlier data, at {out}",
-            f"another run, which differs in {names}",
-            "Give another --out, or the same bundle, settings and data to resume.",
-        )
-
-
-def _differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """Names of the entries that differ, with those of the settings instead of the settings."""
-    names = []
-    for name, value in wanted.items():
-        other = found.get(name)
-        if isinstance(value, dict) and isinstance(other, dict):
-            names += _differences(value, other)
-        elif value != other:
-            names.append(name)
-    return names
-
-
-def _write_whole(path: Path, content: dict[str, Any]) -> None:
-    """JSON that appears under its name whole or not at all."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1))
-    part.rename(path)
 
 
 class _Round:
@@ -161,32 +132,38 @@ class _Round:
         self._state, self._record = folder / "learner.safetensors", folder / "round.json"
 
     def log(self, collect: Collector) -> None:
-        """Log what the round still lacks; see `RoundLogs`."""
-        if self._dataset.exists():
+        """Log what the round still lacks; see `RoundLogs`. A policy that falls too often is not put up again for it."""
+        if self._dataset.exists() or self._fell_too_often():
             return
         self._folder.mkdir(exist_ok=True)
-        self._logs.log(collect, self.start)
+        try:
+            self._logs.log(collect, self.start)
+        except RoundIncomplete:
+            if not self._fell_too_often():
+                raise
 
     def ingest(self) -> None:
         if not self._dataset.exists():
             ingest(self._logs.path, self._dataset)
 
-    def learn(self, progress: Progress, command: str) -> dict[str, Any]:
-        """Update, seal, save; the record is written last and marks the round as done."""
+    def learn(self, progress: Progress, command: str, trial: Optional[Trial]) -> dict[str, Any]:
+        """Update, ask the gate, seal, save; the record is written last and marks the round as done."""
         if self._record.exists():
             return self.record
         started = time.monotonic()
-        difference = self._difference()
-        origin = self._incumbent if difference is not None and difference.clearly_worse else self
+        difference, falls = self._difference(), self._fell_too_often()
+        worse = falls is not None or (difference is not None and difference.clearly_worse)
+        origin = self._incumbent if worse else self
         driven, parent = read_bundle(self.start), read_bundle(origin.start)
         graph = load_graph(parent)
         new = self.steps(graph)
-        learner = origin.learner(graph)
+        learner, update = self._update(graph, origin, progress, trial)
         figures = {
             "rolled_back": origin is not self,
+            "fell_too_often": falls,
             "return_difference": None if difference is None else difference.mean,
             "return_difference_interval": None if difference is None else [difference.lower, difference.upper],
-            **self._update(learner, graph, origin, progress),
+            **update,
         }
         lineage = Lineage(
             stage="finetune",
@@ -202,22 +179,22 @@ class _Round:
             ),
         )
         # A version never goes back, also where the weights do: the robot's store goes by it.
-        export_bundle(
-            PolicyGraph(graph.contract, learner.actor), self.bundle, lineage, driven.version + 1, load_robot()
-        )
+        policy, version = PolicyGraph(graph.contract, learner.actor), driven.version + 1
+        export_bundle(policy, self.bundle, lineage, version, load_robot())
         learner.save(self._state, self.data.sha256)
         record = {
             "round": len(self._earlier) + 1,
             "steps": len(new),
             "sessions": len(self._logs.sessions),
             "falls": int(new.terminated.sum()),
+            "quarantined": len(self.data.quarantined),
             "mean_reward": float(new.reward.mean()),
             **figures,
             "bundle_sha256": read_bundle(self.bundle).sha256,
             "code_version": code_version(),
             "wall_s": time.monotonic() - started,
         }
-        _write_whole(self._record, record)
+        write_whole(self._record, record)
         return record
 
     # ---- What later rounds ask ---------------------------------------------------------------------------------------
@@ -270,12 +247,40 @@ class _Round:
         earlier = [Dataset.open(folder) for folder in self._settings.earlier_data]
         return tuple(data.sha256 for data in (*earlier, *(round_.data for round_ in self._earlier), self.data))
 
-    def _update(self, learner: OnlineLearner, graph: PolicyGraph, origin: _Round, progress: Progress) -> dict[str, Any]:
-        if self._settings.method == "ppo":
-            if origin is not self:  # these steps are another policy's: the next round logs this one's own
-                return {"method": "ppo", "kl": 0.0, "explained_variance": None}
-            statistics = learner.update(self.steps(graph))
-            return {"method": "ppo", "kl": statistics.kl, "explained_variance": statistics.explained_variance}
+    def _fell_too_often(self) -> Optional[str]:
+        """What both logs say where this round's policy fell clearly more often than the incumbent, so far; or None."""
+        if not self._earlier:
+            return None
+        own, incumbent = (logged_falls(round_._logs.path) for round_ in (self, self._incumbent))
+        return f"{own}, the incumbent's {incumbent}" if falls_clearly_more(own, incumbent) else None
+
+    def _update(
+        self, graph: PolicyGraph, origin: _Round, progress: Progress, trial: Optional[Trial]
+    ) -> tuple[OnlineLearner, dict[str, Any]]:
+        """The learner behind the gate, and figures; where the gate refuses, the learner as it was before."""
+        learner = origin.learner(graph)
+        if self._settings.method == "ensemble":
+            changed, figures = self._update_in_model(learner, graph, origin, progress)
+            limit = self._settings.model.improvement.kl_budget
+        else:
+            changed, limit = origin is self, self._settings.online.kl_limit
+            figures = {"method": "ppo", "kl": 0.0, "explained_variance": None}
+            if changed:  # else these steps are another policy's: the next round logs this one's own
+                statistics = learner.update(self.steps(graph))
+                figures.update(kl=statistics.kl, explained_variance=statistics.explained_variance)
+        if not changed:
+            return learner, {**figures, "gate": None}
+        gain = figures.get("predicted_gain_interval", (None,))[0]
+        walks = walked(trial, graph.contract, learner.actor, self._folder, origin.start)
+        kl = KlSpent(figures["kl"], limit)
+        verdict = candidate_gate(round_evidence(learner.actor, graph.actor, self.steps(graph), gain, kl, walks))
+        # What was refused leaves no trace but the record: actor, value, moments and luck are those of before.
+        return (learner if verdict.accepted else origin.learner(graph)), {**figures, "gate": verdict.to_dict()}
+
+    def _update_in_model(
+        self, learner: OnlineLearner, graph: PolicyGraph, origin: _Round, progress: Progress
+    ) -> tuple[bool, dict[str, Any]]:
+        """Whether the actor is another one now, and figures."""
         earlier_data = [from_columns(Dataset.open(folder), graph) for folder in self._settings.earlier_data]
         rounds = [round_.steps(graph) for round_ in (*self._earlier, self)]
         everything = concatenate([*earlier_data, *rounds])
@@ -287,7 +292,7 @@ class _Round:
 
         improvement = learner.update_in_model(everything, not_learned_from, world_of, self._settings.model, progress)
         best = improvement.best
-        return {
+        return improvement.accepted, {
             "method": "ensemble",
             "best": best.name,
             "kl": best.kl,
