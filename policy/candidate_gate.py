@@ -96,10 +96,11 @@ Trial = Callable[[Path, Path], PairedWalks]
 
 @dataclass(frozen=True)
 class GateVerdict:
-    """Why a candidate may not drive (nothing: it may), and what could not be asked."""
+    """Why a candidate may not drive (nothing: it may), what could not be asked, and the figures that were looked at."""
 
     reasons: tuple[str, ...]
     not_checked: tuple[str, ...]
+    figures: dict[str, float]
 
     @property
     def accepted(self) -> bool:
@@ -107,7 +108,12 @@ class GateVerdict:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
-        return {"accepted": self.accepted, "reasons": list(self.reasons), "not_checked": list(self.not_checked)}
+        return {
+            "accepted": self.accepted,
+            "reasons": list(self.reasons),
+            "not_checked": list(self.not_checked),
+            "figures": self.figures,
+        }
 
 
 # ---- Gate ------------------------------------------------------------------------------------------------------------
@@ -128,7 +134,7 @@ def candidate_gate(evidence: GateEvidence) -> GateVerdict:
             not_checked.append(f"{name}: {found.why}")
         else:
             reasons += [f"{name}: {reason}" for reason in check(found)]
-    return GateVerdict(tuple(reasons), tuple(not_checked))
+    return GateVerdict(tuple(reasons), tuple(not_checked), _figures(evidence))
 
 
 def chance_of_at_least(count: int, trials: int, probability: float) -> float:
@@ -136,6 +142,23 @@ def chance_of_at_least(count: int, trials: int, probability: float) -> float:
     return sum(
         math.comb(trials, k) * probability**k * (1.0 - probability) ** (trials - k) for k in range(count, trials + 1)
     )
+
+
+def _figures(evidence: GateEvidence) -> dict[str, float]:
+    """What the checks looked at, as far as it is known."""
+    figures: dict[str, float] = {}
+    if not isinstance(evidence.gain, NotChecked):
+        figures["gain"] = evidence.gain
+    if not isinstance(evidence.kl, NotChecked):
+        figures["kl"] = evidence.kl.spent
+    if not isinstance(evidence.roughness, NotChecked):
+        rough = evidence.roughness
+        figures |= {"roughness": rough.candidate, "roughness_of_incumbent": rough.incumbent}
+    if not isinstance(evidence.walks, NotChecked) and evidence.walks.candidate:
+        walks = evidence.walks
+        figures["walk_gain"] = float(np.subtract(walks.candidate, walks.incumbent).mean())
+        figures |= {"falls": sum(walks.candidate_fell), "falls_of_incumbent": sum(walks.incumbent_fell)}
+    return figures
 
 
 def _check_gain(gain: float) -> list[str]:

@@ -41,7 +41,20 @@ GOOD = GateEvidence(0.5, KlSpent(0.4, 0.6), Roughness(1.1, 1.0), walks([1.0, 2.0
 def test_a_healthy_candidate_is_accepted_and_nothing_is_left_open() -> None:
     verdict = candidate_gate(GOOD)
     assert verdict.accepted and verdict.reasons == () and verdict.not_checked == ()
-    assert verdict.to_dict() == {"accepted": True, "reasons": [], "not_checked": []}
+    assert verdict.to_dict() == {
+        "accepted": True,
+        "reasons": [],
+        "not_checked": [],
+        "figures": {
+            "gain": 0.5,
+            "kl": 0.4,
+            "roughness": 1.1,
+            "roughness_of_incumbent": 1.0,
+            "walk_gain": 2.0,
+            "falls": 0,
+            "falls_of_incumbent": 0,
+        },
+    }
 
 
 @pytest.mark.parametrize(
@@ -93,7 +106,7 @@ def test_at_the_boundary_a_candidate_may_pass(evidence: dict[str, Any]) -> None:
 def test_what_nobody_could_check_is_named_and_refuses_nothing() -> None:
     unknown = NotChecked("no model")
     verdict = candidate_gate(GateEvidence(unknown, unknown, unknown, unknown))
-    assert verdict.accepted
+    assert verdict.accepted and verdict.figures == {}
     assert verdict.not_checked == tuple(
         f"{name}: no model" for name in ("offline evaluation", "KL", "smoothness", "twin")
     )

@@ -95,7 +95,9 @@ def test_winning_its_trial_is_not_enough_where_the_logs_speak_against_it(
 def test_who_wins_with_nothing_against_it_is_promoted(stages, tmp_path, monkeypatch):
     monkeypatch.setitem(RETURNS, "offline", 110.0)
     summary = demo.run_demo(tmp_path / "demo", seed=3)
-    assert summary["offline"]["gate"] == {"accepted": True, "reasons": [], "not_checked": []}
+    gate = summary["offline"]["gate"]
+    assert (gate["accepted"], gate["reasons"], gate["not_checked"]) == (True, [], [])
+    assert (gate["figures"]["kl"], gate["figures"]["walk_gain"]) == (0.4, pytest.approx(10.0))
     assert summary["online"]["gate"]["accepted"] is True
     assert [what.split(":")[0] for what in summary["online"]["gate"]["not_checked"]] == [
         "offline evaluation", "KL", "smoothness",
