@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.figures import Figure, load_average
-from benchmarks.sim import Seconds, ratio, timed
+from benchmarks.sim import Seconds, speedup, timed
 from policy.graph import PolicyGraph
 from policy.networks import GaussianActor
 from policy.velocity_contract import velocity_contract
@@ -125,17 +125,13 @@ def measure(settings: VelocityTaskSettings, robots: int, rounds: int, device: st
     """Medians over rounds in which all take turns."""
     environment = Environment(robots, device, settings)
     raw = RawStepping(environment)
-    whole, alone, bare = take_turns(environment, raw, rounds)
-
-    def rate(times: List[Seconds]) -> float:
-        return robots * _STEPS / float(np.median([one.wall for one in times]))
-
+    names = ("environment", "engine alone", "raw mujoco_warp")
+    times = dict(zip(names, take_turns(environment, raw, rounds), strict=True))
+    rates = {name: robots * _STEPS / float(np.median([one.wall for one in all_])) for name, all_ in times.items()}
     return [
-        Figure(f"{robots}: environment", rate(whole), "steps/s"),
-        Figure(f"{robots}: engine alone", rate(alone), "steps/s"),
-        Figure(f"{robots}: raw mujoco_warp", rate(bare), "steps/s"),
-        Figure(f"{robots}: environment / raw", ratio(whole, bare, "wall"), "x", at_least=_TARGET),
-        Figure(f"{robots}: engine alone / raw", ratio(alone, bare, "wall"), "x"),
+        *(Figure(f"{robots}: {name}", rate, "steps/s") for name, rate in rates.items()),
+        Figure(f"{robots}: environment / raw", speedup(times, "environment", "raw mujoco_warp"), "x", at_least=_TARGET),
+        Figure(f"{robots}: engine alone / raw", speedup(times, "engine alone", "raw mujoco_warp"), "x"),
     ]
 
 

@@ -49,7 +49,7 @@ def verdict_lines(target: str, verdicts: Mapping[str, Sequence[str]], remark: st
     """The verdict on a target that every data set has to meet, and below it the data sets with their figures."""
     overall = "MISSED" if verdicts.get("MISSED") else "open" if verdicts.get("open") else "met"
     lines = [f"- {target}: {overall}{remark}."]
-    return lines + [f"    - {verdict}: {'; '.join(names)}" for verdict, names in verdicts.items() if names]
+    return lines + [f"    - {each}: {'; '.join(names)}" for each, names in verdicts.items() if names]
 
 
 def header(cells: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 The rank correlation is resampled over policies and seeds. The share of truths that an interval holds has Wilson's
 interval, over the policies of all seeds as if each were a piece of evidence of its own; those of one path through the
-learned world resemble each other, so it is narrower than it says.
+learned world resemble each other, so it is narrower than it should be.
 """
 
 from __future__ import annotations

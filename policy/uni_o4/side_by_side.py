@@ -62,6 +62,7 @@ class MemberNetworks(nn.Module):
         """Take over the weights of E networks of the same widths (`policy.networks.mlp`)."""
         for member, network in enumerate(networks):
             for layer, linear in zip(self.layers, _linear_layers(network), strict=True):
+                assert isinstance(layer, MemberLinear)
                 layer.weight[member].copy_(linear.weight.T)
                 layer.bias[member, 0].copy_(linear.bias)
 
@@ -70,6 +71,7 @@ class MemberNetworks(nn.Module):
         """Put the weights back into E networks of the same widths."""
         for member, network in enumerate(networks):
             for layer, linear in zip(self.layers, _linear_layers(network), strict=True):
+                assert isinstance(layer, MemberLinear)
                 linear.weight.copy_(layer.weight[member].T)
                 linear.bias.copy_(layer.bias[member, 0])
 
