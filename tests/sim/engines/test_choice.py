@@ -1,8 +1,10 @@
 """Choosing an engine, and training on the chosen one."""
 
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 
 from cli.main import main
 from policy.graph import PolicyGraph
@@ -12,6 +14,7 @@ from robot_configs.robot import load_robot
 from sim.engines.choice import EngineChoice, make_engine
 from sim.engines.isaacgym import IsaacGymEngine
 from sim.engines.mujoco import MujocoEngine
+from sim.presets import preset
 from sim.pretrain import pretrain
 from sim.pretrain_settings import PretrainSettings
 from sim.privileged import PRIVILEGED_WIDTH
@@ -44,6 +47,19 @@ def test_a_run_trains_on_isaac_gym(tmp_path):
         "python": None,
     }
     assert len((tmp_path / "curve.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("name", ["standard", "quick"])
+def test_the_presets_of_level_ground_run_on_isaac_gym(name):
+    """docs/isaac_gym.md names them; the others' terrain is refused."""
+    choice, robot = EngineChoice("isaacgym"), load_robot()
+    contract = velocity_contract(robot)
+    settings = replace(preset(name, 1, choice).task, num_envs=2)
+    assert settings.terrain is None
+    graph = PolicyGraph(contract, GaussianActor(contract.observation_dim, 12, (), 1.0))
+    task = VelocityTask(settings, robot, graph, make_engine(choice, robot, 2))
+    reward = task.step(torch.zeros(2, 12))[1]
+    assert torch.isfinite(reward).all()
 
 
 def test_the_critic_sees_as_many_numbers_as_are_said():

@@ -43,6 +43,8 @@ def test_an_unsupported_name_of_a_module_is_named(module):
     name = module.__name__.rsplit(".", 1)[1]
     with pytest.raises(UnsupportedCallError, match=f"found {name}.quat_diff_rad.*unset GO1_ISAACGYM_SHIM"):
         module.quat_diff_rad  # noqa: B018 - the look-up is what fails
+    with pytest.raises(ImportError, match="cannot import name 'quat_diff_rad'"):
+        exec(f"from {module.__name__} import quat_diff_rad")
     assert not hasattr(module, "__wrapped__"), "Python's own questions get Python's own answer"
 
 
