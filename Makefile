@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 ROBOT_PYTHON ?= python3.8
 ROBOT_BIN := build/robot/bin
 OLD := build/old_onboard
+RACE := build/race
 INSTALLED := $(VENV)/installed
 CHECKED := go1.py setup.py cli robot_configs policy offline_data deploy sim tests benchmarks
 
@@ -17,7 +18,7 @@ export OMP_WAIT_POLICY := PASSIVE
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow test-robot test-old-onboard faults mutants check format clean
+.PHONY: help venv demo test test-slow test-robot test-old-onboard faults test-race mutants check format clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +63,17 @@ $(OLD)/installed: setup.py constraints.txt
 	sed -n 's/ *; *python_version < "3\.9"$$//p' constraints.txt > $(OLD)/constraints.txt
 	$(OLD)/bin/python -m pip install --quiet --constraint $(OLD)/constraints.txt numpy onnxruntime pyyaml mcap pytest hypothesis
 	$(OLD)/bin/python -m pip install --quiet --no-deps --constraint constraints.txt unitree-legged-sdk
+	touch $@
+
+test-race: $(RACE)/installed ## Run the tests of the race's other side, stable-baselines3, in an environment of its own
+	$(RACE)/bin/python -m pytest tests/benchmarks/walk_race/test_stable_baselines.py
+
+$(RACE)/installed: setup.py constraints.txt benchmarks/requirements-seconds-to-walk.txt
+	$(PYTHON) -m venv --clear $(RACE)
+	$(RACE)/bin/python -m pip install --quiet --constraint constraints.txt torch
+	$(RACE)/bin/python -m pip install --quiet --constraint constraints.txt '.[train]' pytest hypothesis
+	$(RACE)/bin/python -m pip uninstall --quiet --yes go1-sim-to-real
+	$(RACE)/bin/python -m pip install --quiet --no-deps --requirement benchmarks/requirements-seconds-to-walk.txt
 	touch $@
 
 faults: venv ## Injure the twin, its network, its logs and its power in every way we know, and write the reports (under an hour)

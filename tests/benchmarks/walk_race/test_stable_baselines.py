@@ -1,4 +1,7 @@
-"""stable-baselines3 on our task: what each network sees, how episodes end, its actor becomes ours."""
+"""stable-baselines3 on our task: what each network sees, how episodes end, its actor becomes ours.
+
+`make test-race` runs this file; the environment of the other tests has no stable-baselines3.
+"""
 
 import dataclasses
 
@@ -6,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("stable_baselines3", reason="needs benchmarks/requirements-seconds-to-walk.txt")
+pytest.importorskip("stable_baselines3", reason="needs stable-baselines3: make test-race")
 
 from benchmarks.walk_race.stable_baselines import TaskVecEnv, make_model, make_task, save_actor
 from benchmarks.walk_race.task import RaceTask, StableBaselinesSettings
