@@ -20,7 +20,7 @@ import numpy as np
 from offline_data.dataset import Dataset
 from offline_data.import_uni_o4 import import_uni_o4
 from offline_data.ingest import ingest
-from offline_data.leg_order import leg_order_advantage, swapped_legs
+from offline_data.leg_order import LEAST_STEPS, leg_order_advantage, swapped_legs
 from policy.bundle import BUNDLES
 from robot_configs.robot import load_robot
 from robot_configs.twin_conditions import condition_names
@@ -28,6 +28,16 @@ from sim.collect import CollectSettings, collect_on_twin
 
 _POLICIES = ("go1_velocity", "go1_velocity_flat")
 _EXPLORATION = (1.0, 0.0)
+_HEADINGS = (
+    "walks",
+    "episodes",
+    "falls",
+    "in quarantine",
+    "legs judged",
+    "least advantage",
+    "swaps noticed",
+    "stretches suspected",
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,7 @@ class Tally:
         judged: episodes long enough, with enough motion, for the order of the legs.
         least_advantage: of the true order over the next best, in correlation, over the judged; None without any.
         swaps, noticed: wrong orders offered, and those that were noticed.
+        stretches, suspected: the same walks in pieces of the least length that is judged, and false alarms among them.
     """
 
     episodes: int
@@ -48,12 +59,14 @@ class Tally:
     least_advantage: float | None
     swaps: int
     noticed: int
+    stretches: int
+    suspected: int
 
 
 def tally(data: Dataset) -> Tally:
     """Of one data set."""
     legs = load_robot().foot_names
-    advantages, swaps, noticed = [], 0, 0
+    advantages, swaps, noticed, stretches, suspected = [], 0, 0, 0, 0
     for episode in data.episodes:
         target = np.array(data["joint_target"][episode.start : episode.stop - 1])
         position = np.array(data["joint_position"][episode.start + 1 : episode.stop])
@@ -61,6 +74,10 @@ def tally(data: Dataset) -> Tally:
         if advantage is None:
             continue
         advantages.append(advantage)
+        for first in range(0, len(target) - LEAST_STEPS + 1, LEAST_STEPS):
+            piece = slice(first, first + LEAST_STEPS)
+            stretches += 1
+            suspected += swapped_legs(target[piece], position[piece], legs) is not None
         for order in list(itertools.permutations(range(len(legs))))[1:]:
             swapped = position.reshape(-1, len(legs), 3)[:, list(order)].reshape(position.shape)
             swaps += 1
@@ -73,6 +90,8 @@ def tally(data: Dataset) -> Tally:
         least_advantage=min(advantages, default=None),
         swaps=swaps,
         noticed=noticed,
+        stretches=stretches,
+        suspected=suspected,
     )
 
 
@@ -89,7 +108,7 @@ def row(name: str, found: Tally) -> str:
     least = "-" if found.least_advantage is None else f"{found.least_advantage:.3f}"
     return (
         f"| {name} | {found.episodes} | {found.falls} | {found.quarantined} | {found.judged} | {least} | "
-        f"{found.noticed} of {found.swaps} |"
+        f"{found.noticed} of {found.swaps} | {found.suspected} of {found.stretches} |"
     )
 
 
@@ -101,8 +120,7 @@ def main() -> None:
     parser.add_argument("--conditions", nargs="+", default=list(condition_names()), help="twin conditions [all]")
     parser.add_argument("--recordings", type=Path, help="folder of real recordings, instead of the twin")
     options = parser.parse_args()
-    print("| walks | episodes | falls | in quarantine | legs judged | least advantage | swaps noticed |")
-    print("|---|---|---|---|---|---|---|")
+    print(f"| {' | '.join(_HEADINGS)} |\n{'|---' * len(_HEADINGS)}|")
     with tempfile.TemporaryDirectory() as scratch:
         if options.recordings is not None:
             import_uni_o4(options.recordings, Path(scratch) / "data")

@@ -26,7 +26,7 @@ def trot(steps: int, noise_rad: float = 0.03) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("order", ORDERS[1:])
 def test_every_other_order_is_seen(order: tuple[int, ...]) -> None:
-    target, position = trot(100)
+    target, position = trot(150)
     # Under the name of leg i stands what was measured of leg order[i].
     swapped = position.reshape(-1, 4, 3)[:, list(order)].reshape(position.shape)
     reason = swapped_legs(target, swapped, LEGS)
@@ -36,7 +36,7 @@ def test_every_other_order_is_seen(order: tuple[int, ...]) -> None:
 
 
 def test_the_true_order_is_none_and_its_advantage_positive() -> None:
-    target, position = trot(100)
+    target, position = trot(150)
     assert swapped_legs(target, position, LEGS) is None
     advantage = leg_order_advantage(target, position)
     assert advantage is not None and advantage > 0.0
@@ -51,10 +51,10 @@ def test_diagonal_legs_that_do_exactly_the_same_are_not_suspected() -> None:
 
 
 def test_too_short_and_too_still_say_nothing() -> None:
-    target, position = trot(49)
+    target, position = trot(99)
     wrong = position[:, [3, 4, 5, 0, 1, 2, 6, 7, 8, 9, 10, 11]]
     assert swapped_legs(target, wrong, LEGS) is None and leg_order_advantage(target, wrong) is None
-    target, position = trot(100)
+    target, position = trot(150)
     wrong = position[:, [3, 4, 5, 0, 1, 2, 6, 7, 8, 9, 10, 11]]
     assert swapped_legs(target, wrong, LEGS) is not None
     assert swapped_legs(0.05 * target, 0.05 * wrong, LEGS) is None
