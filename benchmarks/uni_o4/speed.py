@@ -73,13 +73,21 @@ def random_transitions(rows: int, observation_dim: int, action_dim: int) -> Tran
 def duels(transitions: Transitions) -> list[Duel]:
     """Every fit with the paper's sizes."""
     return [
-        Duel("behaviour ensemble", our_cloning(transitions), _counted(plain_cloning, transitions, PAPER_CLONING)),
-        Duel("critics", our_critics(transitions), _counted(plain_critics, transitions, PAPER_CRITICS)),
-        Duel("transition model", our_dynamics(transitions), _counted(plain_dynamics, transitions, PAPER_DYNAMICS)),
+        Duel(
+            "behaviour ensemble",
+            our_cloning(transitions, PAPER_CLONING),
+            _counted(plain_cloning, transitions, PAPER_CLONING),
+        ),
+        Duel("critics", our_critics(transitions, PAPER_CRITICS), _counted(plain_critics, transitions, PAPER_CRITICS)),
+        Duel(
+            "transition model",
+            our_dynamics(transitions, PAPER_DYNAMICS),
+            _counted(plain_dynamics, transitions, PAPER_DYNAMICS),
+        ),
     ]
 
 
-def our_cloning(transitions: Transitions, settings: CloningSettings = PAPER_CLONING) -> Callable[[int], None]:
+def our_cloning(transitions: Transitions, settings: CloningSettings) -> Callable[[int], None]:
     """Prepare the cloned ensemble's own steps."""
     generator = seeded_generator(0)
     training = CloningTraining(
@@ -94,7 +102,7 @@ def our_cloning(transitions: Transitions, settings: CloningSettings = PAPER_CLON
     return run
 
 
-def our_critics(transitions: Transitions, settings: CriticSettings = PAPER_CRITICS) -> Callable[[int], None]:
+def our_critics(transitions: Transitions, settings: CriticSettings) -> Callable[[int], None]:
     """Prepare the critics' own steps; IQL has no use for the action that follows, which is gathered all the same."""
     generator = seeded_generator(0)
     training = CriticTraining(
@@ -109,7 +117,7 @@ def our_critics(transitions: Transitions, settings: CriticSettings = PAPER_CRITI
     return run
 
 
-def our_dynamics(transitions: Transitions, settings: DynamicsSettings = PAPER_DYNAMICS) -> Callable[[int], None]:
+def our_dynamics(transitions: Transitions, settings: DynamicsSettings) -> Callable[[int], None]:
     """Prepare the transition model's own steps; every member draws its own batch."""
     generator = seeded_generator(0)
     features = dynamics_features(transitions.observation, transitions.physical, transitions.action, transitions.past)

@@ -61,8 +61,7 @@ class MemberNetworks(nn.Module):
     def read_from(self, networks: Sequence[nn.Sequential]) -> None:
         """Take over the weights of E networks of the same widths (`policy.networks.mlp`)."""
         for member, network in enumerate(networks):
-            for layer, linear in zip(self.layers, _linear_layers(network), strict=True):
-                assert isinstance(layer, MemberLinear)
+            for layer, linear in zip(self._member_layers(), _linear_layers(network), strict=True):
                 layer.weight[member].copy_(linear.weight.T)
                 layer.bias[member, 0].copy_(linear.bias)
 
@@ -70,10 +69,12 @@ class MemberNetworks(nn.Module):
     def write_to(self, networks: Sequence[nn.Sequential]) -> None:
         """Put the weights back into E networks of the same widths."""
         for member, network in enumerate(networks):
-            for layer, linear in zip(self.layers, _linear_layers(network), strict=True):
-                assert isinstance(layer, MemberLinear)
+            for layer, linear in zip(self._member_layers(), _linear_layers(network), strict=True):
                 linear.weight.copy_(layer.weight[member].T)
                 linear.bias.copy_(layer.bias[member, 0])
+
+    def _member_layers(self) -> list[MemberLinear]:
+        return [layer for layer in self.layers if isinstance(layer, MemberLinear)]
 
 
 class ActionValues(MemberNetworks):

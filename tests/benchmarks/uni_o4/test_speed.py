@@ -7,6 +7,7 @@ import time
 import pytest
 import torch
 
+from benchmarks.uni_o4 import speed
 from benchmarks.uni_o4.plain_loops import HostBatches
 from benchmarks.uni_o4.speed import (
     Duel,
@@ -23,6 +24,9 @@ from policy.uni_o4.critics import CriticSettings, CriticTraining
 from policy.uni_o4.dynamics import DynamicsSettings
 
 torch.set_num_threads(1)
+CLONING = CloningSettings(members=2, hidden_dims=(4,), batch_size=8)
+CRITICS = CriticSettings(batch_size=8, action_value_dims=(4,), value_dims=(4,))
+DYNAMICS = DynamicsSettings(members=2, elites=1, hidden_dims=(4,), batch_size=8)
 
 
 def test_both_sides_make_as_many_steps_and_the_slower_one_makes_fewer_a_second():
@@ -55,9 +59,9 @@ def test_a_call_makes_exactly_the_steps_that_it_is_asked_for(monkeypatch: pytest
 
     monkeypatch.setattr(CloningTraining, "step", counted("cloning", CloningTraining.step))
     monkeypatch.setattr(CriticTraining, "step", counted("critics", CriticTraining.step))
-    our_cloning(transitions, CloningSettings(members=2, hidden_dims=(4,), batch_size=8))(3)
-    our_critics(transitions, CriticSettings(batch_size=8, action_value_dims=(4,), value_dims=(4,)))(2)
-    our_dynamics(transitions, DynamicsSettings(members=2, elites=1, hidden_dims=(4,), batch_size=8))(1)
+    our_cloning(transitions, CLONING)(3)
+    our_critics(transitions, CRITICS)(2)
+    our_dynamics(transitions, DYNAMICS)(1)
     assert steps == {"cloning": 3, "critics": 2}
 
 
@@ -82,7 +86,12 @@ def test_the_products_share_is_high_for_products_and_low_for_anything_else():
     assert products_alone(sines, 20) == 0.0
 
 
-def test_the_command_says_of_each_fit_whether_the_target_is_met(capsys: pytest.CaptureFixture[str]):
+def test_the_command_says_of_each_fit_whether_the_target_is_met(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(speed, "PAPER_CLONING", CLONING)
+    monkeypatch.setattr(speed, "PAPER_CRITICS", CRITICS)
+    monkeypatch.setattr(speed, "PAPER_DYNAMICS", DYNAMICS)
     main(["--rounds", "1", "--batches", "1", "--rows", "1000"])
     lines = capsys.readouterr().out.splitlines()
     verdicts = [line for line in lines if "ours over plain" in line]
