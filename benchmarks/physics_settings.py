@@ -12,6 +12,8 @@ from robot_configs.errors import Go1Error
 from robot_configs.robot import RobotModel
 from sim.engines.mujoco_model import FLOOR, training_spec
 
+_AUTORESET = mujoco.mjtDisableBit.mjDSBL_AUTORESET
+
 
 class PhysicsSettingsError(Go1Error):
     """Settings that our model can not have."""
@@ -24,7 +26,7 @@ class PhysicsSettings:
     Attributes:
         time_step_s: of the physics [s]; `decimation` of them make a control step.
         iterations, line_search_iterations: at most, of the solver.
-        disabled: parts of the pipeline that are switched off.
+        disabled: parts of the pipeline that are switched off; what becomes of a robot whose physics diverges is none.
         contact_pairs: pairs of geoms that can touch.
         contact_dimensions: that occur among those pairs, ascending.
     """
@@ -44,7 +46,7 @@ class PhysicsSettings:
     def of(cls, model: mujoco.MjModel, decimation: int) -> PhysicsSettings:
         """Those of a model."""
         option, pairs = model.opt, contact_pairs(model)
-        flags = mujoco.mjtDisableBit.__members__.items()
+        flags = [(name, bit) for name, bit in mujoco.mjtDisableBit.__members__.items() if bit != _AUTORESET]
         return cls(
             time_step_s=float(option.timestep),
             decimation=decimation,
@@ -115,7 +117,8 @@ def matched_model(theirs: PhysicsSettings, robot: RobotModel) -> mujoco.MjModel:
     spec.option.iterations, spec.option.ls_iterations = theirs.iterations, theirs.line_search_iterations
     spec.option.cone = getattr(mujoco.mjtCone, f"mjCONE_{theirs.cone}")
     spec.option.integrator = getattr(mujoco.mjtIntegrator, f"mjINT_{theirs.integrator}")
-    spec.option.disableflags = sum(int(getattr(mujoco.mjtDisableBit, f"mjDSBL_{name}")) for name in theirs.disabled)
+    disabled = [getattr(mujoco.mjtDisableBit, f"mjDSBL_{name}") for name in theirs.disabled]
+    spec.option.disableflags = sum(int(bit) for bit in (_AUTORESET, *disabled))
     touching = {FLOOR, *(f"{name}_foot" for name in robot.foot_names)}
     for geom in spec.geoms:
         if geom.name not in touching:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, Optional
+from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
 import mujoco
 import numpy as np
@@ -192,10 +192,9 @@ def take_turns(entrants: Mapping[str, Entrant], prepare: Callable[[], object], r
     return {name: values[1:] for name, values in times.items()}
 
 
-def speedup(times: Times, of: str, beside: str, kind: str = "wall") -> float:
-    """Median over the rounds of the other's time / its time: its rate as a multiple of the other's."""
-    pairs = zip(times[of], times[beside], strict=True)
-    return float(np.median([getattr(other, kind) / getattr(own, kind) for own, other in pairs]))
+def ratio(own: Sequence[Seconds], other: Sequence[Seconds], kind: str = "wall") -> float:
+    """Median over the rounds of the other's time / its own: its rate as a multiple of the other's."""
+    return float(np.median([getattr(b, kind) / getattr(a, kind) for a, b in zip(own, other, strict=True)]))
 
 
 def figures(robots: int, times: Times, memory: Memory) -> List[Figure]:
@@ -206,12 +205,14 @@ def figures(robots: int, times: Times, memory: Memory) -> List[Figure]:
 
     found = [
         Figure(f"{robots}: environment", rate(OURS), "steps/s"),
-        Figure(f"{robots}: environment / bare physics, wall", speedup(times, OURS, BARE), "x", at_least=_RAW_TARGET),
-        Figure(f"{robots}: environment / bare physics, processor", speedup(times, OURS, BARE, "processor"), "x"),
+        Figure(
+            f"{robots}: environment / bare physics, wall", ratio(times[OURS], times[BARE]), "x", at_least=_RAW_TARGET
+        ),
+        Figure(f"{robots}: environment / bare physics, processor", ratio(times[OURS], times[BARE], "processor"), "x"),
         Figure(f"{robots}: memory", memory.ours / 1e3, "kB/robot"),
     ]
     if POOL in times:
-        shipped, matched = speedup(times, OURS, POOL), speedup(times, MATCHED, POOL)
+        shipped, matched = ratio(times[OURS], times[POOL]), ratio(times[MATCHED], times[POOL])
         share = memory.ours / memory.pool
         found += [
             Figure(f"{robots}: EnvPool", rate(POOL), "steps/s"),

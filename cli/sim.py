@@ -73,7 +73,7 @@ def _add_play(commands: Commands) -> None:
         "--beside", type=existing_file, metavar="BUNDLE", help="another policy, filmed to the right on the same ground"
     )
     play.add_argument(
-        "--small", action="store_true", help="the walk alone, at 320 x 180 and 12.5 frames a second: fit for a page"
+        "--small", action="store_true", help="the walk alone, at 288 x 162 and 12.5 frames a second: fit for a page"
     )
 
 

@@ -80,7 +80,7 @@ def test_the_example_of_the_help_parses(words: str, tmp_path: Path, monkeypatch:
     example = shlex.split(example_of(words))
     assert example[: 1 + len(words.split())] == ["go1", *words.split()]
     monkeypatch.chdir(tmp_path)
-    for folder in ("logs", "datasets/monday", "uni_o4_go1_real", "policy/bundles"):
+    for folder in ("logs", "datasets/monday", "datasets/tuesday", "uni_o4_go1_real", "policy/bundles"):
         (tmp_path / folder).mkdir(parents=True)
     for word in example:
         if word.endswith((".go1policy", ".jit")):

@@ -126,7 +126,7 @@ def test_the_deployed_std_leaves_the_mean_alone():
 def test_training_begins_with_the_scripted_trot_where_it_is_asked_to(tmp_path, monkeypatch):
     """One iteration whose steps are too small to change anything leaves the actor that imitates the trot."""
     monkeypatch.setattr("sim.scripted_trot._UPDATES", 30)  # not a good trot, but the same one twice
-    settings = dataclasses.replace(TINY, steps=16 * 8, learning_rate=1e-12, begin_with_trot=True)
+    settings = dataclasses.replace(TINY, steps=16 * 8, learning_rate=1e-8, begin_with_trot=True)
     trained = pretrain(settings, tmp_path / "run")
     imitator = PolicyGraph(trained.contract.without_slew(), fresh_actor(trained)).requires_grad_(False)
     imitate_trot(imitator, load_robot(), settings.task.seed)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ def test_with_several_data_sets_the_distance_counts_from_the_start(dataset, seco
     with torch.no_grad():
         graph.actor.mean_network[-1].get_parameter("bias").add_(0.1)
     moved = tmp_path / "moved.go1policy"
-    export_bundle(graph, moved, parent.lineage, parent.version + 1, load_robot())
+    lineage = replace(parent.lineage, parents=(parent.sha256,))
+    export_bundle(graph, moved, lineage, parent.version + 1, load_robot())
     starts = [
         refine(data, moved, tmp_path / f"{index}.go1policy", tiny_refinement()).report["candidates"][0]["kl"]
         for index, data in enumerate((dataset, [dataset, second]))

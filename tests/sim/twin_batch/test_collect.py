@@ -42,6 +42,7 @@ def test_episodes_end_by_plan(dataset):
         "truncated": 6,
         "intervention": 0,
         "stopped": 0,
+        "quarantined": 0,
     }
     assert sorted(episode.stop - episode.start for episode in dataset.episodes) == [11, 11, 11, 21, 21, 21]
     assert {episode.source for episode in dataset.episodes} == {
