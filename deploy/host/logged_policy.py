@@ -43,19 +43,21 @@ def require_logged_policy(data: Dataset, policy: Path) -> dict[str, Any]:
         A data set that names no bundle, as imported recordings do, is not replayed.
 
     Raises:
-        LoggedPolicyError: it names another policy, or the mean actions in it are not those of the policy it names.
+        LoggedPolicyError: it names a policy that is none of them, as far as the bundles beside `policy` show the whole
+            chain, or the mean actions in it are not those of the policy it names.
     """
     chain = ancestry(policy)
     known = {ancestor.sha256: ancestor.bundle for ancestor in chain}
     strangers = [digest for digest in data.bundles if digest not in known]
-    if strangers:
+    whole = all(ancestor.bundle is not None for ancestor in chain)  # else a stranger may be further up than we can see
+    if strangers and whole:
         raise LoggedPolicyError(
             f"logs of the policy {chain[0].sha256[:_SHOWN]} ({policy}), or of one that it came from",
             f"logs of {', '.join(digest[:_SHOWN] for digest in strangers)} in {data.path}: another policy version",
             "Give the bundle that made the logs, or none, to begin from the cloned behaviour.",
         )
-    at_hand = [bundle for digest in data.bundles if (bundle := known[digest]) is not None]
-    away = [digest for digest in data.bundles if known[digest] is None]
+    at_hand = [bundle for digest in data.bundles if (bundle := known.get(digest)) is not None]
+    away = [digest for digest in data.bundles if known.get(digest) is None]
     record: dict[str, Any] = {"replayed": [], "not_at_hand": away, "differing_share": None}
     if away or not at_hand or "action_mean" not in data:
         return record  # a row does not say which of several bundles acted: with one missing, none can be held to it

@@ -319,6 +319,18 @@ def test_logs_of_the_parent_are_replayed_where_it_lies_beside(dataset, shipped, 
     assert (report["replayed"], report["not_at_hand"]) == ([digest], [])
 
 
+def test_where_the_chain_breaks_off_logs_of_its_unseen_part_are_let_in_but_not_replayed(dataset, shipped, tmp_path):
+    """A grandchild whose parent lies elsewhere: nothing says who that came from."""
+    parent = child(shipped, tmp_path / "elsewhere" / "parent.go1policy")
+    young = child(parent, tmp_path / "child.go1policy")
+    digest = read_bundle(shipped).sha256
+    report = require_logged_policy(Dataset.open(dataset), young)
+    assert (report["replayed"], report["not_at_hand"]) == ([], [digest])
+    shutil.copy(parent, tmp_path / "parent.go1policy")
+    shutil.copy(BUNDLES / "go1_velocity_flat.go1policy", tmp_path / "flat.go1policy")
+    assert require_logged_policy(Dataset.open(dataset), young)["not_at_hand"] == [digest]
+
+
 def test_logs_of_a_child_or_a_stranger_are_refused(dataset):
     with pytest.raises(LoggedPolicyError, match="another policy version"):
         require_logged_policy(Dataset.open(dataset), BUNDLES / "go1_velocity_flat.go1policy")
