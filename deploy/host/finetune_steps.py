@@ -8,6 +8,9 @@ from deploy.host.finetune_rollback import MINIMUM_EPISODES
 from deploy.host.refine import LEAST_STEPS, RefineError
 from policy.transitions import Transitions
 
+LEAST_ROUND_STEPS = LEAST_STEPS
+"""Of a round, for it is learned from on its own by PPO."""
+
 LONGEST_EPISODE_S = 20.0
 SHORTEST_EPISODE_S = 4.0
 """A random command is held for this long [s]."""
@@ -29,9 +32,9 @@ def require_enough_steps(steps: int, rounds: int) -> None:
         RefineError
     """
     share = -(-steps // rounds)
-    if share < LEAST_STEPS:
+    if share < LEAST_ROUND_STEPS:
         raise RefineError(
-            f"at least {LEAST_STEPS} policy steps in each of {rounds} rounds",
+            f"at least {LEAST_ROUND_STEPS} policy steps in each of {rounds} rounds",
             f"{share} in each, {steps} in all",
             "Give more --steps, or fewer --rounds; some thousands a round are what it takes to gain something.",
         )

@@ -11,8 +11,8 @@ import torch
 
 from cli.main import main
 from deploy.host.finetune import finetune
-from deploy.host.finetune_steps import episode_length_s, in_two_episodes, require_enough_steps
-from deploy.host.refine import LEAST_STEPS, RefineError
+from deploy.host.finetune_steps import LEAST_ROUND_STEPS, episode_length_s, in_two_episodes, require_enough_steps
+from deploy.host.refine import RefineError
 from offline_data.dataset import Dataset
 from offline_data.ingest import ingest
 from policy.bundle import read_bundle
@@ -26,7 +26,7 @@ from tests.deploy.host.finetune_bench import SETTINGS, SameLogs, killed
 def short_walk(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Logs of one single episode of the least length."""
     folder = tmp_path_factory.mktemp("short") / "logs"
-    collect_on_twin(shipped, "nominal", LEAST_STEPS, folder, 1, CollectSettings(episode_s=20.0, workers=1))
+    collect_on_twin(shipped, "nominal", LEAST_ROUND_STEPS, folder, 1, CollectSettings(episode_s=20.0, workers=1))
     return folder
 
 
@@ -81,7 +81,7 @@ def test_the_least_is_enough(total: int, rounds: int) -> None:
 def test_the_help_names_the_least(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["finetune", "--help"])
-    assert f"at least {LEAST_STEPS} in each round" in " ".join(capsys.readouterr().out.split())
+    assert f"at least {LEAST_ROUND_STEPS} in each round" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_round_of_one_short_episode_is_learned_from_also_by_who_was_stuck_there(
@@ -89,7 +89,7 @@ def test_a_round_of_one_short_episode_is_learned_from_also_by_who_was_stuck_ther
 ) -> None:
     """The default method, with an earlier data set and without. The second time nothing is driven."""
     for name, earlier in (("alone", ()), ("with_data", (dataset,))):
-        settings = replace(SETTINGS, steps=LEAST_STEPS, rounds=1, method="ensemble", earlier_data=earlier)
+        settings = replace(SETTINGS, steps=LEAST_ROUND_STEPS, rounds=1, method="ensemble", earlier_data=earlier)
 
         def stuck(*_: Any) -> Any:
             raise RuntimeError
@@ -98,4 +98,4 @@ def test_a_round_of_one_short_episode_is_learned_from_also_by_who_was_stuck_ther
             patch.setattr("deploy.host.finetune._Round.learn", stuck)
             finetune(shipped, SameLogs(short_walk), tmp_path / name, settings)
         result = finetune(shipped, killed, tmp_path / name, settings)
-        assert [record["steps"] for record in result.rounds] == [LEAST_STEPS]
+        assert [record["steps"] for record in result.rounds] == [LEAST_ROUND_STEPS]
