@@ -9,7 +9,8 @@ from pathlib import Path
 
 from benchmarks.uni_o4.finetune_settings import FinetuneSettings as BenchmarkFinetuning
 from benchmarks.uni_o4.finetune_settings import OnPolicySettings
-from deploy.host.refine import LEAST_STEPS, RefineSettings
+from deploy.host.finetune_steps import LEAST_ROUND_STEPS
+from deploy.host.refine import RefineSettings
 from policy.bundle import BUNDLES
 from policy.uni_o4.online import ModelSettings, OnlineSettings
 from robot_configs.errors import Go1Error
@@ -127,7 +128,7 @@ class ConditionBenchmark:
             self.oracle, robots=robots, steps=max(some(self.oracle.steps), one_iteration), held_out_episodes=held_out
         )
         online = self.online
-        fewest = LEAST_STEPS * max(online.rounds, online.looks)
+        fewest = LEAST_ROUND_STEPS * max(online.rounds, online.looks)
         model = replace(
             online.model,
             value=replace(online.model.value, rounds=some(online.model.value.rounds)),
