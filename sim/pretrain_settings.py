@@ -18,7 +18,7 @@ _RANGES = (
     ("initial_std", 1e-3, 10.0),
     ("deployed_std", 1e-3, 10.0),
     ("entropy_weight", 0.0, 1.0),
-    ("learning_rate", 1e-8, 1.0),
+    ("learning_rate", 1e-12, 1.0),
     ("desired_kl", 1e-6, 1.0),
     ("clip", 1e-3, 1.0),
     ("gamma", 0.0, 0.9999),

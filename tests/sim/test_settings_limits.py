@@ -71,6 +71,7 @@ def test_what_no_run_can_have_is_refused_by_its_name(path, value):
         ("minibatches", 1),
         ("minibatches", 24 * 1024),
         ("save_every", 1),
+        ("learning_rate", 1e-12),
         ("gamma", 0.0),
         ("gae_lambda", 1.0),
         ("entropy_weight", 0.0),
