@@ -1,7 +1,7 @@
 """What learning on logs regains of what a condition takes from a policy, measured on batches of twins.
 
-    python -m benchmarks.twin_conditions --out runs/conditions --seeds 1 2 3                  # all of it: days
-    python -m benchmarks.twin_conditions --out runs/conditions --stages pre robust            # minutes
+    python -m benchmarks.twin_conditions --out runs/conditions --seeds 1 2 3                  # all of it
+    python -m benchmarks.twin_conditions --out runs/conditions --stages pre robust
     python -m benchmarks.twin_conditions --out runs/conditions --film
     python -m benchmarks.twin_conditions --out runs/conditions --report docs/results/twin_conditions.md
     python -m benchmarks.twin_conditions --conditions mattress --steady

@@ -129,10 +129,20 @@ def test_the_speed_on_the_mattress_doubles_or_is_enough(tmp_path, start, after, 
     assert word(tmp_path, "on the mattress") == "not run"
     for seed in SEEDS:
         record(tmp_path, "mattress", seed, "refined1", 0.0, steady={"forward_m_s": [0.1], "falls": 3})
-        record(tmp_path, "mattress", seed, "online1", 0.0, steady={"forward_m_s": [after] * 3, "falls": 1})
+        record(tmp_path, "mattress", seed, "online1", 0.0, steady={"forward_m_s": [after] * 4, "falls": 0})
     (verdict,) = (one for target, one in found(tmp_path).items() if "on the mattress" in target)
     assert verdict.word == expected
-    assert verdict.measured == f"online1 {after:.2f} [{after:.2f}, {after:.2f}] m/s, 3 falls; start {start:.2f} m/s"
+    told = f"online1 {after:.2f} [{after:.2f}, {after:.2f}] m/s, 0 falls; start {start:.2f} m/s, 0 falls"
+    assert verdict.measured == told
+
+
+@pytest.mark.parametrize(("speeds", "falls"), [([2.7], 15), ([1.63] * 16, 0), ([0.9] * 8, 8)])
+def test_running_away_or_falling_reaches_no_speed(tmp_path, speeds, falls):
+    """What is too fast by 0.63 m/s follows with 0.37; of 0.9 m/s with half of the robots fallen 0.45 stay."""
+    record(tmp_path, "mattress", None, "pre", 0.0, steady={"forward_m_s": [0.45] * 16, "falls": 0})
+    for seed in SEEDS:
+        record(tmp_path, "mattress", seed, "refined1", 0.0, steady={"forward_m_s": speeds, "falls": falls})
+    assert word(tmp_path, "on the mattress") == "MISSED"
 
 
 def test_curves_begin_at_the_start_and_go_on_online(tmp_path):
