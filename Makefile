@@ -87,7 +87,7 @@ mutants: venv ## Change the gate, the wire and the bundle checks in one place at
 check: venv ## Check formatting, lint and types
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/ruff check $(CHECKED)
-	$(BIN)/mypy $(CHECKED)
+	$(BIN)/mypy --num-workers $(WORKERS) $(CHECKED)
 
 format: venv ## Format the code and sort its imports
 	$(BIN)/ruff check --select I --fix $(CHECKED)
