@@ -35,20 +35,27 @@ GAIT_COMMANDS = (
     CommandTerm(SWING_HEIGHT, "m", 0.04, 0.12, slew_per_s=0.2, neutral=DEFAULT_SWING_HEIGHT_M),
     CommandTerm(TRUNK_HEIGHT, "m", 0.24, 0.32, slew_per_s=0.1, neutral=DEFAULT_TRUNK_HEIGHT_M),
 )
-_OBSERVED_AT = (0.5, 10.0, 10.0)
-"""Scales that make each range about one wide, as those of the velocities are."""
+_OBSERVED_AT = (1.0, 25.0, 25.0)
+"""Scales that make each range two wide, as those of the velocities are."""
 
 
 def gait_contract(robot: RobotModel) -> PolicyContract:
-    """50 observed values a moment: those of `velocity_contract` and the three commands of the gait."""
+    """50 observed values a moment: those of `velocity_contract` and the three commands of the gait.
+
+    The gait is observed as what it differs from the defaults by: heights as such are a constant that varies by a tenth,
+    and a network learns the constant first.
+    """
     plain = velocity_contract(robot)
     assert plain.gait_clock is not None
     scales = (1.0,) * plain.command_dim + _OBSERVED_AT
     terms = tuple(ObservationTerm(term.name, scales) if term.name == "command" else term for term in plain.terms)
-    return replace(
+    told = replace(
         plain,
         commands=(*plain.commands, *GAIT_COMMANDS),
         terms=terms,
         gait_clock=replace(plain.gait_clock, frequency=GAIT_FREQUENCY),
         holds_commands=True,
     )
+    defaults = [scale * told.commands[place].rest for place, scale in enumerate(scales)]
+    means = [defaults if term.name == "command" else [0.0] * told.term_width(term.name) for term in told.terms]
+    return replace(told, observation_mean=tuple(value for block in means for value in block))

@@ -35,7 +35,7 @@ class Mirror:
     """Mirrors observations, the critic's own view and actions of the velocity task.
 
     Raises:
-        MirrorError: the contract has terms, commands or a normaliser that this does not know how to mirror.
+        MirrorError: the contract has terms, commands or a normaliser that it can not mirror.
     """
 
     def __init__(self, contract: PolicyContract, robot: RobotModel) -> None:
@@ -52,14 +52,15 @@ class Mirror:
             "gait_clock": clock,
         }
         unknown = [term.name for term in contract.terms if term.name not in terms]
-        if unknown or contract.history_length != 1 or contract.observation_mean:
+        if unknown or contract.history_length != 1:
             found = f"terms {unknown}, history of {contract.history_length}"
-            raise MirrorError(
-                f"only terms of {', '.join(terms)}, one moment, no normaliser", found, "Set mirror=False."
-            )
+            raise MirrorError(f"only terms of {', '.join(terms)}, one moment", found, "Set mirror=False.")
         feet: Signed = [(robot.foot_names.index(_OTHER_SIDE[name]), 1.0) for name in robot.foot_names]
         same: Signed = [(0, 1.0)]
         self._observation = _joined([terms[term.name] for term in contract.terms])
+        if not self._normalises_both_sides_alike(contract):
+            expected = "no normaliser, or one whose means and standard deviations are those of the mirror image"
+            raise MirrorError(expected, "another for the other side", "Set mirror=False.")
         seen_by_critic: Dict[str, Signed] = {
             "linear_velocity": _VECTOR,
             "gravity": _VECTOR,
@@ -72,6 +73,13 @@ class Mirror:
         }
         self._privileged = _joined([seen_by_critic[name] for name in PRIVILEGED])
         self._action = _joined([joints])
+
+    def _normalises_both_sides_alike(self, contract: PolicyContract) -> bool:
+        """Only then is the mirror image of a normalised observation that of the observation, normalised."""
+        places, signs = self._observation
+        mean, std = torch.tensor(contract.observation_mean), torch.tensor(contract.observation_std)
+        alike = not len(mean) or torch.equal(mean[places] * signs, mean)
+        return bool(alike) and (not len(std) or torch.equal(std[places], std))
 
     @staticmethod
     def _commands(contract: PolicyContract) -> Signed:

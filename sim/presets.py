@@ -101,11 +101,11 @@ def _gait() -> PretrainSettings:
     """The gait as commands, on robots of `robust`: more to learn, half as many steps again.
 
     Ground is flat, rough or sloping: a step of 10 cm needs a swing of its own choice, not one of 4 cm that was told.
-    Heights weigh more than where there is one for everybody: a trunk 3 cm off costs 0.036 of a step's 1.5, not 0.007,
+    Heights weigh more than where there is one for everybody: a trunk 3 cm off costs 0.135 of a step's 1.5, not 0.007,
     and two feet 4 cm off at their apex leave exp(-2 x 0.04^2 / 0.005) = 0.53 of the swing's reward, not 0.73.
     """
     robust = _robust()
-    shaping = replace(_STEPPING, swing=0.7, swing_width_m2=0.005, height=-40.0)
+    shaping = replace(_STEPPING, swing=0.7, swing_width_m2=0.005, height=-150.0)
     terrain = TerrainSettings(kinds=("flat", "rough", "slope_up", "slope_down"), rough_height_m=0.04)
     task = replace(robust.task, shaping=shaping, terrain=terrain)
     return replace(robust, policy="gait", steps=36_864_000, task=task)

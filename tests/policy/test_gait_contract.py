@@ -82,10 +82,30 @@ def test_a_gait_contract_differs_in_the_gait_alone() -> None:
     ]
     assert (PLAIN.frame_dim, GAIT.frame_dim) == (47, 50)
     assert GAIT.memory_dim == PLAIN.memory_dim + 3
-    same = {field.name for field in dataclasses.fields(GAIT)} - {"commands", "terms", "gait_clock", "holds_commands"}
+    changed = {"commands", "terms", "gait_clock", "holds_commands", "observation_mean"}
+    same = {field.name for field in dataclasses.fields(GAIT)} - changed
     assert all(getattr(GAIT, name) == getattr(PLAIN, name) for name in same)
     assert neutral_command(GAIT.commands).tolist() == pytest.approx(AT_REST)
     assert AT_REST[HERTZ] == GAIT_FREQUENCY_HZ
+
+
+@pytest.mark.parametrize(
+    ("gait", "observed"),
+    [
+        ((2.5, 0.09, 0.29), (0.0, 0.0, 0.0)),
+        ((1.5, 0.05, 0.25), (-1.0, -1.0, -1.0)),
+        ((3.5, 0.12, 0.32), (1.0, 0.75, 0.75)),
+    ],
+)
+def test_the_gait_is_observed_as_what_it_differs_from_the_default_by(
+    gait: tuple[float, ...], observed: tuple[float, ...]
+) -> None:
+    graph = make_graph(GAIT.without_slew())
+    command = torch.tensor([[0.5, -0.4, 0.3, *gait]])
+    still = torch.zeros(1, 12)
+    memory = torch.zeros(1, graph.contract.memory_dim)
+    found = graph.observe(torch.tensor([[0.0, 0.0, -1.0]]), torch.zeros(1, 3), still, still, command, memory)[0]
+    assert found[:12].tolist() == pytest.approx([0, 0, -1, 0, 0, 0, 0.5, -0.4, 0.3, *observed], abs=1e-5)
 
 
 def test_it_survives_its_json_and_refuses_a_default_that_is_written_out() -> None:

@@ -142,3 +142,34 @@ def test_a_batch_is_followed_by_its_image(mirror, contract):
 def test_what_has_no_known_image_is_refused(contract, robot):
     with pytest.raises(MirrorError, match="history of 3"):
         Mirror(dataclasses.replace(contract, history_length=3), robot)
+
+
+@pytest.mark.parametrize(("place", "mirrors"), [(0, True), (1, False), (6, True), (7, False), (9, False)])
+def test_a_normaliser_is_mirrored_only_if_both_sides_have_the_same(contract, robot, place, mirrors):
+    """Forwards is the same on both sides; gravity to the left, a command to the left and one of the hips are not."""
+    mean = torch.zeros(contract.observation_dim)
+    mean[place] = 0.3
+    off_centre = dataclasses.replace(contract, observation_mean=tuple(mean.tolist()))
+    if not mirrors:
+        with pytest.raises(MirrorError, match="normaliser"):
+            Mirror(off_centre, robot)
+        return
+    plain = torch.randn(4, contract.observation_dim)
+    found = Mirror(off_centre, robot).observation(plain - mean)
+    torch.testing.assert_close(found, Mirror(contract, robot).observation(plain) - mean)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_standard_deviations_are_those_of_the_other_side_too(contract, robot, same):
+    std = torch.ones(contract.observation_dim)
+    std[10] = std[13] = 2.0  # the front thighs, right and left
+    std[13] += 0.0 if same else 1.0
+    uneven = dataclasses.replace(contract, observation_std=tuple(std.tolist()))
+    if not same:
+        with pytest.raises(MirrorError, match="normaliser"):
+            Mirror(uneven, robot)
+        return
+    plain = torch.randn(4, contract.observation_dim)
+    torch.testing.assert_close(
+        Mirror(uneven, robot).observation(plain / std), Mirror(contract, robot).observation(plain) / std
+    )
