@@ -105,7 +105,7 @@ def _gait() -> PretrainSettings:
     and two feet 4 cm off at their apex leave exp(-2 x 0.04^2 / 0.005) = 0.53 of the swing's reward, not 0.73.
     """
     robust = _robust()
-    shaping = replace(_STEPPING, swing=0.7, swing_width_m2=0.005, height=-150.0)
+    shaping = replace(_STEPPING, swing=1.5, swing_width_m2=0.003, height=-300.0)
     terrain = TerrainSettings(kinds=("flat", "rough", "slope_up", "slope_down"), rough_height_m=0.04)
     task = replace(robust.task, shaping=shaping, terrain=terrain)
     return replace(robust, policy="gait", steps=36_864_000, task=task)

@@ -50,6 +50,9 @@ class StartStopRecord:
         walk_s = (self.stop_step - self.start_step) * self.ticks_per_step * self.step_s
         if walk_s < _LEAST_WALK_S:
             raise GaitRecordError(f"at least {_LEAST_WALK_S:g} s of walking", f"{walk_s:g} s", "Walk longer.")
+        if self.stop_step >= len(self.joint_target):
+            found = f"a stop at step {self.stop_step} of {len(self.joint_target)}"
+            raise GaitRecordError("a rest behind the stop", found, "Record for longer.")
 
 
 @dataclass(frozen=True)

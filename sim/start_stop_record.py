@@ -16,6 +16,7 @@ from deploy.onboard.runner import RunSettings, run_session
 from deploy.onboard.schedule import SessionSettings
 from deploy.onboard.summary import EpisodeSummary
 from policy.bundle import Bundle
+from policy.contract_types import VELOCITY_UNITS
 from robot_configs.robot import load_robot
 from robot_configs.twin_conditions import load_condition
 from sim.gait_record import GaitRecordingError, RecordingBody
@@ -71,7 +72,8 @@ def record_start_stop(
         found = f"{steps / robot.control_hz:g} s; faults: {summary.faults}"
         expected = f"a start and a stop within {_STAND_S + walk_s + rest_s:g} s"
         raise GaitRecordingError(expected, found, "See why the robot ended its walk: go1 sim play films it.")
-    told = np.flatnonzero(np.linalg.norm(observer.commands[:steps], axis=1) > 0.0)
+    velocities = np.array(observer.commands[:steps])[:, : len(VELOCITY_UNITS)]  # a gait may be commanded behind them
+    told = np.flatnonzero(np.linalg.norm(velocities, axis=1) > 0.0)
     truths = body.truths[: steps * ticks]
     return StartStopRecord(
         step_s=1.0 / robot.link_hz,

@@ -17,6 +17,7 @@ from policy.export import export_bundle, load_graph
 from policy.gait_contract import GAIT_COMMANDS, GAIT_FREQUENCY, SWING_HEIGHT, TRUNK_HEIGHT
 from robot_configs.robot import load_robot
 from sim.blind_gait import blind_to_gait
+from sim.start_stop_record import record_start_stop
 
 torch.set_num_threads(1)
 SHIPPED = BUNDLES / "go1_velocity.go1policy"
@@ -72,3 +73,9 @@ def test_without_a_velocity_it_stands_whatever_the_gait(blind: Bundle) -> None:
     assert found.speed_m_s == pytest.approx(0.0, abs=0.01)
     assert found.joint_motion_rad_s is not None
     assert found.joint_motion_rad_s < 0.05
+
+
+def test_a_gait_is_commanded_all_along_and_a_start_and_a_stop_are_still_found(blind: Bundle) -> None:
+    record = record_start_stop(blind, "nominal", walk_s=2.2, rest_s=1.0)
+    assert record.start_step == 50
+    assert record.stop_step - record.start_step == 110

@@ -88,6 +88,8 @@ def test_a_jolt_is_the_largest_change_of_a_target_beside_those_of_steady_walking
 def test_a_record_without_steady_walking_says_nothing(smooth):
     with pytest.raises(GaitRecordError, match="at least 2 s of walking"):
         dataclasses.replace(smooth, stop_step=START + 90)
+    with pytest.raises(GaitRecordError, match="a rest behind the stop"):
+        dataclasses.replace(smooth, stop_step=len(smooth.joint_target))
     with pytest.raises(GaitRecordError, match="4000 rows"):
         dataclasses.replace(smooth, forward_velocity_m_s=np.zeros(3))
 
