@@ -12,6 +12,7 @@ from robot_configs.robot import load_robot
 from sim.curve_log import CurveLog, Progress
 from sim.distributed import ALONE, Processes
 from sim.mirror import Mirror
+from sim.mirror_loss import MirrorLoss
 from sim.nan_guard import GuardedPpo, NonFiniteError
 from sim.pretrain_checkpoint import curve_mark, iterations_done, make_checkpoint, restore_checkpoint
 from sim.pretrain_settings import PretrainSettings
@@ -40,14 +41,9 @@ class PpoRunner(OnPolicyRunner):
         processes: Processes = ALONE,
     ) -> None:
         self._task, self._settings, self._out, self._processes = task, settings, out, processes
-        configuration = _runner_configuration(settings)
+        super().__init__(task, _runner_configuration(settings), log_dir=None, device="cpu")
         if settings.mirror:
-            mirror = Mirror(task.contract, load_robot())
-            configuration["algorithm"]["symmetry_cfg"] = {
-                "data_augmentation_func": mirror.augment,
-                "use_data_augmentation": True,
-            }
-        super().__init__(task, configuration, log_dir=None, device="cpu")
+            self.alg.symmetry = MirrorLoss(task, Mirror(task.contract, load_robot()))
         self.logger = CurveLog(out, settings, progress, self.save, curve_mark(checkpoint), processes)
         if checkpoint is not None:
             restore_checkpoint(self.alg, task, checkpoint, processes)
