@@ -9,7 +9,7 @@ from mjbatch import Batch
 
 from sim.isaacgym_shim.assets import UNLIMITED, Asset
 from sim.isaacgym_shim.enumerations import DofDriveMode
-from sim.isaacgym_shim.errors import UnsupportedCallError
+from sim.isaacgym_shim.inertia import principal
 from sim.isaacgym_shim.parameters import RigidBodyProperties, RigidShapeProperties, SimParams
 from sim.isaacgym_shim.rotations import rotate, rotate_inverse, to_wxyz, to_xyzw
 from sim.isaacgym_shim.value_types import Transform
@@ -43,9 +43,10 @@ class RunningWorld:
         self._drive_force = self._batch.bind("actuator_force")
         names = ("xpos", "xquat", "xipos", "cvel", "subtree_com")
         self._body = {name: self._batch.bind(name) for name in names}
-        expanded = ("body_mass", "body_ipos", "body_inertia", "dof_armature", "dof_frictionloss", "jnt_range")
+        masses = ("body_mass", "body_ipos", "body_inertia", "body_iquat")
+        joints = ("dof_armature", "dof_frictionloss", "jnt_range")
         settings = ("geom_friction", "actuator_gainprm", "actuator_biasprm", "actuator_forcerange")
-        self._field = {name: self._batch.expand(name) for name in (*expanded, *settings)}
+        self._field = {name: self._batch.expand(name) for name in (*masses, *joints, *settings)}
         self._shapes = [model.geom(name).id for name in asset.shape_names]
         self._touching = [asset.body_names.index(name) for name in touching_bodies(asset)]
         self._modes = np.zeros((count, self.dofs), np.int32)
@@ -157,27 +158,24 @@ class RunningWorld:
         self._constants_are_stale = True
 
     def set_body_properties(self, row: int, properties: list[RigidBodyProperties]) -> None:
-        """Masses and centres of mass of one robot; inertias follow `inertia`, which may only be scaled."""
+        """Masses, centres of mass and inertias of one robot."""
         original = self.asset.body_properties
         for body, (new, old) in enumerate(zip(properties, original, strict=True), start=ROOT):
-            if new is old or new == old:
-                factor = 1.0
-            else:
-                factor = _common_factor(new.inertia.array(), old.inertia.array(), self.asset.body_names[body - ROOT])
             self._field["body_mass"][row, body] = new.mass
             self._field["body_ipos"][row, body] = new.com.array()
-            self._field["body_inertia"][row, body] = self._model.body_inertia[body] * factor
+            self._set_inertia(row, body, new.inertia.array(), old.inertia.array())
         self._constants_are_stale = True
+
+    def _set_inertia(self, row: int, body: int, new: np.ndarray, old: np.ndarray) -> None:
+        """Inertias (3, 3) in the body's axes; one that was only scaled keeps the axes that it was compiled with."""
+        factor = float(np.trace(new) / np.trace(old)) if np.trace(old) > 0.0 else 1.0
+        if factor > 0.0 and np.allclose(new, factor * old, rtol=1e-5, atol=1e-9):
+            moments, axes = self._model.body_inertia[body] * factor, self._model.body_iquat[body]
+        else:
+            moments, axes = principal(new, self.asset.body_names[body - ROOT])
+        self._field["body_inertia"][row, body], self._field["body_iquat"][row, body] = moments, axes
 
     def set_shape_properties(self, row: int, properties: list[RigidShapeProperties]) -> None:
         """Friction of one robot's shapes: a pair has the mean of shape and ground, PhysX's default."""
         friction = np.array([shape.friction for shape in properties])
         self._field["geom_friction"][row, self._shapes, 0] = (friction + self._ground_friction) / 2.0
-
-
-def _common_factor(new: np.ndarray, old: np.ndarray, name: str) -> float:
-    """By how much an inertia was scaled."""
-    factor = float(np.trace(new) / np.trace(old)) if np.trace(old) > 0.0 else 1.0
-    if not np.allclose(new, factor * old, rtol=1e-5, atol=1e-9):
-        raise UnsupportedCallError(f"another inertia for {name}", "Scale it, or change it in the asset's file.")
-    return factor

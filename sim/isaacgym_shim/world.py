@@ -29,6 +29,9 @@ def build_model(asset: Asset, grounds: list[Ground], params: SimParams, self_col
         if geom.name in asset.shape_names:
             geom.contype, geom.conaffinity, geom.condim = 2, 3 if self_collisions else 1, 3
             geom.friction = SLIDING_PAIR
+    for body in spec.bodies:
+        # Properties may turn any body's inertia later; MuJoCo takes short cuts where the compiled axes allow them.
+        body.simple = False
     for ground in grounds:
         floor = add_to(spec, ground, GROUND)
         floor.contype, floor.conaffinity, floor.condim = 1, 2, 3

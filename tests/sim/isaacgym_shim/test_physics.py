@@ -9,7 +9,7 @@ from robot_configs.robot import GRAVITY_M_S2, MODEL_XML, load_robot
 from sim.engines.mujoco import MujocoEngine
 from sim.engines.protocol import PhysicsParameters
 from sim.isaacgym_shim import gymapi
-from sim.isaacgym_shim.errors import UnsupportedCallError
+from sim.isaacgym_shim.errors import IsaacGymShimError
 from sim.isaacgym_shim.gymtorch import unwrap_tensor
 from tests.sim.isaacgym_shim.conftest import floor
 
@@ -170,11 +170,41 @@ def test_each_robot_has_its_own_mass_before_and_after_prepare(ball_scene):
     np.testing.assert_allclose(scene.sim.running._field["body_inertia"][:, 1, 0], [0.02, 0.05], rtol=1e-6)
 
 
-def test_a_reshaped_inertia_is_refused(ball_scene):
+def mat33(matrix):
+    return gymapi.Mat33(*(gymapi.Vec3(*row) for row in matrix))
+
+
+def test_an_inertia_in_turned_axes_keeps_its_angular_momentum(ball_scene):
+    """I w of a tumbling body is constant in the world, with I turned along with it, and with no other I."""
+    scene = ball_scene([(0.0, 0.0, 1.0)])
+    inertia = np.array([[0.05, 0.01, 0.0], [0.01, 0.03, -0.005], [0.0, -0.005, 0.02]])
+    bodies = scene.gym.get_actor_rigid_body_properties(scene.envs[0], 0)
+    bodies[0].inertia = mat33(inertia)
+    scene.gym.set_actor_rigid_body_properties(scene.envs[0], 0, bodies)
+    scene.simulate(1)
+    scene.root[0, 10:13] = torch.tensor([3.0, 1.0, -2.0])
+    scene.gym.set_actor_root_state_tensor(scene.sim, unwrap_tensor(scene.root))
+
+    def momentum():
+        rotation = np.zeros(9)
+        mujoco.mju_quat2Mat(rotation, scene.root[0, [6, 3, 4, 5]].double().numpy())
+        turned = rotation.reshape(3, 3)
+        return turned @ inertia @ turned.T @ scene.root[0, 10:13].double().numpy()
+
+    before, spin = momentum(), scene.root[0, 10:13].clone()
+    scene.simulate(100)
+    np.testing.assert_allclose(momentum(), before, atol=0.02 * np.linalg.norm(before))
+    assert (scene.root[0, 10:13] - spin).norm() > 0.5, "it tumbles"
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.diag([0.02, 0.02, -0.01]), [[0.02, 0.01, 0.0], [0.0, 0.02, 0.0], [0.0, 0.0, 0.02]]]
+)
+def test_an_inertia_that_no_body_has_is_refused(ball_scene, wrong):
     scene = ball_scene([(0.0, 0.0, 1.0)])
     bodies = scene.gym.get_actor_rigid_body_properties(scene.envs[0], 0)
-    bodies[0].inertia.x.x = 1.0
-    with pytest.raises(UnsupportedCallError, match="another inertia for ball"):
+    bodies[0].inertia = mat33(wrong)
+    with pytest.raises(IsaacGymShimError, match="inertia of ball"):
         scene.gym.set_actor_rigid_body_properties(scene.envs[0], 0, bodies)
 
 
