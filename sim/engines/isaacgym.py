@@ -6,46 +6,33 @@ damping of the joints are then the same whatever simulator they drive.
 
 from __future__ import annotations
 
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Sequence
 
 import numpy as np
 import torch
 
-from robot_configs.errors import Go1Error
 from robot_configs.kinematics import foot_position_in_trunk
-from robot_configs.robot import CONFIG_DIR, GRAVITY_M_S2, RobotModel
+from robot_configs.robot import CONFIG_DIR, RobotModel
+from sim.engines.isaacgym_bodies import RobotBodies
 from sim.engines.isaacgym_modules import import_isaacgym
-from sim.engines.protocol import EngineState, PhysicsParameters
+from sim.engines.isaacgym_scene import (
+    GROUND_FRICTION,
+    IsaacGymError,
+    add_ground,
+    create_simulation,
+    simulation_parameters,
+)
+from sim.engines.protocol import FIRM_GROUND_TIME_CONSTANT_S, EngineState, PhysicsParameters
 from sim.engines.rotations import trunk_to_world, world_to_trunk
 from sim.engines.target_delay import TargetDelay
+from sim.terrain.height_field import HeightField
 
 ROBOT_URDF = CONFIG_DIR / "go1.urdf"
-PHYSICS_DT_S = 0.004  # that of go1.xml: delays are counted in physics steps
-# PhysX takes the mean friction of a pair: on ground without friction of its own, twice the pair's friction on the foot.
-GROUND_FRICTION = 0.0
-TRUNK = 0  # the root is the first body of an asset
-
-
-class IsaacGymError(Go1Error):
-    """Isaac Gym can not do what was asked."""
-
-
-def simulation_parameters(gymapi: Any, sim_device: str) -> Any:
-    """Isaac Gym's SimParams for a Go1: z up, PhysX's solver as legged_gym sets it."""
-    parameters = gymapi.SimParams()
-    parameters.dt, parameters.substeps = PHYSICS_DT_S, 1
-    parameters.up_axis = gymapi.UP_AXIS_Z
-    parameters.gravity = gymapi.Vec3(0.0, 0.0, -GRAVITY_M_S2)
-    parameters.use_gpu_pipeline = parameters.physx.use_gpu = sim_device.startswith("cuda")
-    parameters.physx.solver_type = 1
-    parameters.physx.num_position_iterations, parameters.physx.num_velocity_iterations = 4, 0
-    parameters.physx.contact_offset, parameters.physx.rest_offset = 0.01, 0.0
-    parameters.physx.bounce_threshold_velocity, parameters.physx.max_depenetration_velocity = 0.5, 1.0
-    return parameters
+_SPAWNED_ABOVE_M = 1.0  # of the ground's highest place: actors wait there for their first reset
 
 
 class IsaacGymEngine:
-    """Go1s on a flat floor, one an environment.
+    """Go1s on a flat floor, or on a terrain that they share and pass through each other on; one an environment.
 
     Writes are collected and handed over once before the next physics step: Isaac Gym's GPU pipeline keeps only the last
     of several writes. Until then `state()` answers from what was written.
@@ -56,7 +43,12 @@ class IsaacGymEngine:
     """
 
     def __init__(
-        self, robot: RobotModel, num_envs: int, sim_device: str = "cpu", sim_params: Optional[Any] = None
+        self,
+        robot: RobotModel,
+        num_envs: int,
+        sim_device: str = "cpu",
+        sim_params: Optional[Any] = None,
+        terrain: Optional[HeightField] = None,
     ) -> None:
         self._gymapi, self._gymtorch = import_isaacgym()
         parameters = sim_params if sim_params is not None else simulation_parameters(self._gymapi, sim_device)
@@ -65,29 +57,16 @@ class IsaacGymEngine:
         self.on_gpu = bool(parameters.use_gpu_pipeline)
         self.device = torch.device(sim_device if self.on_gpu else "cpu")
         self._gym = self._gymapi.acquire_gym()
-        self._sim = self._create_sim(sim_device, parameters)
+        self._sim = create_simulation(self._gym, self._gymapi, sim_device, parameters)
+        add_ground(self._gym, self._gymapi, self._sim, terrain)
         self._envs: List[Any] = []
-        self._create_robots()
+        self._create_robots(_spawn_place(terrain))
         self._delay = TargetDelay(num_envs, self.device)
         self._prepared = False
 
     # Building the scene
 
-    def _create_sim(self, sim_device: str, parameters: Any) -> Any:
-        device_id = int(sim_device.split(":")[1]) if ":" in sim_device else 0
-        sim = self._gym.create_sim(device_id, -1, self._gymapi.SIM_PHYSX, parameters)  # -1: no graphics
-        if sim is None:
-            raise IsaacGymError(
-                "a simulation", "none from create_sim", "Read Isaac Gym's messages above; free the GPU."
-            )
-        ground = self._gymapi.PlaneParams()
-        ground.normal = self._gymapi.Vec3(0.0, 0.0, 1.0)
-        ground.static_friction = ground.dynamic_friction = GROUND_FRICTION
-        ground.restitution = 0.0
-        self._gym.add_ground(sim, ground)
-        return sim
-
-    def _create_robots(self) -> None:
+    def _create_robots(self, place_m: Sequence[float]) -> None:
         gym, gymapi = self._gym, self._gymapi
         options = gymapi.AssetOptions()
         options.default_dof_drive_mode = int(gymapi.DOF_MODE_EFFORT)
@@ -100,7 +79,7 @@ class IsaacGymEngine:
         self._find_joints(gym.get_asset_dof_names(asset), gym.get_asset_dof_properties(asset))
         self._foot_shapes = self._shapes_of_feet(gym.get_asset_rigid_body_shape_indices(asset))
         zero, pose = gymapi.Vec3(0.0, 0.0, 0.0), gymapi.Transform()
-        pose.p = gymapi.Vec3(0.0, 0.0, 1.0)
+        pose.p = gymapi.Vec3(*place_m)
         for index in range(self.num_envs):
             env = gym.create_env(self._sim, zero, zero, max(1, int(self.num_envs**0.5)))
             # Group: robots of different environments share the ground and pass through each other. Filter 1: a
@@ -108,11 +87,9 @@ class IsaacGymEngine:
             gym.create_actor(env, asset, pose, self.robot.name, index, 1, 0)
             gym.set_actor_dof_properties(env, 0, self._motor_properties)
             self._envs.append(env)
-        trunk = gym.get_actor_rigid_body_properties(self._envs[0], 0)[TRUNK]
-        self._trunk_mass = float(trunk.mass)
-        self._trunk_center = torch.tensor([trunk.com.x, trunk.com.y, trunk.com.z])
-        self._center_shift = torch.zeros(self.num_envs, 3)
-        self._payload_kg = torch.zeros(self.num_envs)
+        self._bodies = RobotBodies(
+            gym, gymapi, self._envs[0], self.robot, self._motor_properties, self._wire_to_gym, self.num_envs
+        )
 
     def _find_joints(self, names: List[str], properties: np.ndarray) -> None:
         """Isaac Gym's order of joints against the wire's, by name."""
@@ -121,7 +98,6 @@ class IsaacGymEngine:
         self._wire_to_gym = torch.tensor([self.robot.joint_names.index(name) for name in names])
         self._gym_to_wire = torch.tensor([names.index(name) for name in self.robot.joint_names])
         self._passive_damping = torch.tensor(np.array(properties["damping"]))[self._gym_to_wire].to(self.device)
-        self._armature = torch.tensor(self.robot.armature, dtype=torch.float32, device=self.device)
         self._torque_limit = torch.tensor(self.robot.torque_limit, dtype=torch.float32, device=self.device)
         properties["driveMode"] = int(self._gymapi.DOF_MODE_EFFORT)
         for lost in ("stiffness", "damping", "friction"):
@@ -147,7 +123,6 @@ class IsaacGymEngine:
         self._root_is_written = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
         self._dof_is_written = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
         self.joint_torque = torch.zeros(self.num_envs, 12, device=self.device)
-        self._center = (self._trunk_center + self._center_shift).to(self.device)
         self._prepared = True
 
     # Engine
@@ -156,37 +131,26 @@ class IsaacGymEngine:
         """See `Engine`.
 
         Raises:
-            IsaacGymError: masses or their centres change after the first step on the GPU, where PhysX keeps them; or
-                something is to vary that does not vary here.
+            IsaacGymError: masses, their centres or rotors change after the first step on the GPU, where PhysX keeps
+                them; or the ground is to be soft.
         """
-        _require_fixed(parameters)
-        shift, payload = parameters.center_of_mass_shift_m, parameters.payload_kg
-        moved = not (torch.equal(shift, self._center_shift) and torch.equal(payload, self._payload_kg))
-        if moved and self._prepared and self.on_gpu:
-            raise IsaacGymError(
-                "masses that stay as they were at the first step", "others", "Set them before the first step or reset."
-            )
+        _require_firm_ground(parameters)
+        if self._bodies.differ_from(parameters):
+            if self._prepared and self.on_gpu:
+                expected = "masses, centres of mass and rotors that stay as they were at the first step"
+                raise IsaacGymError(expected, "others", "Set them before the first step or reset.")
+            self._bodies.write(self._envs, parameters)
         for row, env in enumerate(self._envs):
             shapes = self._gym.get_actor_rigid_shape_properties(env, 0)
             for index in self._foot_shapes:
                 shapes[index].friction = 2.0 * float(parameters.friction[row]) - GROUND_FRICTION
             self._gym.set_actor_rigid_shape_properties(env, 0, shapes)
-            if moved:
-                self._set_trunk(env, float(payload[row]), shift[row])
-        self._center_shift, self._payload_kg = shift.clone(), payload.clone()
-        self._center = (self._trunk_center + self._center_shift).to(self.device)
+        self._armature = self._bodies.armature.to(self.device)
         self._strength = parameters.motor_strength.to(self.device)
         self._delay.set_delay(parameters.delay_substeps)
         self._stiffness = parameters.stiffness.to(self.device)
         self._damping = parameters.damping.to(self.device)
         self._friction = parameters.joint_friction_nm.to(self.device)
-
-    def _set_trunk(self, env: Any, payload_kg: float, shift: torch.Tensor) -> None:
-        """Inertia stays: the payload is a point in the centre of mass, as in the `mujoco` engine."""
-        bodies = self._gym.get_actor_rigid_body_properties(env, 0)
-        bodies[TRUNK].mass = self._trunk_mass + payload_kg
-        bodies[TRUNK].com = self._gymapi.Vec3(*(self._trunk_center + shift).tolist())
-        self._gym.set_actor_rigid_body_properties(env, 0, bodies, recomputeInertia=False)
 
     def step(self, joint_target: torch.Tensor, substeps: int) -> None:
         gym, sim = self._gym, self._sim
@@ -236,7 +200,7 @@ class IsaacGymEngine:
         orientation = root[:, [6, 3, 4, 5]]
         angular = world_to_trunk(orientation, root[:, 10:13])
         # PhysX gives the velocity of the trunk's centre of mass; the trunk's frame lies beside it.
-        linear = world_to_trunk(orientation, root[:, 7:10]) - torch.cross(angular, self._center.cpu(), dim=1)
+        linear = world_to_trunk(orientation, root[:, 7:10]) - torch.cross(angular, self._bodies.center_m, dim=1)
         joints = dof[:, :, 0].clone()
         feet = torch.tensor(foot_position_in_trunk(self.robot, joints.double().numpy()), dtype=torch.float32)
         return EngineState(
@@ -270,11 +234,20 @@ class IsaacGymEngine:
         self._root_is_written[:] = True
 
 
-def _require_fixed(parameters: PhysicsParameters) -> None:
-    """What only the `mujoco` engine varies is at its nominal value."""
-    nominal = PhysicsParameters.nominal(1, 1.0, [1.0] * 12, [1.0] * 12)
-    for name in ("payload_offset_m", "link_mass_scale", "armature_scale", "ground_time_constant_s"):
-        found, fixed = getattr(parameters, name), getattr(nominal, name)
-        if not torch.equal(found, fixed.expand_as(found)):
-            remedy = "Leave it out of the randomisation, or use the mujoco engine."
-            raise IsaacGymError(f"{name} = {float(fixed.flatten()[0]):g} for all robots", "another", remedy)
+def _spawn_place(terrain: Optional[HeightField]) -> Sequence[float]:
+    """Above the middle of the ground, x y z [m]."""
+    if terrain is None:
+        return 0.0, 0.0, _SPAWNED_ABOVE_M
+    middle = [0.5 * (first + last) for first, last in zip(terrain.origin_m, terrain.far_corner_m)]  # noqa: B905 - 3.8
+    return *middle, float(terrain.heights_m.max()) + _SPAWNED_ABOVE_M
+
+
+def _require_firm_ground(parameters: PhysicsParameters) -> None:
+    softness = parameters.ground_time_constant_s
+    other = softness[softness != torch.tensor(FIRM_GROUND_TIME_CONSTANT_S)]
+    if len(other):
+        raise IsaacGymError(
+            f"ground_time_constant_s = {FIRM_GROUND_TIME_CONSTANT_S:g} for all robots: PhysX's contacts are rigid",
+            f"{float(other[0]):g}",
+            "Train with --firm-ground, or on soft ground with --engine mujoco.",
+        )

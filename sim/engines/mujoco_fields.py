@@ -10,6 +10,7 @@ import numpy as np
 from robot_configs.errors import Go1Error
 from sim.engines.mujoco_model import ground_geoms
 from sim.engines.protocol import MAX_DELAY_SUBSTEPS, PhysicsParameters
+from sim.engines.trunk_load import loaded_trunk
 
 VARIED = (
     *("geom_friction", "geom_solref", "body_mass", "body_ipos", "body_inertia", "dof_frictionloss", "dof_armature"),
@@ -66,16 +67,11 @@ def _set_motors(fields: Dict[str, np.ndarray], parameters: PhysicsParameters) ->
 
 
 def _set_masses(fields: Dict[str, np.ndarray], trunk: int, parameters: PhysicsParameters) -> None:
-    """Links scaled, then the payload as a point: centres meet by weight, inertia grows by the reduced mass."""
+    """Links scaled, then the payload on the trunk."""
     scale = parameters.link_mass_scale.double().numpy()
-    payload, offset = parameters.payload_kg.double().numpy(), parameters.payload_offset_m.double().numpy()
     fields["body_mass"] *= scale[:, None]
     fields["body_inertia"] *= scale[:, None, None]
-    bare = fields["body_mass"][:, trunk].copy()
-    share = payload / (bare + payload)
-    fields["body_mass"][:, trunk] += payload
-    shift = parameters.center_of_mass_shift_m.double().numpy() + share[:, None] * offset
-    fields["body_ipos"][:, trunk] += shift
-    square = offset**2
-    # About axis i the square of the distance is the sum of the other two; products of inertia are left out.
-    fields["body_inertia"][:, trunk] += (bare * share)[:, None] * (square.sum(axis=1, keepdims=True) - square)
+    loaded = loaded_trunk(fields["body_mass"][:, trunk].copy(), parameters)
+    fields["body_mass"][:, trunk] = loaded.mass_kg
+    fields["body_ipos"][:, trunk] += loaded.center_shift_m
+    fields["body_inertia"][:, trunk] += loaded.added_inertia

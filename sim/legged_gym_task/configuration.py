@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Tuple
 
 from policy.contract import PolicyContract
-from sim.engines.isaacgym import PHYSICS_DT_S
+from sim.engines.isaacgym_scene import PHYSICS_DT_S
 from sim.pretrain_settings import PretrainSettings
 from sim.privileged import PRIVILEGED_WIDTH
 from sim.randomization import Randomization

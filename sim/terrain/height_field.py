@@ -59,6 +59,21 @@ class HeightField:
         x, y = place_m
         return round((x - self.origin_m[0]) / self.spacing_m), round((y - self.origin_m[1]) / self.spacing_m)
 
+    def triangles(self) -> Tuple[np.ndarray, np.ndarray]:
+        """The ground as a mesh: vertices (V, 3) [m] in the world, float32, and triangles (T, 3), uint32.
+
+        Node (x, y) is vertex x * Y + y; triangles are those of `height_at`, anticlockwise seen from above.
+        """
+        columns, rows = self.heights_m.shape
+        x = self.origin_m[0] + np.arange(columns) * self.spacing_m
+        y = self.origin_m[1] + np.arange(rows) * self.spacing_m
+        vertices = np.stack([*np.meshgrid(x, y, indexing="ij"), self.heights_m], axis=-1).reshape(-1, 3)
+        node = np.arange(columns * rows, dtype=np.uint32).reshape(columns, rows)
+        here, right = node[:-1, :-1].ravel(), node[1:, :-1].ravel()
+        up, far = node[:-1, 1:].ravel(), node[1:, 1:].ravel()
+        triangles = np.concatenate([np.stack([here, right, far], axis=1), np.stack([here, far, up], axis=1)])
+        return vertices.astype(np.float32), triangles
+
     def height_at(self, place: torch.Tensor) -> torch.Tensor:
         """Height (...) [m] under places (..., 2 or more: x, y) [m] in the world.
 

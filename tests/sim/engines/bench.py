@@ -24,6 +24,12 @@ def place(engine: Engine, height_m: float, joints: torch.Tensor) -> None:
     engine.reset(ROWS, torch.tensor([0.0, 0.0, height_m]).repeat(ROBOTS, 1), LEVEL, joints)
 
 
+def largest_differences(one: Engine, other: Engine) -> dict[str, float]:
+    """By the state's fields, over all robots."""
+    first, second = vars(one.state()), vars(other.state())
+    return {name: float((first[name] - second[name]).abs().max()) for name in first}
+
+
 def assert_reset_touches_only_its_rows(engine: Engine, stand: torch.Tensor) -> None:
     """Two of four moving robots are put elsewhere, at rest; the others go on. For the tests of every engine."""
     place(engine, 0.30, stand)

@@ -21,6 +21,7 @@ from tests.sim.engines.bench import (
     ROWS,
     assert_less_friction_slides_further,
     assert_reset_touches_only_its_rows,
+    largest_differences,
     parameters,
     place,
 )
@@ -41,12 +42,6 @@ def reference(robot) -> MujocoEngine:
     engine = MujocoEngine(robot, ROBOTS, num_threads=1)
     engine.set_parameters(parameters())
     return engine
-
-
-def largest_differences(one, other) -> dict[str, float]:
-    """By the state's fields, over all robots."""
-    first, second = vars(one.state()), vars(other.state())
-    return {name: float((first[name] - second[name]).abs().max()) for name in first}
 
 
 def test_free_flight_is_the_same_step_by_step(engine, reference, stand):

@@ -15,17 +15,11 @@ import torch
 
 from sim.engines.mujoco_warp_model import warp_training_model
 from sim.engines.protocol import Engine
-from tests.sim.engines.bench import ROBOTS, parameters, place
+from tests.sim.engines.bench import ROBOTS, largest_differences, parameters, place
 from tests.sim.engines.mujoco_warp.motions import hold
 
 pytestmark = pytest.mark.slow
 POSITION, VELOCITY_AND_TORQUE = 1e-5, 1e-3
-
-
-def largest_differences(one: Engine, other: Engine) -> dict[str, float]:
-    """By the state's fields, over all robots."""
-    first, second = vars(one.state()), vars(other.state())
-    return {name: float((first[name] - second[name]).abs().max()) for name in first}
 
 
 def report(differences: list[dict[str, float]]) -> None:
