@@ -33,6 +33,29 @@ def test_beyond_the_edge_it_goes_on_level(field):
     assert field.far_corner_m == pytest.approx((0.35, 1.2))
 
 
+def test_triangles_are_the_same_ground(field):
+    """Each place lies in one of them, seen from above; there, weighted by the corners, it has the field's height."""
+    vertices, triangles = field.triangles()
+    assert (vertices.dtype, triangles.dtype) == (np.float32, np.uint32)
+    assert (vertices.shape, triangles.shape) == ((63, 3), (96, 3))
+    a, b, c = (vertices[triangles[:, corner]].astype(float) for corner in range(3))
+
+    def cross(one, other):
+        return one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]
+
+    double_area = cross(b - a, c - a)
+    np.testing.assert_allclose(double_area, 0.01, rtol=1e-4)  # anticlockwise, half a cell each
+    for x, y in np.random.default_rng(2).uniform([-0.25, 0.4], [0.35, 1.2], (200, 2)):
+        place = np.array([x, y, 0.0])
+        second, third = cross(place - a, c - a) / double_area, cross(b - a, place - a) / double_area
+        first = 1.0 - second - third
+        (inside,) = np.nonzero(np.minimum(np.minimum(first, second), third) > 0.0)
+        assert len(inside) == 1, "once covered"
+        weights = np.array([first, second, third])[:, inside[0]]
+        height = weights @ vertices[triangles[inside[0]], 2]
+        assert height == pytest.approx(float(field.height_at(torch.tensor([x, y]))), abs=1e-5)
+
+
 def test_rays_find_the_same_ground(field):
     model = training_model(field)
     data = mujoco.MjData(model)
