@@ -47,6 +47,9 @@ def _add_train(commands: Commands) -> None:
         "--engine-python", metavar="PYTHON", help="run Isaac Gym in this Python, for it ends at Python 3.8"
     )
     train.add_argument(
+        "--firm-ground", action="store_true", help="leave out the preset's soft ground, which Isaac Gym has not"
+    )
+    train.add_argument(
         "--begin-with",
         type=Path,
         metavar="RUN",
@@ -122,7 +125,7 @@ def run_sim_train(options: argparse.Namespace) -> int:
     from sim.pretrain_command import train_bundle
 
     engine = EngineChoice(options.engine, options.device, options.engine_python)
-    settings = preset(options.preset, options.seed, engine, options.steps)
+    settings = preset(options.preset, options.seed, engine, options.steps, options.firm_ground)
     with progress_bars() as advance:
         show = functools.partial(advance, "iterations")
         film = not options.no_film

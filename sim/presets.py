@@ -9,7 +9,7 @@ from policy.rewards import RewardWeights
 from robot_configs.errors import Go1Error
 from sim.engines.choice import EngineChoice
 from sim.pretrain_settings import PretrainSettings
-from sim.randomization import Randomization
+from sim.randomization import FIRM_GROUND, Randomization
 from sim.shaping import ShapingWeights
 from sim.terrain.settings import TerrainSettings
 from sim.velocity_settings import VelocityTaskSettings
@@ -119,8 +119,13 @@ PRESETS: Dict[str, Callable[[], PretrainSettings]] = {
 }
 
 
-def preset(name: str, seed: int, engine: EngineChoice, steps: Optional[int] = None) -> PretrainSettings:
+def preset(
+    name: str, seed: int, engine: EngineChoice, steps: Optional[int] = None, firm_ground: bool = False
+) -> PretrainSettings:
     """The settings of that name, with a seed, an engine and, if given, another number of environment steps.
+
+    Args:
+        firm_ground: the ground is firm under every robot, whatever the preset says; nothing else changes.
 
     Raises:
         PresetError: there is none of that name.
@@ -129,4 +134,6 @@ def preset(name: str, seed: int, engine: EngineChoice, steps: Optional[int] = No
         raise PresetError(f"one of {', '.join(PRESETS)}", name, "Choose one of them.")
     settings = PRESETS[name]()
     task = replace(settings.task, seed=seed)
+    if firm_ground:
+        task = replace(task, randomization=replace(task.randomization, ground_time_constant_s=FIRM_GROUND))
     return replace(settings, task=task, engine=engine, steps=settings.steps if steps is None else steps)

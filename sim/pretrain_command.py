@@ -27,6 +27,7 @@ from sim.pretrain import pretrain
 from sim.pretrain_checkpoint import BUNDLE_FILE, iterations_done, last_checkpoint
 from sim.pretrain_pictures import draw_curve, film_walk
 from sim.pretrain_settings import PretrainSettings
+from sim.randomization import FIRM_GROUND
 
 
 def train_bundle(
@@ -43,9 +44,11 @@ def train_bundle(
         begin_with: folder of a finished run whose actor and critic this one begins with.
 
     Raises:
+        EngineChoiceError: the settings ask for what their engine has not.
         PretrainFolderError: the folder holds another run.
         EarlierRunError: `begin_with` can not be begun with.
     """
+    _require_ground(settings, command_line)
     earlier: Optional[EarlierRun] = None
     if begin_with is not None:
         earlier = read_earlier_run(begin_with)
@@ -62,6 +65,15 @@ def train_bundle(
     graph = pretrain(settings, out, progress, earlier)
     if writes:
         finish_run(graph, settings, out, command_line, film, print)
+
+
+def _require_ground(settings: PretrainSettings, command_line: str) -> None:
+    """Before anything is built: PhysX's contacts are rigid, so that on Isaac Gym no ground is soft."""
+    lower, upper = settings.task.randomization.ground_time_constant_s
+    if settings.engine.name == "isaacgym" and (lower, upper) != FIRM_GROUND:
+        expected = f"ground_time_constant_s of {FIRM_GROUND[0]:g} s on Isaac Gym, whose PhysX has rigid contacts only"
+        remedy = f"Leave soft ground out: {command_line} --firm-ground"
+        raise EngineChoiceError(expected, f"{lower:g} to {upper:g} s", remedy)
 
 
 def finish_run(
@@ -99,6 +111,7 @@ def main(words: Optional[Sequence[str]] = None) -> None:
     parser.add_argument("--engine", choices=get_args(EngineName), default="mujoco", help="physics [%(default)s]")
     parser.add_argument("--device", default="cpu", help="of MuJoCo Warp or Isaac Gym: cpu or cuda:0 [%(default)s]")
     parser.add_argument("--engine-python", metavar="PYTHON", help="run Isaac Gym in this Python, which it needs here")
+    parser.add_argument("--firm-ground", action="store_true", help="no soft ground, which Isaac Gym has not")
     parser.add_argument("--begin-with", type=Path, metavar="RUN", help="a finished run whose policy this begins with")
     parser.add_argument("--no-film", action="store_true", help="leave out walk.gif")
     options = parser.parse_args(words)
@@ -108,7 +121,7 @@ def main(words: Optional[Sequence[str]] = None) -> None:
         if engine.name == "isaacgym" and engine.python is None:
             remedy = "Name the Python that Isaac Gym is installed in, or train by `go1 sim train`."
             raise EngineChoiceError("--engine-python for Isaac Gym, which will not follow torch", "none", remedy)
-        settings = preset(options.preset, options.seed, engine, options.steps)
+        settings = preset(options.preset, options.seed, engine, options.steps, options.firm_ground)
         film = not options.no_film
         train_bundle(settings, options.out, command_line, film=film, begin_with=options.begin_with)
     except Go1Error as error:

@@ -17,6 +17,7 @@ from robot_configs.robot import load_robot
 from sim.engines.protocol import FIRM_GROUND_TIME_CONSTANT_S, MAX_DELAY_SUBSTEPS, PhysicsParameters
 
 Range = Tuple[float, float]
+FIRM_GROUND: Range = (FIRM_GROUND_TIME_CONSTANT_S, FIRM_GROUND_TIME_CONSTANT_S)
 NOMINAL_FRICTION = 0.8  # of the feet on an ordinary floor
 
 
@@ -71,7 +72,7 @@ class Randomization:
     motor_strength: Range = (1.0, 1.0)
     joint_friction_nm: Range = (0.0, 0.5)
     armature_scale: Range = (1.0, 1.0)
-    ground_time_constant_s: Range = (FIRM_GROUND_TIME_CONSTANT_S, FIRM_GROUND_TIME_CONSTANT_S)
+    ground_time_constant_s: Range = FIRM_GROUND
     delay_substeps: Tuple[int, int] = (0, 2)
     nominal_share: float = 0.0
     encoder_offset_rad: float = 0.02

@@ -35,11 +35,7 @@ class EngineChoice:
 def make_engine(
     choice: EngineChoice, robot: RobotModel, num_envs: int, terrain: Optional[HeightField] = None
 ) -> Engine:
-    """The chosen engine; only its own libraries are imported.
-
-    Raises:
-        EngineChoiceError: terrain on Isaac Gym.
-    """
+    """The chosen engine; only its own libraries are imported."""
     if choice.name == "mujoco":
         from sim.engines.mujoco import MujocoEngine
 
@@ -48,15 +44,10 @@ def make_engine(
         from sim.engines.mujoco_warp import MujocoWarpEngine
 
         return MujocoWarpEngine(robot, num_envs, choice.device, terrain)
-    if terrain is not None:
-        expected = "an engine that has terrain, mujoco or mujoco_warp"
-        raise EngineChoiceError(
-            expected, choice.name, "Train with --engine mujoco, on a GPU with --engine mujoco_warp --device cuda:0."
-        )
     if choice.python is not None:
         from sim.engines.process_engine import ProcessEngine
 
-        return ProcessEngine(choice.python, num_envs, choice.device)
+        return ProcessEngine(choice.python, num_envs, choice.device, terrain)
     from sim.engines.isaacgym import IsaacGymEngine
 
-    return IsaacGymEngine(robot, num_envs, choice.device)
+    return IsaacGymEngine(robot, num_envs, choice.device, terrain=terrain)

@@ -23,6 +23,7 @@ from robot_configs.robot import load_robot  # noqa: E402
 from sim.engines.array_messages import Message, receive, send  # noqa: E402
 from sim.engines.isaacgym import IsaacGymEngine  # noqa: E402
 from sim.engines.protocol import PhysicsParameters  # noqa: E402
+from sim.engines.terrain_message import unpack_terrain  # noqa: E402
 
 
 class Server:
@@ -85,7 +86,8 @@ def main() -> None:
     options = parser.parse_args()
     with socket.socket(fileno=options.descriptor) as connection:
         try:
-            engine = IsaacGymEngine(load_robot(), options.num_envs, options.device)
+            terrain = unpack_terrain(receive(connection))
+            engine = IsaacGymEngine(load_robot(), options.num_envs, options.device, terrain=terrain)
         except Go1Error as error:
             send(connection, Message("error", {"args": [error.expected, error.found, error.remedy]}))
             return

@@ -7,12 +7,15 @@ import socket
 import subprocess
 from dataclasses import fields
 from pathlib import Path
+from typing import Optional
 
 import torch
 
 from robot_configs.errors import Go1Error
 from sim.engines.array_messages import Message, receive, send
 from sim.engines.protocol import EngineState, PhysicsParameters
+from sim.engines.terrain_message import pack_terrain
+from sim.terrain.height_field import HeightField
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,7 +27,7 @@ class EngineProcessError(Go1Error):
 class ProcessEngine:
     """`Engine` by messages. The process ends when this object, or the trainer, does."""
 
-    def __init__(self, python: str, num_envs: int, device: str) -> None:
+    def __init__(self, python: str, num_envs: int, device: str, terrain: Optional[HeightField] = None) -> None:
         self._connection, theirs = socket.socketpair()
         command = [python, "-m", "sim.engines.isaacgym_process", "--descriptor", str(theirs.fileno())]
         command += ["--num-envs", str(num_envs), "--device", device]
@@ -38,6 +41,7 @@ class ProcessEngine:
                 raise EngineProcessError(
                     "a Python with Isaac Gym", f"{python}: {error.strerror}", "Name it."
                 ) from error
+        self._send(pack_terrain(terrain))
         self.num_envs = num_envs
         self.physics_dt_s = float(self._receive().arguments["physics_dt_s"])
 
@@ -68,11 +72,14 @@ class ProcessEngine:
 
     def _call(self, name: str, tensors: dict[str, torch.Tensor], **arguments: int) -> Message:
         arrays = {key: tensor.detach().numpy() for key, tensor in tensors.items()}
-        try:
-            send(self._connection, Message(name, arguments, arrays))
-        except BrokenPipeError as error:
-            raise self._gone() from error
+        self._send(Message(name, arguments, arrays))
         return self._receive()
+
+    def _send(self, message: Message) -> None:
+        try:
+            send(self._connection, message)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise self._gone() from error
 
     def _receive(self) -> Message:
         try:

@@ -31,6 +31,16 @@ def test_seed_engine_and_steps_are_set_and_nothing_else(name):
     assert dataclasses.replace(settings, task=task, engine=EngineChoice(), steps=unchanged.steps) == unchanged
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_firm_ground_changes_the_ground_and_nothing_else(name):
+    soft, firm = preset(name, 1, EngineChoice()), preset(name, 1, EngineChoice(), firm_ground=True)
+    randomization = firm.task.randomization
+    assert randomization.ground_time_constant_s == (FIRM_GROUND_TIME_CONSTANT_S, FIRM_GROUND_TIME_CONSTANT_S)
+    before = soft.task.randomization.ground_time_constant_s
+    back = dataclasses.replace(randomization, ground_time_constant_s=before)
+    assert dataclasses.replace(firm, task=dataclasses.replace(firm.task, randomization=back)) == soft
+
+
 def test_an_unknown_name_is_refused():
     with pytest.raises(PresetError, match="standard, quick, robust"):
         preset("fast", 1, EngineChoice())

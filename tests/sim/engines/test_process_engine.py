@@ -12,6 +12,8 @@ from robot_configs.robot import load_robot
 from sim.engines.array_messages import Message, receive, send
 from sim.engines.isaacgym import IsaacGymEngine
 from sim.engines.process_engine import EngineProcessError, ProcessEngine
+from sim.engines.terrain_message import TerrainMessageError, pack_terrain, unpack_terrain
+from sim.terrain.height_field import HeightField, Pad
 from tests.sim.engines.bench import ROBOTS, parameters, place
 
 
@@ -67,10 +69,41 @@ def test_it_moves_like_the_engine_at_home(remote):
         assert torch.equal(getattr(remote.state(), name), value), name
 
 
+def test_it_stands_on_the_terrain_of_the_engine_at_home(shim):
+    """More bytes than a socket holds, so that they are read while they are written."""
+    robot = load_robot()
+    heights = np.random.default_rng(3).uniform(0.0, 0.04, (401, 301))
+    field = HeightField(heights, 0.1, (-5.0, -15.0), [Pad((0.0, 0.0), (1.0, 1.0))])
+    home = IsaacGymEngine(robot, ROBOTS, terrain=field)
+    away = ProcessEngine(sys.executable, ROBOTS, "cpu", field)
+    stand = torch.tensor(robot.stand_position, dtype=torch.float32).repeat(ROBOTS, 1)
+    for engine in (away, home):
+        engine.set_parameters(parameters(link_mass_scale=[0.9, 1.0, 1.1, 1.0]))
+        place(engine, 0.33, stand)
+        engine.step(stand, 60)
+    for name, value in vars(home.state()).items():
+        assert torch.equal(getattr(away.state(), name), value), name
+    assert float(home.contact_forces.abs().max()) > 10.0, "they have landed"
+    away.close()
+
+
+def test_a_terrain_arrives_as_it_was_sent():
+    field = HeightField(np.random.default_rng(3).uniform(0.0, 0.04, (4, 3)), 0.1, (-5.0, -15.0))
+    found = unpack_terrain(pack_terrain(field))
+    assert found is not None
+    assert (found.spacing_m, found.origin_m) == (0.1, (-5.0, -15.0))
+    np.testing.assert_array_equal(found.heights_m, field.heights_m)
+    assert unpack_terrain(pack_terrain(None)) is None
+    with pytest.raises(TerrainMessageError, match="found 'step'"):
+        unpack_terrain(Message("step"))
+
+
 def test_an_engine_that_can_not_start_says_why(monkeypatch):
     monkeypatch.delenv("GO1_ISAACGYM_SHIM")
     with pytest.raises(EngineProcessError, match="exit status 1"):
         ProcessEngine(sys.executable, 1, "cpu")
+    with pytest.raises(EngineProcessError, match="exit status 1"):
+        ProcessEngine(sys.executable, 1, "cpu", HeightField(np.zeros((999, 999)), 0.1, (0.0, 0.0)))
     with pytest.raises(EngineProcessError, match="expected a Python with Isaac Gym; found /nowhere/python"):
         ProcessEngine("/nowhere/python", 1, "cpu")
 
