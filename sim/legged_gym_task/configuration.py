@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Tuple
+from typing import Any, Optional, Tuple
 
 from policy.contract import PolicyContract
+from robot_configs.errors import Go1Error
+from sim.engines.choice import EngineChoice
 from sim.engines.isaacgym_scene import PHYSICS_DT_S
+from sim.presets import preset
 from sim.pretrain_settings import PretrainSettings
 from sim.privileged import PRIVILEGED_WIDTH
-from sim.randomization import Randomization
+from sim.terrain.settings import TerrainSettings
 from sim.velocity_settings import VelocityTaskSettings
 
-TASK_NAME = "go1_velocity"
+# What legged_gym registers, and the preset that each is made of.
+PRESETS_OF_TASKS = {"go1_velocity": "standard", "go1_velocity_rough": "robust"}
+PLANE, MESH = "plane", "trimesh"  # legged_gym's words
 
 
-def make_configurations(
-    base: Any, train_base: Any, contract: PolicyContract, settings: PretrainSettings
-) -> Tuple[Any, Any]:
-    """Instances of subclasses of legged_gym's LeggedRobotCfg and LeggedRobotCfgPPO.
+class LeggedGymTaskError(Go1Error):
+    """A configuration that this task does not run."""
+
+
+def settings_of_preset(name: str) -> PretrainSettings:
+    """A preset as Isaac Gym can have it: on firm ground."""
+    return preset(name, PretrainSettings().task.seed, EngineChoice("isaacgym"), firm_ground=True)
+
+
+def make_configurations(base: Any, train_base: Any, contract: PolicyContract, task_name: str) -> Tuple[Any, Any]:
+    """Instances of subclasses of legged_gym's LeggedRobotCfg and LeggedRobotCfgPPO for one of `PRESETS_OF_TASKS`.
 
     legged_gym's scripts read and change nested classes of them; those that our task does not know, such as rewards,
     stay as they are and have no effect.
     """
+    preset_name = PRESETS_OF_TASKS[task_name]
+    settings = settings_of_preset(preset_name)
     task = settings.task
 
     class Go1VelocityCfg(base):
@@ -36,9 +50,12 @@ def make_configurations(
             episode_length_s = task.episode_s
 
         class terrain(base.terrain):
-            mesh_type = "plane"
-            curriculum = False
+            mesh_type = PLANE if task.terrain is None else MESH
+            curriculum = task.terrain is not None
             measure_heights = False
+
+        class velocity_task:
+            preset = preset_name
 
         class control(base.control):
             control_type = "P"
@@ -59,10 +76,10 @@ def make_configurations(
             dt = PHYSICS_DT_S
             substeps = 1
 
-    return Go1VelocityCfg(), _training(train_base, settings)
+    return Go1VelocityCfg(), _training(train_base, settings, task_name)
 
 
-def _training(train_base: Any, settings: PretrainSettings) -> Any:
+def _training(train_base: Any, settings: PretrainSettings, task_name: str) -> Any:
     class Go1VelocityCfgPPO(train_base):
         seed = settings.task.seed
         runner_class_name = "OnPolicyRunner"
@@ -90,14 +107,19 @@ def _training(train_base: Any, settings: PretrainSettings) -> Any:
             num_steps_per_env = settings.steps_per_iteration
             max_iterations = settings.iterations
             save_interval = settings.save_every
-            experiment_name = TASK_NAME
+            experiment_name = task_name
 
     return Go1VelocityCfgPPO()
 
 
 def task_settings(configuration: Any) -> VelocityTaskSettings:
-    """Our settings for a configuration that a script may have changed: robots, seed, length, what is switched off."""
-    randomization = Randomization()
+    """Our settings for a configuration that a script may have changed: robots, seed, length, what is switched off.
+
+    Raises:
+        LeggedGymTaskError: ground that this task does not have.
+    """
+    settings = settings_of_preset(configuration.velocity_task.preset).task
+    randomization = settings.randomization
     if not configuration.noise.add_noise:
         randomization = replace(
             randomization,
@@ -113,9 +135,24 @@ def task_settings(configuration: Any) -> VelocityTaskSettings:
         randomization = replace(randomization, friction=(middle, middle))
     if not configuration.domain_rand.randomize_base_mass:
         randomization = replace(randomization, payload_kg=(0.0, 0.0))
-    return VelocityTaskSettings(
+    return replace(
+        settings,
         num_envs=int(configuration.env.num_envs),
         seed=int(configuration.seed),
         episode_s=float(configuration.env.episode_length_s),
         randomization=randomization,
+        terrain=_terrain(configuration.terrain.mesh_type, settings.terrain),
+    )
+
+
+def _terrain(mesh_type: str, own: Optional[TerrainSettings]) -> Optional[TerrainSettings]:
+    """The terrain of a task's preset, that of all kinds where its preset has none, or a plane."""
+    if mesh_type == PLANE:
+        return None
+    if mesh_type == MESH:
+        return own if own is not None else TerrainSettings()
+    raise LeggedGymTaskError(
+        f"terrain.mesh_type = {PLANE!r} or {MESH!r}",
+        repr(mesh_type),
+        "Take the mesh: Isaac Gym's height field rounds heights, and its triangles are not those of the task.",
     )

@@ -1,4 +1,4 @@
-"""Puts the task into legged_gym's registry."""
+"""Puts the tasks into legged_gym's registry."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 from policy.velocity_contract import velocity_contract
 from robot_configs.robot import load_robot
-from sim.legged_gym_task.configuration import TASK_NAME, make_configurations
+from sim.legged_gym_task.configuration import PRESETS_OF_TASKS, make_configurations
 from sim.legged_gym_task.task import Go1VelocityTask
-from sim.pretrain_settings import PretrainSettings
 
 
 def register(registry: Any, base: type, train_base: type) -> None:
-    """Register `go1_velocity`, configured on legged_gym's base classes."""
+    """Register `go1_velocity` and `go1_velocity_rough`, configured on legged_gym's base classes."""
     contract = velocity_contract(load_robot())
-    configuration, training = make_configurations(base, train_base, contract, PretrainSettings())
-    registry.register(TASK_NAME, Go1VelocityTask, configuration, training)
+    for name in PRESETS_OF_TASKS:
+        configuration, training = make_configurations(base, train_base, contract, name)
+        registry.register(name, Go1VelocityTask, configuration, training)
 
 
 def register_with_legged_gym() -> None:

@@ -9,18 +9,14 @@ import torch
 from policy.graph import PolicyGraph
 from policy.networks import GaussianActor
 from policy.velocity_contract import velocity_contract
-from robot_configs.errors import Go1Error
 from robot_configs.robot import load_robot
 from sim.engines.isaacgym import IsaacGymEngine
-from sim.legged_gym_task.configuration import task_settings
+from sim.legged_gym_task.configuration import LeggedGymTaskError, task_settings
 from sim.privileged import PRIVILEGED_WIDTH
+from sim.terrain.grid import build_grid
 from sim.velocity_task import REWARD_LOG, VelocityTask
 
 FiveTuple = Tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, Dict[str, Any]]
-
-
-class LeggedGymTaskError(Go1Error):
-    """A configuration that this task does not run."""
 
 
 class _Task(VelocityTask):
@@ -44,7 +40,7 @@ def _flat(name: str) -> str:
 
 
 class Go1VelocityTask:
-    """What `task_registry.make_env("go1_velocity")` returns.
+    """What `task_registry.make_env("go1_velocity")` returns, and `go1_velocity_rough` on terrain.
 
     The task and its observations live on the CPU, wherever PhysX computes: a step moves some 70 numbers a robot.
 
@@ -57,8 +53,6 @@ class Go1VelocityTask:
     def __init__(self, cfg: Any, sim_params: Any, physics_engine: Any, sim_device: str, headless: bool) -> None:
         if not headless:
             raise LeggedGymTaskError("--headless", "a viewer", "Watch a sealed policy with `go1 sim play`.")
-        if cfg.terrain.mesh_type != "plane":
-            raise LeggedGymTaskError("terrain.mesh_type = 'plane'", repr(cfg.terrain.mesh_type), "The task is flat.")
         robot = load_robot()
         contract = velocity_contract(robot)
         # The graph observes and turns actions into targets; rsl_rl has the actor that is trained.
@@ -67,8 +61,10 @@ class Go1VelocityTask:
         settings = task_settings(cfg)
         self.cfg, self.sim_params, self.physics_engine = cfg, sim_params, physics_engine
         self.sim_device, self.headless = sim_device, headless
-        self._engine = IsaacGymEngine(robot, settings.num_envs, sim_device, sim_params)
-        self._task = _Task(settings, robot, graph, self._engine)
+        grid = build_grid(settings.terrain, settings.seed) if settings.terrain is not None else None
+        terrain = grid.field if grid is not None else None
+        self._engine = IsaacGymEngine(robot, settings.num_envs, sim_device, sim_params, terrain)
+        self._task = _Task(settings, robot, graph, self._engine, grid)
         self.device = "cpu"
         self.num_envs, self.num_actions = self._task.num_envs, self._task.num_actions
         self.num_obs, self.num_privileged_obs = contract.observation_dim, contract.observation_dim + PRIVILEGED_WIDTH

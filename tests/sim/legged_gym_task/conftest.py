@@ -44,10 +44,19 @@ def registry(fresh_legged_gym: None) -> ModuleType:
     return sys.modules["legged_gym.utils"].task_registry
 
 
-@pytest.fixture
-def registered(registry) -> SimpleNamespace:
-    """Our entry of the registry."""
-    name = "go1_velocity"
+def entry(registry: ModuleType, name: str) -> SimpleNamespace:
     return SimpleNamespace(
         task_class=registry.task_classes[name], env_cfg=registry.env_cfgs[name], train_cfg=registry.train_cfgs[name]
     )
+
+
+@pytest.fixture
+def registered(registry) -> SimpleNamespace:
+    """Our flat entry of the registry."""
+    return entry(registry, "go1_velocity")
+
+
+@pytest.fixture
+def registered_rough(registry) -> SimpleNamespace:
+    """Our entry with terrain."""
+    return entry(registry, "go1_velocity_rough")

@@ -13,7 +13,7 @@ def test_the_circle_has_a_wrong_end(fresh_legged_gym):
 
 
 def test_the_task_is_registered_beside_legged_gyms_own(registry):
-    assert set(registry.task_classes) == {"legged_robot", "go1_velocity"}
+    assert set(registry.task_classes) == {"legged_robot", "go1_velocity", "go1_velocity_rough"}
     environment, training = registry.get_cfgs("go1_velocity")
     base = sys.modules["legged_gym.envs.base.legged_robot_config"]
     assert isinstance(environment, base.LeggedRobotCfg)

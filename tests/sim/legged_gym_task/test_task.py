@@ -8,13 +8,16 @@ import torch
 from policy.rewards import REWARD_TERMS
 from policy.velocity_contract import velocity_contract
 from robot_configs.robot import load_robot
+from sim.engines.choice import EngineChoice
 from sim.isaacgym_shim import gymapi, gymutil
-from sim.legged_gym_task.configuration import task_settings
-from sim.legged_gym_task.task import LeggedGymTaskError
+from sim.legged_gym_task import configuration
+from sim.legged_gym_task.configuration import LeggedGymTaskError, task_settings
+from sim.presets import preset
 from sim.pretrain_settings import PretrainSettings
 from sim.privileged import PRIVILEGED_WIDTH
 from sim.randomization import Randomization
 from sim.shaping import SHAPING_TERMS
+from sim.terrain.settings import TerrainSettings
 
 torch.set_num_threads(1)
 ROBOTS, STEPS = 6, 12
@@ -169,6 +172,38 @@ def test_a_viewer_and_other_ground_are_refused(registered):
     cfg = registered.env_cfg
     with pytest.raises(LeggedGymTaskError, match="--headless"):
         registered.task_class(cfg, simulation(cfg), gymapi.SIM_PHYSX, "cpu", False)
-    cfg.terrain.mesh_type = "trimesh"
-    with pytest.raises(LeggedGymTaskError, match="The task is flat"):
+    cfg.terrain.mesh_type = "heightfield"
+    with pytest.raises(LeggedGymTaskError, match="'plane' or 'trimesh'; found 'heightfield'.*Take the mesh"):
         registered.task_class(cfg, simulation(cfg), gymapi.SIM_PHYSX, "cpu", True)
+
+
+def test_the_rough_task_is_robust_on_firm_ground(registered_rough, registered):
+    env, train = registered_rough.env_cfg, registered_rough.train_cfg
+    settings = preset("robust", 1, EngineChoice("isaacgym"), firm_ground=True)
+    assert (env.terrain.mesh_type, env.terrain.curriculum) == ("trimesh", True)
+    assert (train.runner.experiment_name, train.runner.max_iterations) == ("go1_velocity_rough", settings.iterations)
+    assert task_settings(env) == settings.task
+    env.terrain.mesh_type = "plane"
+    assert task_settings(env).terrain is None
+    assert registered.env_cfg.terrain.mesh_type == "plane"
+    registered.env_cfg.terrain.mesh_type = "trimesh"
+    assert task_settings(registered.env_cfg).terrain == TerrainSettings()
+
+
+def test_the_rough_task_walks_on_its_terrain(registered_rough, monkeypatch):
+    """On a few small tiles of it: robots of all kinds of ground start on them, and levels go to the log."""
+    whole = configuration.settings_of_preset("robust")
+    terrain = dataclasses.replace(whole.task.terrain, levels=2, tile_m=3.0, border_m=1.0)
+    small = dataclasses.replace(whole, task=dataclasses.replace(whole.task, terrain=terrain))
+    monkeypatch.setattr(configuration, "settings_of_preset", lambda name: small)
+    cfg = registered_rough.env_cfg
+    cfg.env.num_envs = ROBOTS
+    task = registered_rough.task_class(cfg, simulation(cfg), gymapi.SIM_PHYSX, "cpu", True)
+    assert task._engine.state().position_trunk_in_world[:, 1].unique().numel() == ROBOTS, "a kind of ground each"
+    for _ in range(3):
+        observation, critic, reward, _, infos = task.step(torch.zeros(ROBOTS, 12))
+    assert torch.isfinite(observation).all() and torch.isfinite(critic).all() and torch.isfinite(reward).all()
+    assert {name for name in infos["episode"] if name.startswith("level_")} == {
+        "level_flat",
+        *("level_rough", "level_slope_up", "level_slope_down", "level_steps_up"),
+    }
