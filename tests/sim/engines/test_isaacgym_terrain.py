@@ -43,8 +43,12 @@ def tiles() -> TerrainGrid:
     return build_grid(settings, seed=2)
 
 
-def both(robot, terrain: HeightField) -> tuple[IsaacGymEngine, MujocoEngine]:
-    engines = IsaacGymEngine(robot, ROBOTS, terrain=terrain), MujocoEngine(robot, ROBOTS, 1, terrain)
+def both(robot, terrain):
+    """The two engines, on the same ground."""
+    engines: tuple[Engine, Engine] = (
+        IsaacGymEngine(robot, ROBOTS, terrain=terrain),
+        MujocoEngine(robot, ROBOTS, 1, terrain),
+    )
     for one in engines:
         one.set_parameters(parameters())
     return engines
@@ -122,7 +126,7 @@ def test_the_mesh_is_the_ground_that_the_task_sees(robot, shim, tiles):
 
 def test_isaac_gym_is_given_the_triangles_as_its_signature_wants_them(robot, shim, slope, monkeypatch):
     """Flat float32 and uint32 with their counts, as isaacgym-stubs has it, and ground without friction of its own."""
-    calls = []
+    calls: list[tuple] = []
     monkeypatch.setattr(SceneCalls, "add_triangle_mesh", lambda _, *given: calls.append(given))
     IsaacGymEngine(robot, 1, terrain=slope)
     ((_, vertices, triangles, params),) = calls

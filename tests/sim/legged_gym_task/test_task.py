@@ -193,6 +193,7 @@ def test_the_rough_task_is_robust_on_firm_ground(registered_rough, registered):
 def test_the_rough_task_walks_on_its_terrain(registered_rough, monkeypatch):
     """On a few small tiles of it: robots of all kinds of ground start on them, and levels go to the log."""
     whole = configuration.settings_of_preset("robust")
+    assert whole.task.terrain is not None
     terrain = dataclasses.replace(whole.task.terrain, levels=2, tile_m=3.0, border_m=1.0)
     small = dataclasses.replace(whole, task=dataclasses.replace(whole.task, terrain=terrain))
     monkeypatch.setattr(configuration, "settings_of_preset", lambda name: small)
