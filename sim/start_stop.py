@@ -51,8 +51,8 @@ class StartStopRecord:
         if walk_s < _LEAST_WALK_S:
             raise GaitRecordError(f"at least {_LEAST_WALK_S:g} s of walking", f"{walk_s:g} s", "Walk longer.")
         if self.stop_step >= len(self.joint_target):
-            found = f"a stop at step {self.stop_step} of {len(self.joint_target)}"
-            raise GaitRecordError("a rest behind the stop", found, "Record for longer.")
+            last = f"a stop at step {self.stop_step} of {len(self.joint_target)}"
+            raise GaitRecordError("a rest behind the stop", last, "Record for longer.")
 
 
 @dataclass(frozen=True)
