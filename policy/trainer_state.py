@@ -7,8 +7,8 @@ Nothing is pickled, so a state from elsewhere can carry no code.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from policy.whole_files import whole_file
 from robot_configs.errors import Go1Error
 
 FORMAT_VERSION = 1
 _HEADER_KEY = "trainer_state"
+_DIGEST_KEY = "content_sha256"
 
 
 class TrainerStateError(Go1Error):
@@ -39,13 +41,11 @@ class TrainerState:
 
 def save_trainer_state(path: Path, state: TrainerState) -> None:
     """Write atomically: into a file beside it, flushed to disk, then renamed."""
-    header = {_HEADER_KEY: json.dumps({"format_version": FORMAT_VERSION, **state.record}, sort_keys=True)}
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in state.tensors.items()}
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, str(partial), metadata=header)
-    with open(partial, "rb+") as stream:
-        os.fsync(stream.fileno())
-    os.replace(partial, path)
+    record = json.dumps({"format_version": FORMAT_VERSION, **state.record}, sort_keys=True)
+    header = {_HEADER_KEY: record, _DIGEST_KEY: _digest(record, tensors)}
+    with whole_file(path) as partial:
+        save_file(tensors, str(partial), metadata=header)
 
 
 def load_trainer_state(path: Path) -> TrainerState:
@@ -63,11 +63,24 @@ def load_trainer_state(path: Path) -> TrainerState:
         raise TrainerStateError("a trainer state in safetensors format", f"{path}: {error}", remedy) from None
     if _HEADER_KEY not in header:
         raise TrainerStateError(f"a header with the key {_HEADER_KEY}", f"{path} without it", remedy)
+    written = header.get(_DIGEST_KEY)  # states of earlier versions have none
+    if written is not None and written != _digest(header[_HEADER_KEY], tensors):
+        raise TrainerStateError(f"content with the SHA-256 {written}", f"{path} with another: damaged", remedy)
     record = json.loads(header[_HEADER_KEY])
     found = record.pop("format_version", None)
     if found != FORMAT_VERSION:
         raise TrainerStateError(f"format version {FORMAT_VERSION}", f"{found} in {path}", remedy)
     return TrainerState(tensors, record)
+
+
+def _digest(record: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the record and every tensor with its name, type and shape."""
+    digest = hashlib.sha256(record.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def require_match(record: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

@@ -26,7 +26,7 @@ from sim.nan_guard import GuardedVelocityTask
 from sim.ppo_runner import PpoRunner
 from sim.pretrain_checkpoint import CHECKPOINT_FILE, curve_mark, iterations_done, open_folder
 from sim.pretrain_settings import PretrainSettings
-from sim.run_lock import locked
+from policy.run_lock import locked
 from sim.scripted_trot import imitate_trot
 from sim.terrain.grid import build_grid
 
@@ -49,7 +49,7 @@ def pretrain(
     Raises:
         PretrainFolderError: the folder holds another run, or one that can not go on.
         EarlierRunError: the settings name another run to begin with than `earlier`.
-        FolderInUseError: another process trains into the folder.
+        FolderInUseError: another process works in the folder.
         NonFiniteError: something that is not finite came up; the last checkpoint and non_finite.npz stay.
     """
     with joined_processes() as processes:

@@ -25,7 +25,7 @@ from benchmarks.uni_o4.logged_steps import LoggedSteps
 from benchmarks.uni_o4.recipe import DataRecipe
 from benchmarks.uni_o4.robots import BenchmarkError, benchmark_robot
 from benchmarks.uni_o4.soft_actor_critic import SoftActorCritic, SquashedActor
-from benchmarks.uni_o4.whole_files import write_whole
+from policy.whole_files import write_whole
 from policy.trainer_state import (
     TrainerState,
     load_trainer_state,

@@ -28,7 +28,7 @@ from benchmarks.uni_o4.peers import d3rlpy_data, d3rlpy_module, peer_algorithm
 from benchmarks.uni_o4.preparation import stream
 from benchmarks.uni_o4.results import Spent, Stopwatch, Trial
 from benchmarks.uni_o4.robots import BenchmarkError
-from benchmarks.uni_o4.whole_files import write_whole
+from policy.whole_files import write_whole
 from policy.networks import GaussianActor, ValueNetwork
 from policy.trainer_state import TrainerStateError
 from policy.uni_o4.online import OnlineLearner

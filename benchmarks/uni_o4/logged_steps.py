@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from benchmarks.uni_o4.robots import BenchmarkError, BenchmarkRobot
-from benchmarks.uni_o4.whole_files import whole_file
+from policy.whole_files import whole_file
 
 REQUIRED = ("observations", "next_observations", "actions", "rewards", "terminals", "timeouts")
 LOG_PROBABILITIES = "infos/action_log_probs"

@@ -19,7 +19,7 @@ from benchmarks.uni_o4.ope_table import ope_table
 from benchmarks.uni_o4.pictures import offline_curves, online_curves, predicted_against_true
 from benchmarks.uni_o4.results import ResultStore
 from benchmarks.uni_o4.significance import CONFIDENCE, drop_probability, gain_probability
-from benchmarks.uni_o4.whole_files import write_whole
+from policy.whole_files import write_whole
 
 BEGIN, END = "<!-- benchmarks.uni_o4: begin -->", "<!-- benchmarks.uni_o4: end -->"
 SIGNIFICANCE = 1.0 - CONFIDENCE

@@ -44,7 +44,7 @@ def test_a_kill_while_writing_leaves_the_last_state(tmp_path: Path, monkeypatch:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("policy.trainer_state.os.replace", killed)
+    monkeypatch.setattr("policy.whole_files.os.replace", killed)
     with pytest.raises(KeyboardInterrupt):
         save_trainer_state(tmp_path / "s", state(2))
     assert load_trainer_state(tmp_path / "s").record["step"] == 1
@@ -57,6 +57,44 @@ def test_a_truncated_file_is_refused(tmp_path: Path):
         (tmp_path / "s").write_bytes(whole[:length])
         with pytest.raises(TrainerStateError, match="safetensors"):
             load_trainer_state(tmp_path / "s")
+
+
+@pytest.mark.parametrize("from_the_end", [1, 24])
+def test_a_changed_byte_is_refused(tmp_path: Path, from_the_end: int):
+    """In the tensor's last and first number; safetensors itself does not look at them."""
+    save_trainer_state(tmp_path / "s", state())
+    content = bytearray((tmp_path / "s").read_bytes())
+    content[-from_the_end] ^= 1
+    (tmp_path / "s").write_bytes(content)
+    with pytest.raises(TrainerStateError, match="damaged"):
+        load_trainer_state(tmp_path / "s")
+
+
+def test_a_changed_digit_of_the_record_is_refused(tmp_path: Path):
+    save_trainer_state(tmp_path / "s", state(7))
+    content = (tmp_path / "s").read_bytes()
+    step = b'\\"step\\": 7'
+    assert content.count(step) == 1
+    (tmp_path / "s").write_bytes(content.replace(step, step[:-1] + b"8"))
+    with pytest.raises(TrainerStateError, match="damaged"):
+        load_trainer_state(tmp_path / "s")
+
+
+def test_every_kind_of_tensor_that_a_run_holds_comes_back(tmp_path: Path):
+    """A scalar, none, yes and no, whole numbers, a transposed one, a generator's bytes."""
+    kinds = {
+        "scalar": torch.tensor(2.5, dtype=torch.float64),
+        "empty": torch.zeros(0, 3),
+        "bools": torch.tensor([True, False]),
+        "integers": torch.arange(4),
+        "transposed": torch.arange(6.0).view(2, 3).T,
+        "generator": torch.Generator().manual_seed(1).get_state(),
+    }
+    save_trainer_state(tmp_path / "s", TrainerState(kinds, {}))
+    loaded = load_trainer_state(tmp_path / "s").tensors
+    assert loaded.keys() == kinds.keys()
+    for name, tensor in kinds.items():
+        assert torch.equal(loaded[name], tensor) and loaded[name].dtype == tensor.dtype, name
 
 
 def test_a_pickle_is_refused_and_not_run(tmp_path: Path):

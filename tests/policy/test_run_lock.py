@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from sim.run_lock import FolderInUseError, locked
+from policy.run_lock import FolderInUseError, locked
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_held_folder_is_refused_and_is_free_afterwards(tmp_path):
     with locked(tmp_path):
-        with pytest.raises(FolderInUseError, match="running training"):
+        with pytest.raises(FolderInUseError, match="a run that holds"):
             with locked(tmp_path):
                 pass
         with locked(tmp_path.parent):
@@ -35,7 +35,7 @@ def test_an_error_lets_go_of_the_folder(tmp_path):
 
 def test_a_killed_process_lets_go_of_the_folder(tmp_path):
     program = (
-        "import sys, time; from pathlib import Path; from sim.run_lock import locked\n"
+        "import sys, time; from pathlib import Path; from policy.run_lock import locked\n"
         "with locked(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(600)"
     )
     holder = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE)

@@ -1,4 +1,4 @@
-"""One training a folder: the same command given twice would write two runs into one curve."""
+"""One run a folder: the same command given twice would write two runs into one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from robot_configs.errors import Go1Error
 
 
 class FolderInUseError(Go1Error):
-    """A folder that another process trains into."""
+    """A folder that another process works in."""
 
 
 @contextmanager
@@ -27,8 +27,8 @@ def locked(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            remedy = "Wait for that run or stop it; or train into another folder."
-            raise FolderInUseError("a folder that nobody trains into", f"a running training in {out}", remedy) from None
+            remedy = "Wait for that run or stop it; or give another --out."
+            raise FolderInUseError("a folder that no other run works in", f"a run that holds {out}", remedy) from None
         yield
     finally:
         os.close(descriptor)

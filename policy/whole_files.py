@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whenever the benchmark is killed."""
+"""Files that are there whole or not at all, whenever the program is killed and also after a power cut."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     partial = path.with_name(path.name + ".partial")
     try:
         yield partial
-        with open(partial, "rb+") as stream:
-            os.fsync(stream.fileno())
+        _flush(partial)
         os.replace(partial, path)
+        _flush(path.parent)  # else a power cut could take the new name back
     finally:
         partial.unlink(missing_ok=True)
 
@@ -26,3 +26,12 @@ def write_whole(path: Path, text: str) -> None:
     """Write a text file."""
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def _flush(path: Path) -> None:
+    """Bring a file's bytes, or a folder's entries, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
