@@ -1,19 +1,13 @@
-"""What computed a result: a hash of the code that its figures depend on, and the versions of the packages.
-
-The commit alone says too much and too little: it changes with every line of documentation, and not with a line that
-was not committed.
-"""
+"""What computed a result: a hash of the code that its figures depend on, and the versions of the packages."""
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import platform
 from functools import lru_cache
 from importlib import metadata
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from policy.program_hash import program_hash
+
 PACKAGES = ("torch", "numpy", "mujoco", "gymnasium", "d3rlpy")
 
 _HERE = "benchmarks/uni_o4"
@@ -38,26 +32,8 @@ CODE: dict[str, tuple[str, ...]] = {
 
 @lru_cache
 def code_that_computes(what: str) -> str:
-    """First 12 digits of the SHA-256 over the files' programs; comments, docstrings and formatting do not count."""
-    digest = hashlib.sha256()
-    for pattern in CODE[what]:
-        for path in sorted(ROOT.glob(pattern)):
-            digest.update(f"{path.relative_to(ROOT)}\n{program(path.read_text(encoding='utf-8'))}\n".encode())
-    return digest.hexdigest()[:12]
-
-
-def program(source: str) -> str:
-    """The syntax tree without docstrings, as text."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            node.body = [each for each in node.body if not _is_text(each)]
-    return ast.dump(tree)
-
-
-def _is_text(node: ast.stmt) -> bool:
-    """A string that stands alone: a docstring, of an attribute too."""
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    """Of the files' programs; see `program_hash`."""
+    return program_hash(CODE[what])
 
 
 @lru_cache
