@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from policy.trainer_state import under
 from robot_configs.errors import Go1Error
-from sim.tensor_state import under
 from sim.velocity_settings import VelocityTaskSettings
 
 _SEED_STRIDE = 1_000_003  # between processes: far apart, so that a process never walks with another run's seed

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from policy.graph import PolicyGraph
 from policy.networks import GaussianActor
+from policy.run_lock import locked
 from policy.trainer_state import TrainerState
 from robot_configs.robot import load_robot
 from sim.curve_log import CURVE_FILE, Progress, cut_back
@@ -26,7 +27,6 @@ from sim.nan_guard import GuardedVelocityTask
 from sim.ppo_runner import PpoRunner
 from sim.pretrain_checkpoint import CHECKPOINT_FILE, curve_mark, iterations_done, open_folder
 from sim.pretrain_settings import PretrainSettings
-from policy.run_lock import locked
 from sim.scripted_trot import imitate_trot
 from sim.terrain.grid import build_grid
 

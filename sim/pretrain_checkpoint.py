@@ -22,6 +22,8 @@ from policy.trainer_state import (
     load_trainer_state,
     pack_adam,
     pack_module,
+    part_of,
+    under,
     unpack_adam,
     unpack_module,
 )
@@ -30,7 +32,6 @@ from sim.curve_log import CurveMark
 from sim.distributed import ALONE, Processes
 from sim.engines.protocol import ResumableEngine
 from sim.pretrain_settings import PretrainSettings
-from sim.tensor_state import part_of, under
 from sim.velocity_task import VelocityTask
 
 CHECKPOINT_FORMAT = 2  # 1 had neither the task nor the engine nor the random generators

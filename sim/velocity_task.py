@@ -20,6 +20,7 @@ from tensordict import TensorDict
 from policy.gait_contract import TRUNK_HEIGHT
 from policy.graph import PHASE, PolicyGraph, projected_gravity
 from policy.rewards import REWARD_TERMS, RewardInputs, velocity_reward
+from policy.trainer_state import part_of, under
 from robot_configs.kinematics import foot_position_in_trunk
 from robot_configs.robot import RobotModel
 from sim.engines.protocol import FIRM_GROUND_TIME_CONSTANT_S, Engine, EngineState
@@ -27,7 +28,7 @@ from sim.engines.rotations import world_to_trunk
 from sim.privileged import PRIVILEGED
 from sim.randomization import draw_commands, draw_physics
 from sim.shaping import SHAPING_TERMS, ShapingInputs, foot_phase_offsets, shaping_reward, wanted_heights
-from sim.tensor_state import part_of, put_tensors, tensors_of, under
+from sim.tensor_state import put_tensors, tensors_of
 from sim.terrain.grid import TerrainGrid
 from sim.terrain.ground import FlatGround, Ground, TerrainGround
 from sim.velocity_settings import VelocityTaskSettings

@@ -25,7 +25,6 @@ from benchmarks.uni_o4.logged_steps import LoggedSteps
 from benchmarks.uni_o4.recipe import DataRecipe
 from benchmarks.uni_o4.robots import BenchmarkError, benchmark_robot
 from benchmarks.uni_o4.soft_actor_critic import SoftActorCritic, SquashedActor
-from policy.whole_files import write_whole
 from policy.trainer_state import (
     TrainerState,
     load_trainer_state,
@@ -35,6 +34,7 @@ from policy.trainer_state import (
     unpack_module,
 )
 from policy.uni_o4.settings import Progress, no_progress
+from policy.whole_files import write_whole
 
 SEED_STRIDE = 1_000_000
 """Between the reset seeds of two recipes' episodes, and between training, logging and evaluation."""

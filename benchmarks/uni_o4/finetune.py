@@ -28,12 +28,12 @@ from benchmarks.uni_o4.peers import d3rlpy_data, d3rlpy_module, peer_algorithm
 from benchmarks.uni_o4.preparation import stream
 from benchmarks.uni_o4.results import Spent, Stopwatch, Trial
 from benchmarks.uni_o4.robots import BenchmarkError
-from policy.whole_files import write_whole
 from policy.networks import GaussianActor, ValueNetwork
 from policy.trainer_state import TrainerStateError
 from policy.uni_o4.online import OnlineLearner
 from policy.uni_o4.settings import Progress, seeded_network
 from policy.uni_o4.value import RewardScale, fit_reward_scale
+from policy.whole_files import write_whole
 
 OnlineMethod = Literal["ensemble", "uni_o4", "scratch", "iql"]
 ONLINE_METHODS: tuple[OnlineMethod, ...] = get_args(OnlineMethod)

@@ -18,11 +18,12 @@ from benchmarks.uni_o4.logged_steps import LoggedSteps
 from benchmarks.uni_o4.paper_sizes import is_reduced
 from benchmarks.uni_o4.preparation import PreparationCache, prepare, still_world, stream
 from policy.networks import GaussianActor, ValueNetwork
+from policy.uni_o4.candidates import Improvement
 from policy.uni_o4.cloning import CloningSettings
 from policy.uni_o4.critics import CriticSettings
 from policy.uni_o4.dynamics import DynamicsSettings
 from policy.uni_o4.evaluation import EvaluationSettings
-from policy.uni_o4.offline import EnsembleSettings, Improvement, improve_in_ensemble
+from policy.uni_o4.offline import EnsembleSettings, improve_in_ensemble
 from policy.uni_o4.published import PublishedSettings, improve_published
 from policy.uni_o4.settings import Progress, no_progress
 from policy.uni_o4.value import RewardScale, ValueSettings

@@ -24,8 +24,8 @@ import numpy as np
 from benchmarks.uni_o4.data import DataSet
 from benchmarks.uni_o4.provenance import code_that_computes, versions
 from benchmarks.uni_o4.robots import BenchmarkError
-from policy.whole_files import write_whole
 from policy.code_version import code_version
+from policy.whole_files import write_whole
 
 KEY_DIGITS = 10  # of a file's name; the whole key is inside
 

@@ -13,7 +13,7 @@ from policy.export import export_bundle
 from policy.graph import PolicyGraph
 from policy.networks import GaussianActor
 from policy.transitions import Transitions
-from policy.uni_o4.offline import Improvement
+from policy.uni_o4.candidates import Improvement
 from policy.uni_o4.smoothness import action_roughness
 from robot_configs.robot import load_robot
 

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from policy.networks import LOG_STD_BOUNDS, GaussianActor, gaussian_log_prob
+from policy.trainer_state import TrainerState
 from policy.transitions import Transitions, split_by_episode
+from policy.uni_o4.keeping import NOTHING_KEPT, Keeper, TrainingParts
 from policy.uni_o4.settings import Progress, no_progress, require, seeded_network
 from policy.uni_o4.side_by_side import MemberNetworks
 
@@ -153,25 +155,66 @@ def clone_behavior(
     settings: CloningSettings,
     generator: torch.Generator,
     progress: Progress = no_progress,
+    keeper: Keeper = NOTHING_KEPT,
 ) -> CloningFit:
-    """Clone the logged actions; the state of the ensemble with the best held-out likelihood is kept."""
+    """Clone the logged actions; the state of the ensemble with the best held-out likelihood is the result."""
     observation, action = transitions.observation, transitions.action
     training = CloningTraining(observation.shape[1], action.shape[1], settings, generator)
     ensemble = training.ensemble
     train_rows, holdout_rows = split_by_episode(transitions, settings.holdout_fraction, generator)
     held_observation, held_action = observation[holdout_rows], action[holdout_rows]
-    best, best_epoch = CloningFit(ensemble.members(), (-float("inf"),) * settings.members), 0
-    for epoch in range(settings.epochs):
+    course = _Course(training, CloningFit(ensemble.members(), (-float("inf"),) * settings.members))
+    course.restore(keeper.kept())
+    while not course.finished:
         for rows in train_rows[torch.randperm(len(train_rows), generator=generator)].split(settings.batch_size):
             training.step(observation[rows], action[rows])
         with torch.no_grad():
             held = ensemble.log_prob(held_observation, held_action).mean(1).tolist()
-        progress("cloning", epoch + 1, settings.epochs, {"holdout_log_prob": max(held)})
-        if sum(held) > sum(best.holdout_log_prob):
-            best, best_epoch = CloningFit(ensemble.members(), tuple(held)), epoch
-        elif epoch - best_epoch >= settings.patience:
-            break
-    return best
+        course.count(held)
+        progress("cloning", course.epochs, settings.epochs, {"holdout_log_prob": max(held)})
+        keeper.keep(course.state, course.finished)
+    return course.best
+
+
+class _Course:
+    """How far the cloning is.
+
+    Attributes:
+        best: the ensemble that explained the held-out episodes best so far. best_epoch: its epoch, from 0.
+        epochs: gone through. finished: nothing more is to be done.
+    """
+
+    def __init__(self, training: CloningTraining, begun: CloningFit) -> None:
+        self._training, self._settings = training, training.settings
+        self.best, self.best_epoch, self.epochs, self.finished = begun, 0, 0, False
+
+    def count(self, held: Sequence[float]) -> None:
+        """One more epoch, and each member's held-out log-likelihood behind it."""
+        epoch, self.epochs = self.epochs, self.epochs + 1
+        better = sum(held) > sum(self.best.holdout_log_prob)
+        if better:
+            self.best, self.best_epoch = CloningFit(self._training.ensemble.members(), tuple(held)), epoch
+        out_of_patience = not better and epoch - self.best_epoch >= self._settings.patience
+        self.finished = out_of_patience or self.epochs == self._settings.epochs
+
+    @property
+    def _parts(self) -> TrainingParts:
+        best = {f"best{place}": member for place, member in enumerate(self.best.members)}
+        return TrainingParts({"ensemble": self._training.ensemble, **best}, {"optimizer": self._training.optimizer})
+
+    def state(self) -> TrainerState:
+        """To be kept."""
+        record = {"best_epoch": self.best_epoch, "epochs": self.epochs, "finished": self.finished}
+        return self._parts.state({**record, "holdout_log_prob": self.best.holdout_log_prob})
+
+    def restore(self, kept: TrainerState | None) -> None:
+        """Go on from what was kept, if anything was."""
+        if kept is None:
+            return
+        self._parts.restore(kept)
+        record = kept.record
+        self.best = CloningFit(self.best.members, tuple(record["holdout_log_prob"]))
+        self.best_epoch, self.epochs, self.finished = record["best_epoch"], record["epochs"], record["finished"]
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ As in the paper but for their size: the default networks are smaller (see `Criti
 from __future__ import annotations
 
 import copy
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,7 @@ from torch.nn import functional
 from policy.networks import QNetwork, ValueNetwork
 from policy.objective import expectile_loss
 from policy.transitions import Transitions
+from policy.uni_o4.keeping import NOTHING_KEPT, Keeper, TrainingParts
 from policy.uni_o4.settings import Progress, no_progress, require, seeded_network
 from policy.uni_o4.side_by_side import ActionValues, follow
 from policy.uni_o4.value import RewardScale
@@ -121,6 +123,8 @@ class CriticTraining:
         self._slow = copy.deepcopy(self.twins).requires_grad_(False)
         parameters = [*self.twins.parameters(), *self.value.parameters()]
         self.optimizer = torch.optim.Adam(parameters, settings.learning_rate, fused=True)
+        modules = {"twins": self.twins, "slow": self._slow, "value": self.value}
+        self.parts = TrainingParts(modules, {"optimizer": self.optimizer})
 
     def step(self, batch: CriticBatch) -> Tensor:
         """One gradient step of V and both Q; the loss of V before it, a scalar that nobody has waited for."""
@@ -162,17 +166,24 @@ def fit_critics(
     settings: CriticSettings,
     generator: torch.Generator,
     progress: Progress = no_progress,
+    keeper: Keeper = NOTHING_KEPT,
 ) -> Critics:
     """Fit twin Q and V on logged transitions and freeze them."""
     training = CriticTraining(transitions.observation.shape[1], transitions.action.shape[1], settings, generator)
     rows_in_use, next_row = _backup_rows(transitions, settings)
     reward = scale(transitions.reward)
     report_every = max(1, settings.updates // 50)
-    for update in range(settings.updates):
+    done, kept = 0, keeper.kept()
+    if kept is not None:
+        training.parts.restore(kept)
+        done = kept.record["updates"]
+    for update in range(done, settings.updates):
         rows = rows_in_use[torch.randint(len(rows_in_use), (settings.batch_size,), generator=generator)]
         value_loss = training.step(CriticBatch.at(transitions, reward, rows, next_row[rows]))
         if (update + 1) % report_every == 0:
             progress("critics", update + 1, settings.updates, {"value_loss": value_loss.item()})
+        record = {"updates": update + 1}
+        keeper.keep(functools.partial(training.parts.state, record), update + 1 == settings.updates)
     return training.critics()
 
 

@@ -9,14 +9,17 @@ ridge regression: they learn only what a line leaves unexplained, for which a fe
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from policy.trainer_state import part_of, under
 from policy.transitions import Transitions
 from policy.uni_o4.episode_split import split_with_report
+from policy.uni_o4.keeping import NOTHING_KEPT, Keeper, TrainingParts
 from policy.uni_o4.ridge import Ridge, column_spread, fit_ridge
 from policy.uni_o4.settings import Progress, no_progress, require
 from policy.uni_o4.side_by_side import BestMembers, MemberLinear
@@ -229,6 +232,7 @@ def fit_dynamics(
     settings: DynamicsSettings,
     generator: torch.Generator,
     progress: Progress = no_progress,
+    keeper: Keeper = NOTHING_KEPT,
 ) -> DynamicsFit:
     """Fit the ensemble on logged transitions and keep the elites by their error on episodes held out."""
     features = dynamics_features(transitions.observation, transitions.physical, transitions.action, transitions.past)
@@ -245,9 +249,16 @@ def fit_dynamics(
     steps_an_epoch = max(1, len(train_rows) // settings.batch_size)
     optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * steps_an_epoch)
+    parts = TrainingParts({"model": model}, {"optimizer": optimizer}, {"optimizer": schedule})
     best = BestMembers(model, settings.members)
     curve: list[float] = []
-    for epoch in range(settings.epochs):
+    finished, kept = False, keeper.kept()
+    if kept is not None:
+        parts.restore(kept)
+        best.put(part_of(kept.tensors, "best"))
+        curve, finished = kept.record["curve"], kept.record["finished"]
+    while not finished:
+        epoch = len(curve)
         order = torch.stack(
             [train_rows[torch.randperm(len(train_rows), generator=generator)] for _ in range(settings.members)]
         )
@@ -259,8 +270,9 @@ def fit_dynamics(
         best.offer(error, epoch)
         curve.append(float(error.mean()))
         progress("dynamics", epoch + 1, settings.epochs, {"holdout_error": curve[-1]})
-        if epoch - best.last_gain >= settings.patience:
-            break
+        finished = epoch - best.last_gain >= settings.patience or len(curve) == settings.epochs
+        record = {"curve": curve, "finished": finished}
+        keeper.keep(functools.partial(parts.state, record, under("best", best.tensors())), finished)
     elites = best.error.argsort()[: settings.elites]
     best.restore()
     errors = tuple(best.error.tolist())

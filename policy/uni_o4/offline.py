@@ -12,17 +12,19 @@ obeys the same mechanics whatever the policy.
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
 from policy.networks import GaussianActor, ValueNetwork
 from policy.transitions import Transitions, TransitionsError
+from policy.uni_o4.candidates import Candidate, Improvement, state_with_candidates, unpack_candidates
 from policy.uni_o4.ensemble_rollouts import BranchStarts, ModelWorld, Rollout, RolloutNoise, roll_out
-from policy.uni_o4.evaluation import EvaluationSet, EvaluationSettings, Interval, PolicyScore, compare, model_return
-from policy.uni_o4.ppo import ActorCritic, KlBudget, PpoSettings, SequenceBatch, UpdateStatistics, update
+from policy.uni_o4.evaluation import EvaluationSet, EvaluationSettings, compare, model_return
+from policy.uni_o4.keeping import NOTHING_KEPT, Keeper, TrainingParts
+from policy.uni_o4.ppo import ActorCritic, KlBudget, PpoSettings, SequenceBatch, update
 from policy.uni_o4.settings import Progress, no_progress, require
 from policy.uni_o4.value import RewardScale
 
@@ -63,73 +65,7 @@ class EnsembleSettings:
         require(self, "patience", 1)
 
 
-# ---- Gate ------------------------------------------------------------------------------------------------------------
-
-Gate = Literal["mean", "lower_bound", "always"]
-
-
-def passes(gain: Interval, gate: Gate) -> bool:
-    """Whether a paired gain is enough for a policy to take the place of the one before."""
-    return gate == "always" or (gain.mean if gate == "mean" else gain.lower) > 0.0
-
-
-# ---- Candidates ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A policy on the way, and what the offline evaluation thinks of it.
-
-    Attributes:
-        name: where it comes from. kl: from the logged behaviour [nat]. score: by offline policy evaluation.
-        gain: paired difference to the start. statistics: of the update that made it; None for the start.
-        value: V as it was trained along with it; None where that is the V of the logs.
-    """
-
-    name: str
-    actor: GaussianActor
-    kl: float
-    score: PolicyScore
-    gain: Interval
-    statistics: UpdateStatistics | None
-    value: ValueNetwork | None = None
-
-
-@dataclass(frozen=True)
-class Improvement:
-    """Every candidate, and the value that all of them were judged by.
-
-    Attributes:
-        candidates: the start first, then in the order in which they were made.
-        fitted_value: V of the logs.
-        gate: what a gain must show: a positive mean, as published, or an interval wholly above zero; `always` asks for
-            nothing (the ablation without offline evaluation).
-    """
-
-    candidates: tuple[Candidate, ...]
-    fitted_value: ValueNetwork
-    gate: Gate = "lower_bound"
-
-    @property
-    def start(self) -> Candidate:
-        return self.candidates[0]
-
-    @property
-    def best(self) -> Candidate:
-        """The highest score among the candidates that pass the gate; the start where none does."""
-        better = [candidate for candidate in self.candidates[1:] if passes(candidate.gain, self.gate)]
-        return max(better, key=lambda candidate: candidate.score.mean, default=self.start)
-
-    @property
-    def value(self) -> ValueNetwork:
-        """V of the best candidate, for online learning to go on with; that of the logs where the start stays."""
-        value = self.best.value
-        return self.fitted_value if value is None else value
-
-    @property
-    def accepted(self) -> bool:
-        """Whether any candidate passed the gate."""
-        return self.best is not self.start
+# ---- Improvement -----------------------------------------------------------------------------------------------------
 
 
 def behavior_budget(transitions: Transitions, states: int, limit: float, generator: torch.Generator) -> KlBudget:
@@ -144,9 +80,6 @@ def behavior_budget(transitions: Transitions, states: int, limit: float, generat
     return KlBudget(transitions.observation[rows], transitions.action_mean[rows], transitions.action_std[rows], limit)
 
 
-# ---- Improvement -----------------------------------------------------------------------------------------------------
-
-
 def improve_in_ensemble(
     actor: GaussianActor,
     value: ValueNetwork,
@@ -156,6 +89,7 @@ def improve_in_ensemble(
     settings: EnsembleSettings,
     generator: torch.Generator,
     progress: Progress = no_progress,
+    keeper: Keeper = NOTHING_KEPT,
 ) -> Improvement:
     """Improve a copy of the actor inside the model; the networks given are left untouched.
 
@@ -170,7 +104,16 @@ def improve_in_ensemble(
     gain = compare(start_score, start_score, fixed)
     candidates = [Candidate("start", copy.deepcopy(actor), budget.spent(actor), start_score, gain, None)]
     highest, without_gain = -math.inf, 0  # a bound that rises below zero is on its way, too
-    for iteration in range(settings.iterations):
+    parts = TrainingParts(
+        {"actor": networks.actor, "value": networks.value},
+        {"actor_optimizer": networks.actor_optimizer, "value_optimizer": networks.value_optimizer},
+    )
+    finished, kept = False, keeper.kept()
+    if kept is not None:
+        parts.restore(kept)
+        candidates += unpack_candidates(kept, networks.actor, networks.value)
+        highest, without_gain, finished = (kept.record[name] for name in ("highest", "without_gain", "finished"))
+    while not finished:
         rows = torch.randint(len(transitions), (settings.branches,), generator=generator)
         noise = RolloutNoise.draw(
             settings.horizon, len(rows), transitions.action.shape[1], transitions.physical.shape[1], generator
@@ -181,19 +124,21 @@ def improve_in_ensemble(
         # Every candidate is judged by the value of the logs, not by one that was trained along with it.
         score = model_return(networks.actor, world, value, scale, fixed)
         gain = compare(score, start_score, fixed)
-        name = f"iteration {iteration + 1}"
+        iteration = len(candidates)
         policy, its_value = copy.deepcopy(networks.actor), copy.deepcopy(networks.value)
+        name = f"iteration {iteration}"
         candidates.append(Candidate(name, policy, statistics.kl, score, gain, statistics, its_value))
         progress(
             "improvement",
-            iteration + 1,
+            iteration,
             settings.iterations,
             {"kl": statistics.kl, "gain": gain.mean, "gain_lower": gain.lower, "score": score.mean},
         )
         without_gain = 0 if gain.lower > highest else without_gain + 1
         highest = max(highest, gain.lower)
-        if statistics.stopped or without_gain >= settings.patience:
-            break
+        finished = statistics.stopped or without_gain >= settings.patience or iteration == settings.iterations
+        record = {"highest": highest, "without_gain": without_gain, "finished": finished}
+        keeper.keep(functools.partial(state_with_candidates, parts, candidates[1:], record), finished)
     return Improvement(tuple(candidates), fitted)
 
 

@@ -27,10 +27,11 @@ from policy.trainer_state import (
     unpack_module,
 )
 from policy.transitions import Transitions, TransitionsError
+from policy.uni_o4.candidates import Improvement
 from policy.uni_o4.cloning import with_cloned_behavior
 from policy.uni_o4.dynamics import DynamicsEnsemble, DynamicsSettings, fit_dynamics
 from policy.uni_o4.ensemble_rollouts import ModelWorld
-from policy.uni_o4.offline import EnsembleSettings, Improvement, behavior_budget, improve_in_ensemble
+from policy.uni_o4.offline import EnsembleSettings, behavior_budget, improve_in_ensemble
 from policy.uni_o4.ppo import ActorCritic, PpoSettings, SequenceBatch, UpdateStatistics, update, warm_up_value
 from policy.uni_o4.settings import Progress, no_progress, require, seeded_generator, settings_record
 from policy.uni_o4.value import RewardScale, ValueSettings, fit_value

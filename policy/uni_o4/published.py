@@ -7,8 +7,9 @@ every so often: AM-Q(pi) above the best so far -> pi_k := pi                    
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Optional
 
 import torch
@@ -16,11 +17,14 @@ from torch import nn
 
 from policy.networks import GaussianActor, gaussian_log_prob
 from policy.objective import clipped_surrogate, normalize_advantage
+from policy.trainer_state import TrainerState, part_of, under
 from policy.transitions import Transitions
+from policy.uni_o4.candidates import Candidate, Gate, Improvement, passes, state_with_candidates, unpack_candidates
 from policy.uni_o4.critics import Critics
 from policy.uni_o4.ensemble_rollouts import ModelWorld
-from policy.uni_o4.evaluation import EvaluationSet, EvaluationSettings, PolicyScore, am_q, compare
-from policy.uni_o4.offline import Candidate, Gate, Improvement, behavior_budget, passes
+from policy.uni_o4.evaluation import EvaluationSet, EvaluationSettings, Interval, PolicyScore, am_q, compare
+from policy.uni_o4.keeping import NOTHING_KEPT, Keeper, TrainingParts
+from policy.uni_o4.offline import behavior_budget
 from policy.uni_o4.settings import Progress, no_progress, require
 
 # ---- Hyper-parameters ------------------------------------------------------------------------------------------------
@@ -73,6 +77,7 @@ def improve_published(
     generator: torch.Generator,
     progress: Progress = no_progress,
     start: Optional[GaussianActor] = None,
+    keeper: Keeper = NOTHING_KEPT,
 ) -> Improvement:
     """Improve every member on its own; candidates are each member's best by AM-Q, not its last.
 
@@ -86,12 +91,55 @@ def improve_published(
         start = members[max(range(len(members)), key=lambda index: cloned[index].mean)]
     before = am_q(start, world, critics, fixed)
     candidates = [Candidate("start", start, budget.spent(start), before, compare(before, before, fixed), None)]
-    for index, member in enumerate(members):
-        improver = _MemberImprover(critics, world, transitions, fixed, settings, generator)
-        actor, score = improver.improve(member, cloned[index], index * settings.updates, len(members), progress)
-        gain = compare(score, before, fixed)
-        candidates.append(Candidate(f"member {index + 1}", actor, budget.spent(actor), score, gain, None))
+    kept = keeper.kept()
+    if kept is not None:
+        candidates += unpack_candidates(kept, members[0], None)
+    improver = _MemberImprover(critics, world, transitions, fixed, settings, generator, len(members), progress, keeper)
+    for index in range(len(candidates) - 1, len(members)):
+        course = _MemberCourse(members[index], cloned[index], settings.learning_rate)
+        course.restore(kept)
+        kept = None  # the members behind it begin at their beginning
+        improver.improve(course, candidates[1:])
+        gain = compare(course.score, before, fixed)
+        actor = course.behavior
+        candidates.append(Candidate(f"member {index + 1}", actor, budget.spent(actor), course.score, gain, None))
+    parts = TrainingParts({})
+    keeper.keep(functools.partial(state_with_candidates, parts, candidates[1:], {"updates": 0}), finished=True)
     return Improvement(tuple(candidates), critics.value, settings.gate)
+
+
+class _MemberCourse:
+    """How far the improvement of one member is.
+
+    Attributes:
+        actor: in the making. behavior: the best so far by AM-Q, which the actor's steps are counted from.
+        score: of the behaviour. updates: made of the actor.
+    """
+
+    def __init__(self, member: GaussianActor, score: PolicyScore, learning_rate: float) -> None:
+        self.actor, self.behavior, self.score, self.updates = copy.deepcopy(member), copy.deepcopy(member), score, 0
+        self.optimizer = torch.optim.Adam(self.actor.parameters(), learning_rate)
+        self._parts = TrainingParts({"actor": self.actor, "behavior": self.behavior}, {"optimizer": self.optimizer})
+
+    def follow(self, score: PolicyScore) -> None:
+        """The actor, of this score, is the behaviour from now on."""
+        self.behavior.load_state_dict(self.actor.state_dict())
+        self.score = score
+
+    def state(self, finished_members: Sequence[Candidate]) -> TrainerState:
+        """To be kept, along with what the members before it have become."""
+        score = {"per_start": self.score.per_start}
+        record = {"updates": self.updates, "score": asdict(self.score.interval)}
+        state = state_with_candidates(self._parts, finished_members, record)
+        return TrainerState({**state.tensors, **under("score", score)}, state.record)
+
+    def restore(self, kept: Optional[TrainerState]) -> None:
+        """Go on from what was kept, if a member was under way then."""
+        if kept is None or not kept.record["updates"]:
+            return
+        self._parts.restore(kept)
+        self.updates = kept.record["updates"]
+        self.score = PolicyScore(part_of(kept.tensors, "score")["per_start"], Interval(**kept.record["score"]))
 
 
 @dataclass(frozen=True)
@@ -104,26 +152,26 @@ class _MemberImprover:
     fixed: EvaluationSet
     settings: PublishedSettings
     generator: torch.Generator
+    members: int
+    progress: Progress
+    keeper: Keeper
 
-    def improve(
-        self, member: GaussianActor, score: PolicyScore, done: int, members: int, progress: Progress
-    ) -> tuple[GaussianActor, PolicyScore]:
-        """The best policy on the way by AM-Q, and its score."""
-        settings = self.settings
-        actor, behavior, best = copy.deepcopy(member), copy.deepcopy(member), score
-        optimizer = torch.optim.Adam(actor.parameters(), settings.learning_rate)
-        for update in range(settings.updates):
-            for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * settings.remaining(update)
-            self._step(actor, behavior, optimizer, settings.clip * settings.remaining(update))
-            if (update + 1) % settings.gate_interval and update + 1 < settings.updates:
-                continue
-            candidate = am_q(actor, self.world, self.critics, self.fixed)
-            gain = compare(candidate, best, self.fixed)
-            if passes(gain, settings.gate):
-                behavior, best = copy.deepcopy(actor), candidate
-            progress("published", done + update + 1, members * settings.updates, {"am_q": best.mean})
-        return behavior, best
+    def improve(self, course: _MemberCourse, finished_members: Sequence[Candidate]) -> None:
+        """Every update of one member that is left, with a look at its AM-Q every so often."""
+        settings, before = self.settings, len(finished_members) * self.settings.updates
+        while course.updates < settings.updates:
+            for group in course.optimizer.param_groups:
+                group["lr"] = settings.learning_rate * settings.remaining(course.updates)
+            clip = settings.clip * settings.remaining(course.updates)
+            self._step(course.actor, course.behavior, course.optimizer, clip)
+            course.updates += 1
+            if course.updates % settings.gate_interval == 0 or course.updates == settings.updates:
+                candidate = am_q(course.actor, self.world, self.critics, self.fixed)
+                if passes(compare(candidate, course.score, self.fixed), settings.gate):
+                    course.follow(candidate)
+                done, total = before + course.updates, self.members * settings.updates
+                self.progress("published", done, total, {"am_q": course.score.mean})
+            self.keeper.keep(functools.partial(course.state, finished_members))
 
     def _step(
         self, actor: GaussianActor, behavior: GaussianActor, optimizer: torch.optim.Optimizer, clip: float

@@ -9,7 +9,7 @@ One product, one gradient and one optimiser step do what a loop over the members
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -117,6 +117,15 @@ class BestMembers:
         self.last_gain = epoch
         for name, value in self._model.named_parameters():
             self._best[name][better] = value.detach()[better]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What was kept so far, for `put` to put back into another of the same model."""
+        return {**self._best, "error": self.error, "last_gain": torch.tensor(self.last_gain)}
+
+    def put(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what `tensors` gave."""
+        self._best = {name: tensors[name].clone() for name in self._best}
+        self.error, self.last_gain = tensors["error"].clone(), int(tensors["last_gain"])
 
     def restore(self) -> None:
         """Give every member the weights that were kept of it."""

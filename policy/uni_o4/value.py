@@ -6,6 +6,7 @@ This value closes the branches in the transition model, judges policies at a bra
 from __future__ import annotations
 
 import copy
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from policy.networks import ValueNetwork
 from policy.objective import explained_variance, generalized_advantage, value_loss
 from policy.transitions import Transitions, split_by_episode
+from policy.uni_o4.keeping import NOTHING_KEPT, Keeper, TrainingParts
 from policy.uni_o4.settings import Progress, no_progress, require, seeded_network
 
 # ---- Hyper-parameters ------------------------------------------------------------------------------------------------
@@ -117,6 +119,7 @@ def fit_value(
     generator: torch.Generator,
     start: ValueNetwork | None = None,
     progress: Progress = no_progress,
+    keeper: Keeper = NOTHING_KEPT,
 ) -> ValueFit:
     """Fit V to the behaviour that produced the logs; `start` carries a value on instead of a cold beginning."""
     value = copy.deepcopy(start) if start is not None else _cold_value(transitions, scale, settings, generator)
@@ -124,9 +127,15 @@ def fit_value(
     optimizer = torch.optim.Adam(value.parameters(), settings.learning_rate)
     updates = max(1, len(train_rows) // settings.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.rounds * updates)
-    best, best_score, curve = copy.deepcopy(value), -float("inf"), []
+    best, best_score = copy.deepcopy(value), -float("inf")
+    curve: list[float] = []
+    parts = TrainingParts({"value": value, "best": best}, {"optimizer": optimizer}, {"optimizer": schedule})
+    kept = keeper.kept()
+    if kept is not None:
+        parts.restore(kept)
+        best_score, curve = kept.record["best_score"], kept.record["curve"]
     _, target = value_targets(value, transitions, scale, settings.discount, settings.trace_decay)
-    for round_index in range(settings.rounds):
+    for round_index in range(len(curve), settings.rounds):
         order = train_rows[torch.randperm(len(train_rows), generator=generator)]
         for update in range(updates):
             rows = order[update * settings.batch_size : (update + 1) * settings.batch_size]
@@ -144,8 +153,11 @@ def fit_value(
         curve.append(held)
         # The targets lean on V itself, so an early round can look good by chance: the first quarter does not compete.
         if held > best_score and round_index >= settings.rounds // 4:
-            best, best_score = copy.deepcopy(value), held
+            best.load_state_dict(value.state_dict())
+            best_score = held
         progress("value", round_index + 1, settings.rounds, {"explained_variance": held})
+        record = {"best_score": best_score, "curve": curve}
+        keeper.keep(functools.partial(parts.state, record), len(curve) == settings.rounds)
     return ValueFit(best, tuple(curve[settings.rounds // 4 :]))
 
 

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from sim.tensor_state import TensorStateError, part_of, put_tensors, tensors_of, under
+from policy.trainer_state import part_of, under
+from sim.tensor_state import TensorStateError, put_tensors, tensors_of
 
 
 @dataclasses.dataclass(frozen=True)

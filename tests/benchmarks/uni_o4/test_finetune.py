@@ -23,7 +23,7 @@ from benchmarks.uni_o4.ours import Learned
 from benchmarks.uni_o4.robots import BenchmarkError, benchmark_robot
 from policy.networks import GaussianActor, ValueNetwork
 from policy.transitions import Transitions
-from policy.uni_o4.offline import Improvement
+from policy.uni_o4.candidates import Improvement
 from policy.uni_o4.settings import no_progress
 from policy.uni_o4.value import RewardScale
 from tests.benchmarks.uni_o4.toy_robot import STEPS, ToyEnvironment, toy_steps

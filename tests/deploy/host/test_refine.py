@@ -26,9 +26,9 @@ from policy.graph import PolicyGraph
 from policy.networks import GaussianActor, ValueNetwork
 from policy.trainer_state import load_trainer_state, unpack_module
 from policy.transitions import from_columns
+from policy.uni_o4.candidates import Candidate, Improvement
 from policy.uni_o4.cloning import CloningSettings
 from policy.uni_o4.evaluation import Interval, PolicyScore
-from policy.uni_o4.offline import Candidate, Improvement
 from robot_configs.robot import load_robot
 from tests.deploy.host.conftest import improvement, tiny_refinement
 

@@ -10,16 +10,10 @@ import torch
 
 from policy.networks import GaussianActor
 from policy.transitions import TransitionsError
+from policy.uni_o4.candidates import Candidate, Improvement
 from policy.uni_o4.ensemble_rollouts import BranchStarts, RolloutNoise, roll_out
 from policy.uni_o4.evaluation import EvaluationSettings, Interval, PolicyScore
-from policy.uni_o4.offline import (
-    Candidate,
-    EnsembleSettings,
-    Improvement,
-    behavior_budget,
-    improve_in_ensemble,
-    model_batch,
-)
+from policy.uni_o4.offline import EnsembleSettings, behavior_budget, improve_in_ensemble, model_batch
 from policy.uni_o4.ppo import PpoSettings
 from tests.policy.uni_o4.conftest import DISCOUNT, Study
 from tests.policy.uni_o4.point_mass import linear_actor, true_return

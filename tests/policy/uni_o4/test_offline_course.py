@@ -10,10 +10,11 @@ import torch
 
 import policy.uni_o4.offline as offline
 from policy.networks import ValueNetwork
+from policy.uni_o4.candidates import Improvement
 from policy.uni_o4.dynamics import DynamicsSettings
 from policy.uni_o4.ensemble_rollouts import ModelWorld
 from policy.uni_o4.evaluation import EvaluationSettings, Interval, PolicyScore
-from policy.uni_o4.offline import EnsembleSettings, Improvement, improve_in_ensemble
+from policy.uni_o4.offline import EnsembleSettings, improve_in_ensemble
 from policy.uni_o4.online import ModelSettings, OnlineLearner, OnlineSettings
 from policy.uni_o4.ppo import PpoSettings
 from policy.uni_o4.settings import SettingsError

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from policy.networks import GaussianActor
 from policy.objective import clipped_surrogate
 from policy.uni_o4 import published
+from policy.uni_o4.candidates import Improvement
 from policy.uni_o4.critics import Critics
 from policy.uni_o4.ensemble_rollouts import ModelWorld
 from policy.uni_o4.evaluation import EvaluationSet, EvaluationSettings, Interval, PolicyScore
-from policy.uni_o4.offline import Improvement
 from policy.uni_o4.published import PublishedSettings, improve_published
 from tests.policy.uni_o4.point_mass import DirectObserver, linear_actor, log_episodes
 from tests.policy.uni_o4.test_ensemble_rollouts import Drift
