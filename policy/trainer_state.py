@@ -42,8 +42,9 @@ class TrainerState:
 def save_trainer_state(path: Path, state: TrainerState) -> None:
     """Write atomically: into a file beside it, flushed to disk, then renamed."""
     tensors = {name: tensor.detach().clone().contiguous() for name, tensor in state.tensors.items()}
-    record = json.dumps({"format_version": FORMAT_VERSION, **state.record}, sort_keys=True)
-    header = {_HEADER_KEY: record, _DIGEST_KEY: _digest(record, tensors)}
+    record = json.loads(json.dumps({"format_version": FORMAT_VERSION, **state.record}))
+    # One entry: safetensors writes several in an order of chance, and equal states would not be equal files.
+    header = {_HEADER_KEY: json.dumps({**record, _DIGEST_KEY: _digest(record, tensors)}, sort_keys=True)}
     with whole_file(path) as partial:
         save_file(tensors, str(partial), metadata=header)
 
@@ -63,19 +64,19 @@ def load_trainer_state(path: Path) -> TrainerState:
         raise TrainerStateError("a trainer state in safetensors format", f"{path}: {error}", remedy) from None
     if _HEADER_KEY not in header:
         raise TrainerStateError(f"a header with the key {_HEADER_KEY}", f"{path} without it", remedy)
-    written = header.get(_DIGEST_KEY)  # states of earlier versions have none
-    if written is not None and written != _digest(header[_HEADER_KEY], tensors):
-        raise TrainerStateError(f"content with the SHA-256 {written}", f"{path} with another: damaged", remedy)
     record = json.loads(header[_HEADER_KEY])
+    written = record.pop(_DIGEST_KEY, None)  # states of earlier versions have none
+    if written is not None and written != _digest(record, tensors):
+        raise TrainerStateError(f"content with the SHA-256 {written}", f"{path} with another: damaged", remedy)
     found = record.pop("format_version", None)
     if found != FORMAT_VERSION:
         raise TrainerStateError(f"format version {FORMAT_VERSION}", f"{found} in {path}", remedy)
     return TrainerState(tensors, record)
 
 
-def _digest(record: str, tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over the record and every tensor with its name, type and shape."""
-    digest = hashlib.sha256(record.encode())
+def _digest(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the record, as it reads back, and every tensor with its name, type and shape."""
+    digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
