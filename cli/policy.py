@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from typing import Any, Dict
+from typing import Any, Dict, Mapping, Sequence
 
 from cli.arguments import add_bundle, existing_folder
 from cli.commands import Commands
@@ -43,7 +43,8 @@ def add_policy(commands: Commands) -> None:
         nargs="+",
         default=[],
         metavar="FOLDER",
-        help="where else to look for parents, folders below included [only the bundle's own folder]",
+        help="where else to look for parents, folders below included [only the bundle's own folder, the rounds beside "
+        "it and the shipped bundles]",
     )
     add_json(lineage)
     add_policy_import(commands)
@@ -71,17 +72,31 @@ def run_policy_inspect(options: argparse.Namespace) -> int:
 def run_policy_lineage(options: argparse.Namespace) -> int:
     """A parent whose file is not there is named by its seal, and the chain ends with it."""
     from policy.ancestry import ancestry
+    from policy.bundle import BUNDLES
 
     chain = []
-    for one in ancestry(options.bundle, options.among):
+    rounds = options.bundle.resolve().parent.parent.glob("round_*")  # of `go1 finetune`, a folder each
+    for one in ancestry(options.bundle, [*options.among, BUNDLES, *rounds]):
         file = "not found" if one.path is None else str(one.path)
         entry: Dict[str, Any] = {"sha256": one.sha256, "generation": one.generation, "file": file}
         if one.bundle is not None:
             entry.update(version=one.bundle.version, **dataclasses.asdict(one.bundle.lineage))
         chain.append(entry)
-    by_seal = {str(entry["sha256"]): {name: entry[name] for name in entry if name != "sha256"} for entry in chain}
-    print_result({"chain": chain} if options.json else by_seal, options.json)
+    print_result({"chain": chain} if options.json else _chain_for_people(chain), options.json)
     return 0
+
+
+def _chain_for_people(chain: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+    """Each ancestor under its seal; a list of texts, which hold blanks themselves, as one with marks between."""
+    told: Dict[str, Any] = {}
+    for entry in chain:
+        shown = {name: value for name, value in entry.items() if name != "sha256"}
+        if "notes" in shown:
+            shown["notes"] = "; ".join(shown["notes"])
+        else:
+            shown["file"] = "not found; --among FOLDER looks there, too"
+        told[str(entry["sha256"])] = shown
+    return told
 
 
 def run_policy_verify(options: argparse.Namespace) -> int:

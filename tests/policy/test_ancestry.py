@@ -1,6 +1,7 @@
 """The chain of a bundle: who came from whom, and what is not at hand."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,8 @@ import torch
 
 from cli.main import main
 from policy.ancestry import ancestry
-from policy.bundle import BundleError, Lineage, read_bundle
-from policy.export import export_bundle
+from policy.bundle import BUNDLES, BundleError, Lineage, read_bundle
+from policy.export import export_bundle, load_graph
 from policy.graph import PolicyGraph
 from policy.networks import GaussianActor
 from policy.velocity_contract import velocity_contract
@@ -81,3 +82,31 @@ def test_the_command_names_what_made_each(
     told = capsys.readouterr().out
     places = [told.index(words) for words in (f"{family['left']}:", "made left", "made first", f"{LOST}:", "not found")]
     assert places == sorted(places)
+
+
+def test_rounds_and_shipped_bundles_are_found_without_being_told_where(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A chain of three: pretrained and shipped, refined, and two rounds of fine-tuning in folders of their own."""
+    shipped = BUNDLES / "go1_velocity_flat.go1policy"
+    refined = sealed(tmp_path / "run/round_1/refined.go1policy", "refine", read_bundle(shipped).sha256)
+    first = sealed(tmp_path / "run/round_1/policy.go1policy", "finetune", refined)
+    second = sealed(tmp_path / "run/round_2/policy.go1policy", "finetune", first)
+    assert main(["policy", "lineage", str(tmp_path / "run/round_2/policy.go1policy"), "--json"]) == 0
+    chain = json.loads(capsys.readouterr().out)["chain"]
+    assert [entry["sha256"] for entry in chain] == [second, first, refined, read_bundle(shipped).sha256]
+    assert [entry["stage"] for entry in chain] == ["finetune", "finetune", "refine", "pretrain"]
+
+
+def test_a_person_is_told_where_one_note_ends_and_how_to_look_further(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "noted.go1policy"
+    sealed(path, "finetune", LOST)
+    bundle = read_bundle(path)
+    lineage = replace(bundle.lineage, notes=("best: iteration 4", "kl: 0.4"))
+    export_bundle(load_graph(bundle), path, lineage, 1, ROBOT)
+    assert main(["policy", "lineage", str(path)]) == 0
+    told = capsys.readouterr().out
+    assert "best: iteration 4; kl: 0.4" in told
+    assert "not found; --among FOLDER" in told.split(f"{LOST}:")[1]
