@@ -23,7 +23,7 @@ from typing import TypeVar
 import torch
 
 from benchmarks.figures import Figure, load_average
-from deploy.host.refine import RefineSettings
+from deploy.host.refine_settings import RefineSettings
 from offline_data.dataset import Dataset
 from policy.graph import PolicyGraph
 from policy.networks import GaussianActor

@@ -29,7 +29,8 @@ from benchmarks.twin_conditions_settings import (
     ConditionBenchmarkError,
 )
 from benchmarks.twin_conditions_steady import FORWARD, FORWARD_ROBOTS, forward_speeds
-from deploy.host.finetune import FinetuneSettings, finetune
+from deploy.host.finetune import finetune
+from deploy.host.finetune_settings import FinetuneSettings
 from deploy.host.refine import refine
 from offline_data.dataset import Dataset
 from policy.bundle import Lineage, read_bundle

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.uni_o4.finetune_settings import FinetuneSettings as BenchmarkFinetuning
 from benchmarks.uni_o4.finetune_settings import OnPolicySettings
 from deploy.host.finetune_steps import LEAST_ROUND_STEPS
-from deploy.host.refine import RefineSettings
+from deploy.host.refine_settings import RefineSettings
 from policy.bundle import BUNDLES
 from policy.uni_o4.online import ModelSettings, OnlineSettings
 from robot_configs.errors import Go1Error

@@ -21,7 +21,8 @@ def add_learning(commands: Commands) -> None:
     improve = commands.command(
         "refine",
         run_refine,
-        "Improve a policy offline, from data sets, by Uni-O4; without --init, from the cloned behaviour, kept beside.",
+        "Improve a policy offline, from data sets, by Uni-O4; without --init, from the cloned behaviour, kept beside. "
+        "Where it was stopped, the same command goes on.",
         "go1 refine datasets/monday datasets/tuesday --init walk.go1policy --out better.go1policy",
     )
     improve.add_argument(
@@ -93,7 +94,8 @@ def add_learning(commands: Commands) -> None:
 
 def run_refine(options: argparse.Namespace) -> int:
     """Offline. A refinement that could show no improvement returns its start, and says so."""
-    from deploy.host.refine import RefineSettings, refine
+    from deploy.host.refine import refine
+    from deploy.host.refine_settings import RefineSettings
     from policy.uni_o4.dynamics import DynamicsSettings
 
     dynamics = DynamicsSettings(report_fraction=options.report_share)
@@ -107,7 +109,8 @@ def run_refine(options: argparse.Namespace) -> int:
 
 def run_finetune(options: argparse.Namespace) -> int:
     """Online, on whatever answers at the address."""
-    from deploy.host.finetune import FinetuneSettings, finetune
+    from deploy.host.finetune import finetune
+    from deploy.host.finetune_settings import FinetuneSettings
     from policy.uni_o4.online import OnlineSettings
 
     require_twin(options)

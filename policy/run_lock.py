@@ -29,6 +29,9 @@ def locked(out: Path) -> Iterator[None]:
         except BlockingIOError:
             remedy = "Wait for that run or stop it; or give another --out."
             raise FolderInUseError("a folder that no other run works in", f"a run that holds {out}", remedy) from None
+        if not out.is_dir() or os.stat(out).st_ino != os.fstat(descriptor).st_ino:
+            remedy = "Look at what that run has left, then give the command again if it is still wanted."
+            raise FolderInUseError(f"the folder {out} to stay", "a run that ended just now and took it away", remedy)
         yield
     finally:
         os.close(descriptor)

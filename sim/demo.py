@@ -22,8 +22,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from deploy.host.finetune import FinetuneSettings, finetune
-from deploy.host.refine import RefineSettings, refine
+from deploy.host.finetune import finetune
+from deploy.host.finetune_settings import FinetuneSettings
+from deploy.host.refine import refine
+from deploy.host.refine_settings import RefineSettings
 from offline_data.ingest import ingest
 from policy.bundle import BUNDLES, read_bundle, verify_bundle
 from policy.candidate_gate import GateEvidence, NotChecked, candidate_gate

@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Optional
+from typing import Any, Optional
 
 import torch
 
 from deploy.host.finetune_falls import falls_clearly_more, logged_falls
-from deploy.host.finetune_folder import claim, write_whole
+from deploy.host.finetune_folder import claim, made_from, write_json
 from deploy.host.finetune_logs import Collector, RoundIncomplete, RoundLogs
 from deploy.host.finetune_rollback import ReturnDifference, compare_logged_returns, logged_episodes
+from deploy.host.finetune_settings import FinetuneSettings
 from deploy.host.finetune_start import continued_learner, first_learner, state_of_stage_before
 from deploy.host.finetune_steps import in_two_episodes, require_enough_steps
 from deploy.host.gate_evidence import round_evidence, walked
@@ -38,34 +39,10 @@ from policy.rewards import RewardWeights
 from policy.transitions import Transitions, concatenate, from_columns
 from policy.uni_o4.dynamics import DynamicsEnsemble
 from policy.uni_o4.ensemble_rollouts import ModelWorld
-from policy.uni_o4.online import ModelSettings, OnlineLearner, OnlineSettings
+from policy.uni_o4.online import OnlineLearner
 from policy.uni_o4.settings import Progress, no_progress
 from policy.uni_o4.velocity_world import velocity_world
 from robot_configs.robot import load_robot
-
-OnlineMethod = Literal["ensemble", "ppo"]
-
-
-@dataclass(frozen=True)
-class FinetuneSettings:
-    """How online learning goes.
-
-    Attributes:
-        steps: policy steps to log in all. rounds: equal parts of them, each followed by an update.
-        method: `ensemble` refits the transition model to everything logged and improves inside it, the default;
-            `ppo` is PPO on the round's own steps (see `OnlineSettings` for the paper's).
-        earlier_data: data sets logged before, under the same contract; `ensemble` learns from them too.
-        seed: of the logging: commands and exploration. The learner draws from `online.seed`.
-    """
-
-    steps: int
-    rounds: int = 2
-    method: OnlineMethod = "ensemble"
-    earlier_data: tuple[Path, ...] = ()
-    seed: int = 0
-    threads: int = 2
-    online: OnlineSettings = field(default_factory=OnlineSettings)
-    model: ModelSettings = field(default_factory=ModelSettings)
 
 
 @dataclass(frozen=True)
@@ -191,10 +168,11 @@ class _Round:
             "mean_reward": float(new.reward.mean()),
             **figures,
             "bundle_sha256": read_bundle(self.bundle).sha256,
+            **made_from(self._settings, parent.sha256, lineage.data),
             "code_version": code_version(),
             "wall_s": time.monotonic() - started,
         }
-        write_whole(self._record, record)
+        write_json(self._record, record)
         return record
 
     # ---- What later rounds ask ---------------------------------------------------------------------------------------

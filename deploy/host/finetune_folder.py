@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from deploy.host.finetune_settings import FinetuneSettings
 from deploy.host.refine import RefineError
 from offline_data.dataset import Dataset
 from policy.bundle import Bundle
-
-if TYPE_CHECKING:
-    from deploy.host.finetune import FinetuneSettings
+from policy.differences import differences
+from policy.whole_files import write_whole
 
 
 def claim(out: Path, bundle: Bundle, settings: FinetuneSettings) -> None:
@@ -29,11 +30,11 @@ def claim(out: Path, bundle: Bundle, settings: FinetuneSettings) -> None:
     wanted = json.loads(json.dumps(wanted, default=str))
     path = out / "run.json"
     if not path.exists():
-        write_whole(path, wanted)
+        write_json(path, wanted)
         return
     found = json.loads(path.read_text())
     if found != wanted:
-        names = ", ".join(_differences(wanted, found)) or "more than it knows of"
+        names = ", ".join(one.name for one in differences(wanted, found))
         raise RefineError(
             f"a new folder, or one with the same bundle, settings and earlier data, at {out}",
             f"another run, which differs in {names}",
@@ -41,20 +42,17 @@ def claim(out: Path, bundle: Bundle, settings: FinetuneSettings) -> None:
         )
 
 
-def _differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """Names of the entries that differ, with those of the settings instead of the settings."""
-    names = []
-    for name, value in wanted.items():
-        other = found.get(name)
-        if isinstance(value, dict) and isinstance(other, dict):
-            names += _differences(value, other)
-        elif value != other:
-            names.append(name)
-    return names
+def made_from(settings: FinetuneSettings, parent_sha256: str, data: Sequence[str]) -> dict[str, Any]:
+    """What a round's record says of where its policy comes from: parent, data sets by content, seeds and settings."""
+    return {
+        "parent_sha256": parent_sha256,
+        "datasets": list(data),
+        "seed_of_the_learner": settings.online.seed,
+        "seed_of_the_logging": settings.seed,
+        "settings": json.loads(json.dumps(asdict(settings), default=str)),
+    }
 
 
-def write_whole(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: dict[str, Any]) -> None:
     """JSON that appears under its name whole or not at all."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1))
-    part.rename(path)
+    write_whole(path, json.dumps(content, indent=1))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Optional
 
-from deploy.host.refine import RefineError, trainer_state_path
+from deploy.host.refine import RefineError
+from deploy.host.refine_outputs import trainer_state_path
 from policy.bundle import read_bundle
 from policy.graph import PolicyGraph
 from policy.networks import ValueNetwork

@@ -10,7 +10,7 @@ import torch
 
 import benchmarks.offline_stage as offline_stage
 from benchmarks.offline_stage import data_set, main, noise, run_stage
-from deploy.host.refine import RefineSettings
+from deploy.host.refine_settings import RefineSettings
 from offline_data.dataset import DatasetError
 from offline_data.import_uni_o4 import import_uni_o4
 from tests.deploy.host.conftest import tiny_refinement

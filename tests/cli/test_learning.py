@@ -18,8 +18,9 @@ import deploy.host.finetune as finetune_module
 import deploy.onboard.runner as runner_module
 from cli.learning import log_on_robot
 from cli.main import main
-from deploy.host.finetune import FinetuneResult, FinetuneSettings
+from deploy.host.finetune import FinetuneResult
 from deploy.host.finetune_logs import SessionEndedEarly
+from deploy.host.finetune_settings import FinetuneSettings
 from deploy.onboard.joint_command import JointCommand
 from deploy.onboard.robot_state import RobotState
 from offline_data.dataset import Dataset

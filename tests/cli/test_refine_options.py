@@ -10,7 +10,7 @@ import pytest
 
 import deploy.host.refine as refine_module
 from cli.main import main
-from deploy.host.refine import RefineSettings
+from deploy.host.refine_settings import RefineSettings
 
 
 @pytest.fixture

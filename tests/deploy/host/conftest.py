@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from deploy.host.refine import RefineSettings
+from deploy.host.refine_settings import RefineSettings
 from offline_data.ingest import ingest
 from policy.bundle import BUNDLES
 from policy.uni_o4.cloning import CloningSettings

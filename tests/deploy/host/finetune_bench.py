@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from deploy.host.finetune import FinetuneSettings
+from deploy.host.finetune_settings import FinetuneSettings
 from policy.uni_o4.online import ModelSettings, OnlineSettings
 from policy.uni_o4.ppo import PpoSettings
 from tests.deploy.host.conftest import DYNAMICS, VALUE, improvement

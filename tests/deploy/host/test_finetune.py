@@ -13,7 +13,8 @@ import pytest
 import torch
 
 import deploy.host.finetune as finetune_module
-from deploy.host.finetune import FinetuneSettings, finetune
+from deploy.host.finetune import finetune
+from deploy.host.finetune_settings import FinetuneSettings
 from deploy.host.refine import RefineError, refine
 from offline_data.dataset import Dataset
 from policy.bundle import Bundle, BundleError, read_bundle, verify_bundle, write_bundle
@@ -92,7 +93,8 @@ def assert_same_run(first: Path, second: Path) -> None:
         assert states[0].record == states[1].record
         records = [json.loads((out / f"round_{number}" / "round.json").read_text()) for out in (first, second)]
         for record in records:
-            del record["wall_s"], record["bundle_sha256"]  # the lineage in the seal holds the commit of the day
+            # The lineage in the seal holds command and commit of the day.
+            del record["wall_s"], record["bundle_sha256"], record["parent_sha256"]
         assert records[0] == records[1]
 
 
@@ -135,6 +137,9 @@ def test_the_records_say_what_happened(undisturbed):
         assert record["round"] == number
         assert record["steps"] == 61
         bundle = read_bundle(round_bundle(out, number))
+        assert (record["parent_sha256"], record["datasets"]) == (*bundle.lineage.parents, list(bundle.lineage.data))
+        assert (record["seed_of_the_learner"], record["seed_of_the_logging"]) == (3, 5)
+        assert record["settings"]["online"]["seed"] == 3 and record["settings"]["steps"] == SETTINGS.steps
         assert (record["bundle_sha256"], record["code_version"]) == (bundle.sha256, bundle.lineage.code_version)
         data = Dataset.open(out / f"round_{number}" / "dataset")
         steps = ~np.asarray(data["final"])

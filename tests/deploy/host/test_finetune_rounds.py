@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 import deploy.host.finetune as finetune_module
-from deploy.host.finetune import FinetuneSettings, finetune
+from deploy.host.finetune import finetune
 from deploy.host.finetune_rollback import ReturnDifference
+from deploy.host.finetune_settings import FinetuneSettings
 from deploy.host.refine import RefineError
 from offline_data.dataset import Dataset
 from offline_data.ingest import IngestSettings, ingest
@@ -72,7 +73,7 @@ def test_other_earlier_data_under_the_same_path_are_refused(claimed, dataset, sh
 def test_the_same_earlier_data_under_another_path_are_refused_too(claimed, shipped):
     out, earlier, settings = claimed
     moved = earlier.rename(earlier.with_name("moved"))
-    with pytest.raises(RefineError, match=r"another run, which differs in earlier_data\."):
+    with pytest.raises(RefineError, match=r"another run, which differs in settings\.earlier_data\."):
         finetune(shipped, killed, out, replace(settings, earlier_data=(moved,)))
 
 

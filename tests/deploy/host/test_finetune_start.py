@@ -8,7 +8,8 @@ import torch
 
 from deploy.host.finetune import finetune
 from deploy.host.finetune_start import first_learner
-from deploy.host.refine import RefineError, trainer_state_path
+from deploy.host.refine import RefineError
+from deploy.host.refine_outputs import trainer_state_path
 from offline_data.dataset import Dataset
 from policy.bundle import read_bundle
 from policy.export import load_graph

@@ -10,15 +10,9 @@ import pytest
 import torch
 
 import deploy.host.refine as refine_module
-from deploy.host.refine import (
-    RefineError,
-    Refinement,
-    RefineSettings,
-    clone_path,
-    refine,
-    report_path,
-    trainer_state_path,
-)
+from deploy.host.refine import RefineError, Refinement, refine
+from deploy.host.refine_outputs import clone_path, report_path, trainer_state_path
+from deploy.host.refine_settings import RefineSettings
 from offline_data.dataset import Dataset
 from policy.bundle import Lineage, read_bundle, verify_bundle
 from policy.export import export_bundle, load_graph
@@ -75,6 +69,8 @@ def test_the_report_lies_beside_the_bundle(refined, dataset):
     assert len(report["candidates"]) == 3
     assert report["settings"]["dynamics"]["members"] == 2
     assert report["accepted"] == result.accepted == (report["best"] != "start")
+    assert (report["seed"], report["bundle_sha256"]) == (0, result.bundle.sha256)
+    assert report["parent_sha256"] == result.bundle.lineage.parents[0]
     assert report["code_version"] == result.bundle.lineage.code_version
 
 
@@ -194,7 +190,7 @@ def test_the_published_method_clones_the_logs_and_keeps_the_given_policy_unless_
     """Its members come from the logs, a given policy is what they are measured against, and what stays if none wins."""
     seen: dict[str, Any] = {}
 
-    def none_wins(members, critics, world, transitions, settings, generator, progress, start) -> Improvement:
+    def none_wins(members, critics, world, transitions, settings, generator, progress, start, keeper) -> Improvement:
         seen.update(members=members, start=start)
         scored = PolicyScore(torch.zeros(0), Interval(1.0, 1.0, 1.0))
         worse = Candidate("member 1", members[0], 0.1, scored, Interval(-1.0, -2.0, 0.0), None)

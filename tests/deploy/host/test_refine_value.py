@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import deploy.host.refine as refine_module
-from deploy.host.refine import Refinement, refine, report_path, trainer_state_path
+from deploy.host.refine import Refinement, refine
+from deploy.host.refine_outputs import report_path, trainer_state_path
 from offline_data.dataset import Dataset
 from policy.bundle import read_bundle
 from policy.export import load_graph
