@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -107,7 +107,7 @@ def finished(path: Path, measurement: Dict[str, Any]) -> Dict[str, Dict[str, Any
 
 def condition_content(name: str) -> Dict[str, Any]:
     """A condition as JSON has it: its name says nothing of what its file says today."""
-    content: Dict[str, Any] = json.loads(json.dumps(asdict(load_condition(name))))
+    content: Dict[str, Any] = json.loads(json.dumps(load_condition(name).to_dict()))
     return content
 
 

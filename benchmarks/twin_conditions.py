@@ -4,7 +4,7 @@
     python -m benchmarks.twin_conditions --out runs/conditions --stages pre robust
     python -m benchmarks.twin_conditions --out runs/conditions --film
     python -m benchmarks.twin_conditions --out runs/conditions --report docs/results/twin_conditions.md
-    python -m benchmarks.twin_conditions --conditions mattress --steady
+    python -m benchmarks.twin_conditions --conditions latex --steady
 
 Per condition: `pre`, the return of the bundle as it is, and `robust`, that of one pretrained on all kinds of ground.
 Per condition and seed: `refined` and `published`, after each round of logging with the policy so far and refining it on

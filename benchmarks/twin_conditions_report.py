@@ -12,7 +12,7 @@ from benchmarks.twin_conditions_curves import draw_curves
 from benchmarks.twin_conditions_films import FILM
 from benchmarks.twin_conditions_gaps import Estimate, mean_of
 from benchmarks.twin_conditions_results import ConditionResults, read_results
-from benchmarks.twin_conditions_settings import REPORTED_CONDITIONS, STEADY_CONDITION, TUNED_CONDITIONS
+from benchmarks.twin_conditions_settings import REPORTED_CONDITIONS, STEADY_CONDITIONS, TUNED_CONDITIONS
 from benchmarks.twin_conditions_steady import FORWARD
 from benchmarks.twin_conditions_verdicts import closed_by, returns_of, verdicts
 from sim.twin_batch.coverage import LEFT_OUT
@@ -63,7 +63,7 @@ def report(results: ConditionResults, curves: str = "", films: Sequence[str] = (
         "",
         *_stage_table(results),
         "",
-        *_steady(results),
+        *[line for condition in STEADY_CONDITIONS for line in _steady(results, condition)],
         "## Gaps",
         "",
         "Gap: best oracle on held-out episodes minus `pre`, paired. The oracle is a reference, not a bound: PPO on "
@@ -108,11 +108,11 @@ def _stage_table(results: ConditionResults) -> list[str]:
     return lines
 
 
-def _steady(results: ConditionResults) -> list[str]:
-    """Speeds under the steady command, where they were measured."""
+def _steady(results: ConditionResults, condition: str) -> list[str]:
+    """Speeds under the steady command in a condition; nothing where they were not measured."""
     rows = []
     for stage in results.names:
-        for seed, found in sorted(results.of(STEADY_CONDITION, stage).items(), key=lambda item: item[0] or 0):
+        for seed, found in sorted(results.of(condition, stage).items(), key=lambda item: item[0] or 0):
             if found.forward_m_s is None:
                 continue
             speeds, robots = found.forward_m_s, len(found.forward_m_s) + found.forward_falls
@@ -121,7 +121,7 @@ def _steady(results: ConditionResults) -> list[str]:
             rows.append(f"| {stage} | {seed_told} | {reached} | {found.forward_falls} of {robots} |")
     if not rows:
         return []
-    head = f"Speed on the {STEADY_CONDITION} at a commanded {FORWARD[0]:g} m/s, mean and range of those that stayed up:"
+    head = f"Speed on {condition} at a commanded {FORWARD[0]:g} m/s, mean and range of those that stayed up:"
     return [head, "", "| stage | seed | m/s | falls |", "|---|---|---|---|", *rows, ""]
 
 

@@ -24,7 +24,7 @@ from benchmarks.twin_conditions_cells import is_there, write_record
 from benchmarks.twin_conditions_settings import (
     OFFLINE_STAGES,
     ONLINE_STAGES,
-    STEADY_CONDITION,
+    STEADY_CONDITIONS,
     ConditionBenchmark,
     ConditionBenchmarkError,
 )
@@ -127,7 +127,7 @@ class ConditionRun:
         benchmark = self._benchmark
         if folder.exists():
             found = Dataset.open(folder)
-            wanted = {"condition": asdict(self._condition), "seed": seed, "settings": asdict(benchmark.collect)}
+            wanted = {"condition": self._condition.to_dict(), "seed": seed, "settings": asdict(benchmark.collect)}
             as_wanted = all(found.provenance.get(name) == _as_json(value) for name, value in wanted.items())
             enough = found.info().steps >= benchmark.log_steps
             if as_wanted and enough and found.bundles == (read_bundle(start).sha256,):
@@ -266,12 +266,12 @@ class ConditionRun:
         every commit changes: the report tells both.
         """
         benchmark = self._benchmark
-        steady = {"command": FORWARD, "robots": FORWARD_ROBOTS} if self._condition.name == STEADY_CONDITION else None
+        steady = {"command": FORWARD, "robots": FORWARD_ROBOTS} if self._condition.name in STEADY_CONDITIONS else None
         wanted: dict[str, Any] = _as_json(
             {
                 "pretrained_sha256": self._pretrained_sha256,
                 "start_sha256": read_bundle(start).sha256,
-                "condition": asdict(self._condition),
+                "condition": self._condition.to_dict(),
                 "evaluation": {
                     "episodes": benchmark.episodes,
                     "episode_s": benchmark.episode_s,

@@ -22,9 +22,9 @@ STEADY_COMMANDS: tuple[tuple[float, float, float], ...] = (
 )
 """Forward and sideways speed [m/s] and yaw rate [rad/s]; the last one stands."""
 FORWARD: tuple[float, float, float] = (1.0, 0.0, 0.0)
-"""The command [m/s] whose speed on the mattress is a target."""
+"""The command [m/s] whose speed on latex is a target."""
 FORWARD_ROBOTS = 16
-"""Robots that every policy's speed on the mattress is measured with."""
+"""Robots that every policy's speed under it is measured with."""
 
 _SEED = 800_000
 

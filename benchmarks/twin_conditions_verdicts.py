@@ -28,7 +28,7 @@ CLOSED_AFTER_ROUND = {1: 0.6, 2: 0.8}
 """Share of the gap that ours shall close after each round of logging, mean over conditions."""
 FORWARD_M_S = 0.8
 FORWARD_RATIO = 2.0
-"""What `FORWARD` shall come to on the mattress [m/s], or how many times the start's speed; see `followed_speed`."""
+"""What `FORWARD` shall come to on latex [m/s], or how many times the start's speed; see `followed_speed`."""
 LEAST_SEEDS = 3
 _OURS, _ONLINE = OFFLINE_STAGES[0], next(iter(ONLINE_STAGES))
 _DRAWS = 4000
@@ -166,9 +166,9 @@ def followed_speed(one: StageResult) -> np.ndarray:
 
 
 def _forward(results: ConditionResults) -> Verdict:
-    """Speed on the mattress, by the last policy of ours that was measured."""
+    """Speed on `STEADY_CONDITION`, by the last policy of ours that was measured."""
     target = (
-        f"on the mattress a commanded {FORWARD[0]:.1f} m/s is followed with >= {FORWARD_M_S} m/s, "
+        f"on {STEADY_CONDITION} a commanded {FORWARD[0]:.1f} m/s is followed with >= {FORWARD_M_S} m/s, "
         f"or {FORWARD_RATIO:g} x the start's speed"
     )
     before = results.of(STEADY_CONDITION, "pre").get(None)

@@ -8,185 +8,112 @@ impossible value is a `TwinConditionError` that names the file and the key.
 from __future__ import annotations
 
 import dataclasses
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Mapping, Tuple, Type, TypeVar, Union, get_type_hints
 
 import yaml
 
-from robot_configs.errors import Go1Error
 from robot_configs.robot import load_robot
+from robot_configs.twin_ground import CheckedSection, Ground, TwinConditionError, within
 
 TWINS_DIR = Path(__file__).resolve().parent / "twins"
 
-FIRM_BUMPS_S = 0.03
-"""T z of `Ground` below which a standing foot sinks in by millimetres [s]."""
-
 Number = Union[int, float]
 Vector3 = Tuple[float, float, float]
-
-
-class TwinConditionError(Go1Error):
-    """A condition that does not exist, or whose file has an unknown key, lacks one, or holds an impossible value."""
-
-
-def _within(lower: float, upper: float) -> Any:
-    """A dataclass field whose value (or each of whose values) must lie in [lower, upper]."""
-    return field(metadata={"lower": lower, "upper": upper})
+SectionType = TypeVar("SectionType", bound=CheckedSection)
 
 
 @dataclass(frozen=True)
-class _Checked:
-    """Checks every bounded field at construction, so that `dataclasses.replace` cannot make an impossible condition."""
-
-    def __post_init__(self) -> None:
-        for entry in dataclasses.fields(self):
-            if not entry.metadata:
-                continue
-            lower, upper = entry.metadata["lower"], entry.metadata["upper"]
-            value = getattr(self, entry.name)
-            for number in value if isinstance(value, tuple) else (value,):
-                if not (math.isfinite(number) and lower <= number <= upper):
-                    raise TwinConditionError(
-                        f"{type(self).__name__}.{entry.name} within [{lower:g}, {upper:g}]",
-                        f"{value!r}",
-                        "Correct the value; the unit is part of the key's name.",
-                    )
-
-
-SectionType = TypeVar("SectionType", bound=_Checked)
-
-
-@dataclass(frozen=True)
-class Ground(_Checked):
-    """The floor and its contact with the feet.
-
-    A foot on the floor is a spring and a damper in MuJoCo's terms (its documentation, "Solver parameters"): with time
-    constant T, damping ratio z and impedance d, the contact pulls the foot with the reference acceleration
-    -(2 / (d T)) v - (1 / (d T^2 z^2)) r at depth r, and yields to a share 1 - d of any other acceleration. A standing
-    foot therefore sinks in proportion to (1 - d) T^2 z^2; `nominal` and `mattress` say how deep.
-    """
-
-    friction: float = _within(0.01, 2.0)
-    """Sliding coefficient between foot and floor [-]."""
-    contact_time_constant_s: float = _within(0.002, 1.0)
-    """T above [s]; at least twice the physics step of 1 ms, or the contact cannot be integrated."""
-    contact_damping_ratio: float = _within(0.05, 10.0)
-    """z above [-]; 1 is critically damped: the floor gives the foot's energy not back but swallows it."""
-    impedance_at_touch: float = _within(0.01, 0.9999)
-    """d at zero depth [-]."""
-    impedance_at_width: float = _within(0.01, 0.9999)
-    """d at `penetration_width_m` and below [-]; larger than at touch: the floor hardens as the foot sinks in."""
-    penetration_width_m: float = _within(1e-5, 0.5)
-    """Depth over which d goes from the one to the other [m]."""
-    roughness_height_m: float = _within(0.0, 0.2)
-    """Highest bump of the ground [m]; 0 is flat."""
-    roughness_spacing_m: float = _within(0.05, 1.0)
-    """Horizontal distance between the supporting points of the bumps [m]."""
-    slope_rad: float = _within(-0.6, 0.6)
-    """Inclination [rad]; positive rises along the world's +x, the direction the robot faces at reset."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.roughness_height_m > 0.0 and self.contact_time_constant_s * self.contact_damping_ratio > FIRM_BUMPS_S:
-            raise TwinConditionError(
-                f"bumps of firm ground: contact_time_constant_s x contact_damping_ratio of at most {FIRM_BUMPS_S:g} s",
-                f"{self.contact_time_constant_s * self.contact_damping_ratio:g} s",
-                "Make the ground stiffer, or even: MuJoCo pushes feet out of soft bumps sideways.",
-            )
-
-
-@dataclass(frozen=True)
-class Payload(_Checked):
+class Payload(CheckedSection):
     """A box welded to the trunk: a body of its own, so that the trunk's mass and inertia stay the robot's."""
 
-    mass_kg: float = _within(0.0, 20.0)
+    mass_kg: float = within(0.0, 20.0)
     """Its mass [kg]; 0 is none."""
-    offset_in_trunk_m: Vector3 = _within(-0.5, 0.5)
+    offset_in_trunk_m: Vector3 = within(-0.5, 0.5)
     """Its centre in the trunk frame, (x forward, y left, z up) [m]."""
 
 
 @dataclass(frozen=True)
-class Motors(_Checked):
+class Motors(CheckedSection):
     """What stands between a command on the wire and a torque at the joint."""
 
-    strength: Tuple[float, ...] = _within(0.0, 2.0)
+    strength: Tuple[float, ...] = within(0.0, 2.0)
     """(12,) delivered / demanded torque [-], wire order (named per joint in the file); 1 is healthy, 0 dead."""
-    joint_friction_nm: float = _within(0.0, 5.0)
+    joint_friction_nm: float = within(0.0, 5.0)
     """Coulomb friction of every joint's transmission [Nm]."""
-    joint_damping_nm_s_rad: float = _within(0.0, 5.0)
+    joint_damping_nm_s_rad: float = within(0.0, 5.0)
     """Viscous friction of every joint [Nm s/rad]."""
-    command_delay_ms: int = _within(0, 100)
+    command_delay_ms: int = within(0, 100)
     """From a command's arrival to the first torque computed with it [ms], whole physics steps."""
 
 
 @dataclass(frozen=True)
-class Imu(_Checked):
+class Imu(CheckedSection):
     """Standard deviations of the IMU's errors; noise is drawn every tick, bias once per reset."""
 
-    gyro_noise_rad_s: float = _within(0.0, 5.0)
-    gyro_bias_rad_s: float = _within(0.0, 1.0)
-    accelerometer_noise_m_s2: float = _within(0.0, 20.0)
-    accelerometer_bias_m_s2: float = _within(0.0, 5.0)
-    orientation_noise_rad: float = _within(0.0, 0.5)
-    orientation_bias_rad: float = _within(0.0, 0.5)
+    gyro_noise_rad_s: float = within(0.0, 5.0)
+    gyro_bias_rad_s: float = within(0.0, 1.0)
+    accelerometer_noise_m_s2: float = within(0.0, 20.0)
+    accelerometer_bias_m_s2: float = within(0.0, 5.0)
+    orientation_noise_rad: float = within(0.0, 0.5)
+    orientation_bias_rad: float = within(0.0, 0.5)
 
 
 @dataclass(frozen=True)
-class Encoders(_Checked):
+class Encoders(CheckedSection):
     """Standard deviations of the joint encoders' errors; noise is drawn every tick, the zero offset once per reset."""
 
-    position_noise_rad: float = _within(0.0, 0.5)
-    velocity_noise_rad_s: float = _within(0.0, 10.0)
-    zero_offset_rad: float = _within(0.0, 0.2)
+    position_noise_rad: float = within(0.0, 0.5)
+    velocity_noise_rad_s: float = within(0.0, 10.0)
+    zero_offset_rad: float = within(0.0, 0.2)
 
 
 @dataclass(frozen=True)
-class FootForce(_Checked):
+class FootForce(CheckedSection):
     """The airbag sensors of the feet: raw counts without a unit."""
 
-    counts_per_newton: float = _within(0.0, 100.0)
+    counts_per_newton: float = within(0.0, 100.0)
     """Slope of the count with the normal force [1/N]."""
-    offset_counts: float = _within(0.0, 500.0)
+    offset_counts: float = within(0.0, 500.0)
     """Standard deviation of each foot's own zero, drawn once per reset [counts]."""
-    noise_counts: float = _within(0.0, 100.0)
+    noise_counts: float = within(0.0, 100.0)
     """Standard deviation of the noise of every tick [counts]."""
 
 
 @dataclass(frozen=True)
-class Power(_Checked):
+class Power(CheckedSection):
     """Battery and heat."""
 
-    start_soc_percent: float = _within(0.0, 100.0)
+    start_soc_percent: float = within(0.0, 100.0)
     """State of charge at reset [%]."""
-    capacity_wh: float = _within(1.0, 1000.0)
+    capacity_wh: float = within(1.0, 1000.0)
     """Energy of the full battery [Wh]."""
-    cell_voltage_full_v: float = _within(2.0, 5.0)
+    cell_voltage_full_v: float = within(2.0, 5.0)
     """Voltage of each cell at 100 % [V]; it falls linearly to `cell_voltage_empty_v` at 0 %."""
-    cell_voltage_empty_v: float = _within(2.0, 5.0)
-    cells_in_series: int = _within(1, 20)
-    idle_power_w: float = _within(0.0, 500.0)
+    cell_voltage_empty_v: float = within(2.0, 5.0)
+    cells_in_series: int = within(1, 20)
+    idle_power_w: float = within(0.0, 500.0)
     """Drawn by computers and drivers while the motors rest [W]."""
-    copper_loss_w_nm2: float = _within(0.0, 10.0)
+    copper_loss_w_nm2: float = within(0.0, 10.0)
     """Heat of a motor per squared joint torque [W/Nm^2]."""
-    ambient_temperature_c: float = _within(-40.0, 60.0)
+    ambient_temperature_c: float = within(-40.0, 60.0)
     """Temperature everything starts from and cools to [degC]."""
-    motor_heat_capacity_j_k: float = _within(1.0, 10000.0)
+    motor_heat_capacity_j_k: float = within(1.0, 10000.0)
     """Of one motor with the housing its sensor sits in [J/K]."""
-    motor_thermal_resistance_k_w: float = _within(0.01, 100.0)
+    motor_thermal_resistance_k_w: float = within(0.01, 100.0)
     """From that housing to the air [K/W]."""
 
 
 @dataclass(frozen=True)
-class Disturbance(_Checked):
+class Disturbance(CheckedSection):
     """What happens to the robot from outside."""
 
-    push_interval_s: float = _within(0.0, 3600.0)
+    push_interval_s: float = within(0.0, 3600.0)
     """Mean time between pushes [s]; 0 is never."""
-    push_speed_m_s: float = _within(0.0, 5.0)
+    push_speed_m_s: float = within(0.0, 5.0)
     """Horizontal speed that each push adds to the trunk, in a random direction [m/s]."""
-    start_joint_spread_rad: float = _within(0.0, 0.3)
+    start_joint_spread_rad: float = within(0.0, 0.3)
     """Uniform half-width of the joint angles about the folded pose at reset [rad]."""
 
 
@@ -204,6 +131,16 @@ class TwinCondition:
     foot_force: FootForce
     power: Power
     disturbance: Disturbance
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Content for a record of what was measured in it.
+
+        Ground without drag does not tell of it: that is what results say which are older than the drag.
+        """
+        content = dataclasses.asdict(self)
+        if self.ground.foot_drag_n_s_m2 == 0.0:
+            del content["ground"]["foot_drag_n_s_m2"]
+        return content
 
 
 _SECTIONS: Tuple[str, ...] = tuple(

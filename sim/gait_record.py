@@ -18,7 +18,8 @@ from deploy.onboard.wire import JointCommand, RobotState
 from policy.bundle import Bundle
 from robot_configs.errors import Go1Error
 from robot_configs.robot import load_robot
-from robot_configs.twin_conditions import Ground, TwinCondition, load_condition
+from robot_configs.twin_conditions import TwinCondition, load_condition
+from robot_configs.twin_ground import Ground
 from sim.gait_quality import GaitRecord
 from sim.twin.body import TwinBody, TwinTruth
 from sim.twin.transport import TwinTransport

@@ -14,6 +14,7 @@ from deploy.onboard.wire import JointCommand, RobotState
 from robot_configs.robot import RobotModel, load_robot
 from robot_configs.twin_conditions import TwinCondition
 from sim.divergence import LARGEST_STATE, divergence
+from sim.twin.foot_drag import FootDrag
 from sim.twin.handling import (
     DROP_HEIGHT_M,
     LOOK_EVERY_TICKS,
@@ -88,6 +89,7 @@ class TwinBody:
         self._motors = MotorBank(self.robot, condition.motors)
         self._sensors = SensorSuite(condition, self.robot)
         self._feet = tuple(self.model.geom(f"{name}_foot").id for name in self.robot.foot_names)
+        self._drag = FootDrag(self.model, self.robot)
         self._bind_views()
         self.power_ups = 0
         """How often it was reset, the first time included: each forgets the command that acted."""
@@ -98,7 +100,7 @@ class TwinBody:
         data = self.data
         self._orientation, self._joint_position = data.qpos[3:7], data.qpos[7:19]
         self._angular_velocity, self._joint_velocity = data.qvel[3:6], data.qvel[6:18]
-        self._control = data.ctrl
+        self._control = data.ctrl[: len(self.robot.joint_names)]
         self._velocities = data.qvel
         first_foot = self.robot.foot_names[0]
         accelerometer_at = int(self.model.sensor("accelerometer").adr[0])
@@ -195,6 +197,7 @@ class TwinBody:
 
     def _physics_step(self) -> None:
         self._control[:] = self._motors.torque(self._step_count, self._joint_position, self._joint_velocity)
+        self._drag.apply(self.data.ctrl, self.data.geom_xpos)
         mujoco.mj_step(self.model, self.data)
         self._step_count += 1
 
@@ -257,6 +260,7 @@ class TwinBody:
         mujoco.mju_rotVecQuat(normal, np.array([0.0, 0.0, 1.0]), qpos[3:7])
         lowest = min(float(normal @ data.geom_xpos[foot]) - self.robot.geometry.foot_radius for foot in self._feet)
         qpos[:3] = normal * (DROP_HEIGHT_M - lowest)
+        mujoco.mj_kinematics(self.model, data)  # the drag reads how deep the feet are
 
     def _draw_push_tick(self) -> float:
         return draw_push_tick(self.condition.disturbance, self._ticks, self.robot.link_hz, self._random)

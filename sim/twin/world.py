@@ -14,8 +14,10 @@ import numpy as np
 
 from robot_configs.errors import Go1Error
 from robot_configs.robot import MODEL_XML, RobotModel
-from robot_configs.twin_conditions import Ground, TwinCondition
+from robot_configs.twin_conditions import TwinCondition
+from robot_configs.twin_ground import Ground
 from sim.divergence import hear_warnings
+from sim.twin.foot_drag import add_foot_drag
 
 PHYSICS_STEP_S = 0.001
 
@@ -33,6 +35,8 @@ class TwinModelError(Go1Error):
 
 def build_model(condition: TwinCondition, robot: RobotModel) -> mujoco.MjModel:
     """Compile the robot and the ground of `condition`; joints, actuators and feet are in the wire's order.
+
+    Behind the joints' actuators come those of the ground's drag, where it has any (`sim.twin.foot_drag`).
 
     Rough ground starts flat: `roll_terrain` gives it bumps.
 
@@ -55,6 +59,7 @@ def build_model(condition: TwinCondition, robot: RobotModel) -> mujoco.MjModel:
         )
     _add_payload(spec, condition)
     _lay_ground(spec, condition.ground)
+    add_foot_drag(spec, condition.ground, robot)
     model = spec.compile()
     _require_wire_order(model, robot)
     model.dof_frictionloss[6:] = condition.motors.joint_friction_nm
@@ -153,7 +158,8 @@ def ground_quaternion(ground: Ground) -> np.ndarray:
 def _require_wire_order(model: mujoco.MjModel, robot: RobotModel) -> None:
     """Everything after this indexes joints by slices, so the order is settled once, by name."""
     joints = tuple(model.joint(index).name for index in range(1, model.njnt))
-    actuators = tuple(model.actuator(index).name for index in range(model.nu))
+    turns_a_joint = model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT
+    actuators = tuple(model.actuator(int(index)).name for index in np.flatnonzero(turns_a_joint))
     for kind, names in (("joints", joints), ("actuators", actuators)):
         if names != robot.joint_names:
             raise TwinModelError(

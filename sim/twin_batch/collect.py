@@ -95,7 +95,7 @@ def collect_batched(
         "minimum_confidence": ingest.minimum_confidence,
         "velocity_settings": asdict(ingest.velocity),
         "reward": "from measured attitude, rates and joints, and that velocity",
-        "condition": asdict(loaded),
+        "condition": loaded.to_dict(),
         "seed": seed,
         "settings": asdict(settings),
     }

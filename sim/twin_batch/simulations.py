@@ -11,6 +11,7 @@ from mjbatch import Batch
 from robot_configs.robot import RobotModel
 from robot_configs.twin_conditions import TwinCondition
 from sim.divergence import diverged, divergence
+from sim.twin.foot_drag import FootDrag
 from sim.twin.world import build_model, roll_terrain
 
 _GROUNDS = 8  # bumps are a matter of the model, and each needs its own: 0.6 MB, and a round of the thread pool a step
@@ -39,6 +40,8 @@ class Simulations:
         self, condition: TwinCondition, robot: RobotModel, generators: Sequence[np.random.Generator], threads: int = 0
     ) -> None:
         self.model = build_model(condition, robot)
+        self._joints = len(robot.joint_names)
+        self._drag = FootDrag(self.model, robot)
         count = len(generators)
         size = count if self.model.nhfield == 0 else -(-count // _GROUNDS)
         self._grounds: list[_Ground] = []
@@ -66,7 +69,8 @@ class Simulations:
             DivergedPhysicsError: robots move as nothing can.
         """
         for ground in self._grounds:
-            ground.views["ctrl"][:] = torque[ground.rows]
+            ground.views["ctrl"][:, : self._joints] = torque[ground.rows]
+            self._drag.apply(ground.views["ctrl"], ground.views["geom_xpos"])
             ground.batch.step(ids=None if rows is None else np.ascontiguousarray(rows[ground.rows]))
         self._read()
         lost = diverged(self.qvel)
@@ -98,6 +102,10 @@ class Simulations:
         """Put robots `rows` (R,), ascending, back to where they were in `saved` (N, S)."""
         for ground, chosen, local in self._shares(rows):
             ground.views["state"][local] = saved[rows[chosen]]
+            if self._drag.acts:
+                # The drag reads where the feet are, which is no part of the state; computing it changes the state.
+                ground.batch.forward(ids=local)
+                ground.views["state"][local] = saved[rows[chosen]]
         self._read()
 
     def sensor(self, name: str, width: int) -> np.ndarray:

@@ -111,6 +111,8 @@ class TwinBatch:
         settle(self._simulations, self._motors)
         self._stand_up()
         self._standing = self._simulations.save()
+        # As after every later reset: where the ground drags, the feet's depths are those of the pose itself.
+        self._simulations.restore(np.arange(self.count), self._standing)
         fallen = np.flatnonzero(self._upright() < self._lowest_upright)
         if len(fallen):
             raise TwinBatchError(

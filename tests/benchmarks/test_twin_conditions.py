@@ -14,7 +14,7 @@ from benchmarks.twin_conditions_settings import (
     TUNED_CONDITIONS,
     ConditionBenchmark,
 )
-from robot_configs.twin_conditions import TwinConditionError
+from robot_configs.twin_ground import TwinConditionError
 from sim.twin_batch.errors import TwinBatchError
 
 

@@ -143,12 +143,14 @@ def test_the_page_says_on_how_many_walks_of_which_seeds(tmp_path):
     assert "Each line is an evaluation of 8 walks of 10 s, seeds 7 to 14." in told(tmp_path)
 
 
-def test_speeds_on_the_mattress_have_a_table(tmp_path):
-    record(tmp_path, "mattress", None, "pre", 0.0, steady={"forward_m_s": [0.3, 0.5], "falls": 2})
+def test_speeds_on_latex_and_on_the_mattress_have_a_table_each(tmp_path):
+    record(tmp_path, "latex", None, "pre", 0.0, steady={"forward_m_s": [0.3, 0.5], "falls": 2})
     record(tmp_path, "mattress", None, "robust", 0.0, steady={"forward_m_s": [], "falls": 4})
-    text = told(tmp_path)
-    assert "| pre |  | 0.40 (0.30 to 0.50) | 2 of 4 |" in text
-    assert "| robust |  |  | 4 of 4 |" in text
+    latex, mattress = told(tmp_path).split("Speed on ")[1:]
+    assert latex.startswith("latex at a commanded 1 m/s")
+    assert mattress.startswith("mattress at a commanded 1 m/s")
+    assert "| pre |  | 0.40 (0.30 to 0.50) | 2 of 4 |" in latex
+    assert "| robust |  |  | 4 of 4 |" in mattress
 
 
 def test_the_page_has_its_curves_and_films_beside_it(tmp_path):

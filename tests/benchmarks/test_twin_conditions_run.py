@@ -82,7 +82,7 @@ class Work:
         self._note(f"log {out.name} {Path(start).stem} {seed}")
         out.mkdir()
         provenance = {
-            "condition": dataclasses.asdict(load_condition(condition)),
+            "condition": load_condition(condition).to_dict(),
             "seed": seed,
             "settings": dataclasses.asdict(settings),
         }
@@ -239,10 +239,11 @@ def test_a_log_of_another_policy_or_of_fewer_steps_is_logged_anew(work, other_bu
         assert [entry for entry in work.done if entry.startswith("log")] == [f"log dataset1 {FLAT} 1003"]
 
 
-def test_on_the_mattress_the_speed_at_a_steady_command_is_measured_too(work, tmp_path):
-    run(tmp_path, stages=("pre",), condition="mattress")
+@pytest.mark.parametrize("condition", ["latex", "mattress"])
+def test_on_soft_ground_the_speed_at_a_steady_command_is_measured_too(work, tmp_path, condition):
+    run(tmp_path, stages=("pre",), condition=condition)
     assert work.done == [f"evaluate {FLAT} 700000", f"forward {FLAT}"]
-    found = json.loads((tmp_path / "mattress" / "pre.json").read_text())
+    found = json.loads((tmp_path / condition / "pre.json").read_text())
     assert found["steady"] == {"forward_m_s": [0.6, 0.8], "falls": 1}
     assert found["settings"]["steady"] == {"command": [1.0, 0.0, 0.0], "robots": 16}
 

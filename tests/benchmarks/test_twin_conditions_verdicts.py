@@ -61,7 +61,7 @@ def test_shares_of_a_gap_are_met_or_missed(tmp_path):
 def test_what_is_tuned_on_does_not_carry_what_is_reported_on(tmp_path):
     """All of the gap on the two, 0.4 on the three: 0.64 on average, and missed where it counts."""
     gaps(tmp_path)
-    stage(tmp_path, "refined1", 40.0, mattress=100.0, payload=100.0)
+    stage(tmp_path, "refined1", 40.0, latex=100.0, payload=100.0)
     assert word(tmp_path, ">= 0.6", "all conditions") == "met"
     assert word(tmp_path, ">= 0.6", "reported on") == "MISSED"
 
@@ -124,13 +124,13 @@ def test_online_counts_from_the_round_before_it(tmp_path, online, rough, adds, l
     ("start", "after", "expected"),
     [(0.3, 0.7, "met"), (0.5, 0.85, "met"), (0.5, 0.75, "MISSED"), (-0.2, 0.75, "MISSED"), (-0.2, 0.8, "met")],
 )
-def test_the_speed_on_the_mattress_doubles_or_is_enough(tmp_path, start, after, expected):
-    record(tmp_path, "mattress", None, "pre", 0.0, steady={"forward_m_s": [start] * 4, "falls": 0})
-    assert word(tmp_path, "on the mattress") == "not run"
+def test_the_speed_on_latex_doubles_or_is_enough(tmp_path, start, after, expected):
+    record(tmp_path, "latex", None, "pre", 0.0, steady={"forward_m_s": [start] * 4, "falls": 0})
+    assert word(tmp_path, "on latex") == "not run"
     for seed in SEEDS:
-        record(tmp_path, "mattress", seed, "refined1", 0.0, steady={"forward_m_s": [0.1], "falls": 3})
-        record(tmp_path, "mattress", seed, "online1", 0.0, steady={"forward_m_s": [after] * 4, "falls": 0})
-    (verdict,) = (one for target, one in found(tmp_path).items() if "on the mattress" in target)
+        record(tmp_path, "latex", seed, "refined1", 0.0, steady={"forward_m_s": [0.1], "falls": 3})
+        record(tmp_path, "latex", seed, "online1", 0.0, steady={"forward_m_s": [after] * 4, "falls": 0})
+    (verdict,) = (one for target, one in found(tmp_path).items() if "on latex" in target)
     assert verdict.word == expected
     told = f"online1 {after:.2f} [{after:.2f}, {after:.2f}] m/s, 0 falls; start {start:.2f} m/s, 0 falls"
     assert verdict.measured == told
@@ -139,10 +139,17 @@ def test_the_speed_on_the_mattress_doubles_or_is_enough(tmp_path, start, after, 
 @pytest.mark.parametrize(("speeds", "falls"), [([2.7], 15), ([1.63] * 16, 0), ([0.9] * 8, 8)])
 def test_running_away_or_falling_reaches_no_speed(tmp_path, speeds, falls):
     """What is too fast by 0.63 m/s follows with 0.37; of 0.9 m/s with half of the robots fallen 0.45 stay."""
-    record(tmp_path, "mattress", None, "pre", 0.0, steady={"forward_m_s": [0.45] * 16, "falls": 0})
+    record(tmp_path, "latex", None, "pre", 0.0, steady={"forward_m_s": [0.45] * 16, "falls": 0})
     for seed in SEEDS:
-        record(tmp_path, "mattress", seed, "refined1", 0.0, steady={"forward_m_s": speeds, "falls": falls})
-    assert word(tmp_path, "on the mattress") == "MISSED"
+        record(tmp_path, "latex", seed, "refined1", 0.0, steady={"forward_m_s": speeds, "falls": falls})
+    assert word(tmp_path, "on latex") == "MISSED"
+
+
+def test_results_on_the_mattress_from_before_there_was_latex_are_read_and_judge_nothing(tmp_path):
+    record(tmp_path, "mattress", None, "pre", 0.0, steady={"forward_m_s": [0.1] * 4, "falls": 0})
+    for seed in SEEDS:
+        record(tmp_path, "mattress", seed, "refined1", 0.0, steady={"forward_m_s": [0.9] * 4, "falls": 0})
+    assert word(tmp_path, "on latex") == "not run"
 
 
 def test_curves_begin_at_the_start_and_go_on_online(tmp_path):

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from robot_configs.robot import load_robot
-from robot_configs.twin_conditions import TWINS_DIR, TwinConditionError, condition_names, load_condition
+from robot_configs.twin_conditions import TWINS_DIR, condition_names, load_condition
+from robot_configs.twin_ground import TwinConditionError
 
 
 def _write(tmp_path: Path, document: Any, name: str = "mine.yaml") -> Path:
@@ -29,6 +30,7 @@ def test_the_promised_conditions_are_there() -> None:
     names = (
         "delay",
         "ice",
+        "latex",
         "low_friction",
         "mattress",
         "nominal",
@@ -60,6 +62,23 @@ def test_mattress_differs_from_nominal_in_nothing_but_the_ground() -> None:
     assert mattress.ground.contact_time_constant_s > 5.0 * nominal.ground.contact_time_constant_s
     same = dataclasses.replace(mattress, ground=nominal.ground, name=nominal.name, description=nominal.description)
     assert same == nominal
+
+
+def test_latex_differs_from_nominal_in_nothing_but_ground_that_drags() -> None:
+    nominal, latex = load_condition("nominal"), load_condition("latex")
+    assert nominal.ground.foot_drag_n_s_m2 == load_condition("mattress").ground.foot_drag_n_s_m2 == 0.0
+    assert latex.ground.foot_drag_n_s_m2 > 0.0
+    same = dataclasses.replace(latex, ground=nominal.ground, name=nominal.name, description=nominal.description)
+    assert same == nominal
+
+
+def test_records_say_of_drag_only_where_there_is_some() -> None:
+    """Results from before there was drag are of the same conditions still."""
+    mattress, latex = load_condition("mattress"), load_condition("latex")
+    as_before = dataclasses.asdict(mattress)
+    assert as_before["ground"].pop("foot_drag_n_s_m2") == 0.0
+    assert mattress.to_dict() == as_before
+    assert latex.to_dict() == dataclasses.asdict(latex)
 
 
 def test_strength_is_in_the_order_of_the_wire_and_only_the_named_joints_change() -> None:
@@ -135,7 +154,7 @@ def test_a_key_that_the_base_lacks_is_blamed_on_the_file_that_says_it(tmp_path: 
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(TwinConditionError, match="low_friction, mattress, nominal") as caught:
+    with pytest.raises(TwinConditionError, match="latex, low_friction, mattress, nominal") as caught:
         load_condition("matress")
     assert caught.value.found == "'matress'"
 
@@ -165,6 +184,12 @@ def test_soft_bumps_are_refused() -> None:
         dataclasses.replace(mattress, roughness_height_m=0.02)
     firm = dataclasses.replace(mattress, roughness_height_m=0.02, contact_time_constant_s=0.2)
     assert firm.contact_time_constant_s * firm.contact_damping_ratio < 0.03
+
+
+def test_bumps_that_drag_are_refused() -> None:
+    rough = load_condition("rough").ground
+    with pytest.raises(TwinConditionError, match="even ground where it drags"):
+        dataclasses.replace(rough, foot_drag_n_s_m2=1.0)
 
 
 def test_bounds_hold_for_conditions_made_in_code_and_include_their_ends() -> None:

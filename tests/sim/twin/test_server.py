@@ -15,7 +15,8 @@ import pytest
 from deploy.onboard.link import PacketLink, UdpTransport
 from deploy.onboard.wire import JointCommand, decode_low_state, encode_low_cmd
 from robot_configs.robot import RobotModel
-from robot_configs.twin_conditions import TwinCondition, TwinConditionError
+from robot_configs.twin_conditions import TwinCondition
+from robot_configs.twin_ground import TwinConditionError
 from sim.twin.body import TwinBody
 from sim.twin.server import TwinServer, TwinServerError, run_twin
 from sim.twin.transport import TwinTransport

@@ -9,7 +9,7 @@ import pytest
 from cli.main import main
 from policy.bundle import read_bundle
 from robot_configs.robot import load_robot
-from robot_configs.twin_conditions import TwinConditionError
+from robot_configs.twin_ground import TwinConditionError
 from sim.evaluate import EpisodeResult, evaluate_bundle, paired_difference
 from sim.twin_batch.coverage import LEFT_OUT
 from sim.twin_batch.errors import TwinBatchError

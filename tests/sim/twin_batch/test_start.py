@@ -36,8 +36,8 @@ def settled(condition: TwinCondition) -> Simulations:
 
 @pytest.mark.parametrize(
     "condition",
-    [*(load_condition(name) for name in ("nominal", "mattress", "rough")), sloping()],
-    ids=["nominal", "mattress", "rough", "slope"],
+    [*(load_condition(name) for name in ("nominal", "mattress", "latex", "rough")), sloping()],
+    ids=["nominal", "mattress", "latex", "rough", "slope"],
 )
 def test_a_settled_robot_lies_as_the_twin_of_its_seed(condition):
     """Bumps, biases and pose are drawn in the twin's order: with any other the legs would be folded otherwise."""
