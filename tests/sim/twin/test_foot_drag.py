@@ -165,3 +165,21 @@ def test_ground_without_drag_has_the_model_it_had(name: str, robot: RobotModel) 
     data.ctrl[:] = before = np.linspace(-1.0, 1.0, 12)
     drag.apply(data.ctrl, data.geom_xpos)
     np.testing.assert_array_equal(data.ctrl, before)
+
+
+STOOD_BEFORE_M = {
+    "nominal": [-0.028558276145897336, 0.0002394734509481183, 0.2589660081384518],
+    "mattress": [-0.06304727354278362, 0.003092399382658901, 0.1968878145496188],
+}
+"""Where the trunk came to stand in the version that had no drag (46ea196, MuJoCo 3.14.0)."""
+
+
+@pytest.mark.parametrize("name", STOOD_BEFORE_M)
+def test_ground_without_drag_moves_a_robot_as_before_there_was_any(name: str, robot: RobotModel) -> None:
+    """Equal to the last bit on the machine that recorded it; others may round otherwise."""
+    body = TwinBody(load_condition(name), seed=3)
+    for tick in range(1500):
+        share = min(1.0, tick / 700)
+        target = robot.sit_position + (robot.stand_position - robot.sit_position) * share
+        body.step(JointCommand.servo(target, 40.0, 1.0))
+    np.testing.assert_allclose(body.data.qpos[:3], STOOD_BEFORE_M[name], rtol=0.0, atol=1e-9)
