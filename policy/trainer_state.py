@@ -103,17 +103,6 @@ def require_match(record: Mapping[str, Any], expected: Mapping[str, Any]) -> Non
 # ---- Names -----------------------------------------------------------------------------------------------------------
 
 
-def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors with `prefix.` before their names."""
-    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
-
-
-def part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Those that `under` has put below the prefix, under their own names again."""
-    start = f"{prefix}."
-    return {name[len(start) :]: tensor for name, tensor in tensors.items() if name.startswith(start)}
-
-
 # ---- Modules, optimisers and generators as tensors -------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from policy.trainer_state import under
+from policy.named_tensors import under
 from robot_configs.errors import Go1Error
 from sim.velocity_settings import VelocityTaskSettings
 

@@ -16,14 +16,13 @@ import torch
 from rsl_rl.algorithms import PPO
 from torch import Tensor
 
+from policy.named_tensors import part_of, under
 from policy.trainer_state import (
     TrainerState,
     TrainerStateError,
     load_trainer_state,
     pack_adam,
     pack_module,
-    part_of,
-    under,
     unpack_adam,
     unpack_module,
 )

@@ -19,8 +19,8 @@ from tensordict import TensorDict
 
 from policy.gait_contract import TRUNK_HEIGHT
 from policy.graph import PHASE, PolicyGraph, projected_gravity
+from policy.named_tensors import part_of, under
 from policy.rewards import REWARD_TERMS, RewardInputs, velocity_reward
-from policy.trainer_state import part_of, under
 from robot_configs.kinematics import foot_position_in_trunk
 from robot_configs.robot import RobotModel
 from sim.engines.protocol import FIRM_GROUND_TIME_CONSTANT_S, Engine, EngineState

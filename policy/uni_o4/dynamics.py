@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from policy.trainer_state import part_of, under
+from policy.named_tensors import part_of, under
 from policy.transitions import Transitions
 from policy.uni_o4.episode_split import split_with_report
 from policy.uni_o4.keeping import NOTHING_KEPT, Keeper, TrainingParts

@@ -15,9 +15,10 @@ from typing import Optional
 import torch
 from torch import nn
 
+from policy.named_tensors import part_of, under
 from policy.networks import GaussianActor, gaussian_log_prob
 from policy.objective import clipped_surrogate, normalize_advantage
-from policy.trainer_state import TrainerState, part_of, under
+from policy.trainer_state import TrainerState
 from policy.transitions import Transitions
 from policy.uni_o4.candidates import Candidate, Gate, Improvement, passes, state_with_candidates, unpack_candidates
 from policy.uni_o4.critics import Critics

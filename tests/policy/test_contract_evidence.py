@@ -309,7 +309,7 @@ def test_a_constant_that_is_missing_or_another_by_a_bit_is_named(name: str) -> N
 
 @pytest.mark.parametrize("name", GAIT.command_bounds())
 def test_bounds_of_commands_that_the_graph_holds_are_looked_for(name: str) -> None:
-    fields = ("default_position", "action_scale", "target_lower", "target_upper")
+    fields = ("default_position", "action_scale", "target_lower", "target_upper", "observation_mean")
     order = [GAIT.joint_names.index(joint) for joint in GAIT.policy_joint_names]
     others = [*(np.array(getattr(GAIT, field), np.float32) for field in fields), np.array(order), np.argsort(order)]
     bounds = {bound: np.array(values, np.float32) for bound, values in GAIT.command_bounds().items()}

@@ -11,12 +11,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import policy.trainer_state
+import policy.whole_files
 import sim.pretrain
 from policy.trainer_state import load_trainer_state
 from robot_configs.robot import load_robot
@@ -26,6 +27,7 @@ from sim.engines.mujoco import MujocoEngine
 from sim.engines.protocol import Engine
 from sim.pretrain import pretrain
 from sim.pretrain_checkpoint import (
+    CHECKPOINT_FILE,
     CHECKPOINT_FORMAT,
     PretrainFolderError,
     curve_mark,
@@ -141,12 +143,12 @@ def test_a_kill_while_the_checkpoint_is_written_leaves_the_one_before(whole, tmp
     saved: list[Path] = []
 
     def killed(path: str, target: Path) -> None:
-        saved.append(Path(target))
+        saved.extend([Path(target)] * (target.name == CHECKPOINT_FILE))
         if len(saved) == 2:
             raise Stop
         os.rename(path, target)
 
-    monkeypatch.setattr(policy.trainer_state, "os", type("", (), {"replace": staticmethod(killed), "fsync": os.fsync}))
+    monkeypatch.setattr(policy.whole_files, "os", SimpleNamespace(**{**vars(os), "replace": killed}))
     with pytest.raises(Stop):
         pretrain(SETTINGS, tmp_path)
     monkeypatch.undo()

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from policy.trainer_state import part_of, under
+from policy.named_tensors import part_of, under
 from sim.tensor_state import TensorStateError, put_tensors, tensors_of
 
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from robot_configs.robot import GRAVITY_M_S2
-from sim.engines.choice import EngineChoice, EngineChoiceError, make_engine
 from sim.engines.mujoco import MujocoEngine
 from sim.engines.mujoco_model import training_model
 from sim.terrain.height_field import HeightField, Pad
@@ -148,8 +147,3 @@ def test_free_fall_has_no_ground_in_it(robot, stand):
     engine.step(stand, 50)
     speed = engine.state().linear_velocity_trunk_in_trunk[:, 2]
     torch.testing.assert_close(speed, torch.full((ROBOTS,), -GRAVITY_M_S2 * 0.2), rtol=1e-3, atol=0)
-
-
-def test_isaac_gym_has_no_terrain(robot):
-    with pytest.raises(EngineChoiceError, match="mujoco or mujoco_warp.*found isaacgym.*--engine mujoco_warp"):
-        make_engine(EngineChoice("isaacgym"), robot, 1, HeightField(np.zeros((2, 2)), 1.0, (0.0, 0.0)))
