@@ -73,6 +73,15 @@ def test_shipped_velocity_bundles_replay_and_their_graphs_compute_what_was_seale
         np.testing.assert_allclose(today[name], values, atol=1e-5, err_msg=name)
 
 
+def test_the_shipped_gait_bundle_is_of_this_contract_and_computes_what_was_sealed() -> None:
+    bundle = read_bundle(BUNDLES / "go1_gait.go1policy")
+    assert bundle.contract == GAIT
+    assert verify_bundle(bundle, ROBOT).sequences == 64
+    today = golden_vectors(load_graph(bundle))
+    for name, values in bundle.golden.items():
+        np.testing.assert_allclose(today[name], values, atol=1e-5, err_msg=name)
+
+
 def test_a_gait_contract_differs_in_the_gait_alone() -> None:
     assert GAIT.commands[:3] == PLAIN.commands
     assert [(term.name, term.unit) for term in GAIT.commands[3:]] == [
