@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Optional, TextIO
 
 INTERVAL_S = 0.1
+_CLOSING_S = 1.0  # for so long a terminal that takes no more holds up the end of the program
 
 
 class StatusLine:
@@ -28,7 +29,7 @@ class StatusLine:
 
     def __exit__(self, *error: object) -> None:
         self._closing.set()
-        self._thread.join(timeout=2.0 * self._interval_s)
+        self._thread.join(timeout=_CLOSING_S)
 
     def _run(self) -> None:
         shown: Optional[str] = None
