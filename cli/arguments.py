@@ -96,7 +96,8 @@ def add_condition(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS_HELP = (
-    "a script (FILE.yaml), constants (vx=0.5,yaw=0), random:seed=3,hold_s=4,stand_fraction=0.1, or remote [%(default)s]"
+    "a script (FILE.yaml), constants (vx=0.5,vy=0,yaw=0), random:seed=3,hold_s=4,stand_fraction=0.1, or remote "
+    "[%(default)s]"
 )
 
 

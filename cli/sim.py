@@ -68,7 +68,12 @@ def _add_play(commands: Commands) -> None:
     add_bundle(play)
     add_condition(play)
     play.add_argument("--commands", default="random:seed=1,hold_s=4,stand_fraction=0", help=COMMANDS_HELP)
-    play.add_argument("--duration", type=seconds, default=10.0, help="length [s] [%(default)s]")
+    play.add_argument(
+        "--duration",
+        type=seconds,
+        default=10.0,
+        help="walking [s]; standing up and lying down come on top [%(default)s]",
+    )
     play.add_argument(
         "--out", type=Path, default=Path("walk.gif"), help="file to write; its ending chooses the format [%(default)s]"
     )
