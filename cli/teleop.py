@@ -77,6 +77,7 @@ def run_teleop(options: argparse.Namespace) -> int:
         with shadow_beside(shadow, bundle, robot) as beside:
             summary = drive(bundle, robot, options.robot, options.log_dir, seat, settings, (beside.window,))
             summary = replace(summary, shadow=beside.report(shadow.sha256, bundle.sha256))
+    summary = replace(summary, bundle_sha256=bundle.sha256)
     print_result(summary.to_dict() if options.json else for_people(summary), options.json)
     report_log(summary.recorder)
     may_drive = keep_report(summary, options.log_dir)
