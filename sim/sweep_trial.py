@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, Literal, Optional
 
 from policy.code_version import code_version
+from policy.differences import differences
 from robot_configs.errors import Go1Error
 from sim.earlier_run import read_earlier_run
 from sim.pretrain import pretrain
@@ -84,17 +85,8 @@ def read_record(trial: Trial, folder: Path) -> Optional[TrialRecord]:
     if not path.is_file():
         return None
     record = TrialRecord(**json.loads(path.read_text(encoding="utf-8")))
-    other = differing(record.settings, json_settings(trial))
+    other = [difference.name for difference in differences(record.settings, json_settings(trial))]
     if other:
         found = f"another {', '.join(other)}"
         raise TrialError(f"{folder} made with the settings of this sweep", found, "Give another --out, or remove it.")
     return record
-
-
-def differing(before: Any, now: Any, path: str = "") -> list[str]:
-    """Paths at which two contents of JSON differ."""
-    if not (isinstance(before, dict) and isinstance(now, dict)):
-        return [] if before == now else [path]
-    names = sorted({*before, *now})
-    inner = [differing(before.get(name), now.get(name), f"{path}.{name}".lstrip(".")) for name in names]
-    return [one for some in inner for one in some]
