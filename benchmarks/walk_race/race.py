@@ -13,7 +13,7 @@ from benchmarks.walk_race.task import METHODS, Method, RaceTask
 from benchmarks.walk_race.training import ASKED
 from benchmarks.walk_race.turns import RaceError, Racer, python_command
 from benchmarks.walk_race.verdicts import Verdicts, other_judge
-from sim.sweep_trial import differing
+from policy.differences import differences
 
 CAP_FACTOR = 2.0
 """The other side may train this many times as long as ours: past that, the target of half its time is met."""
@@ -78,7 +78,7 @@ class Race:
         asked = read_json(folder / ASKED)
         if asked is None and folder.exists():
             raise RaceError(f"a part of this race in {folder}", "something else", "Give another --out.")
-        other = differing(asked, task.to_json()) if asked is not None else []
+        other = [] if asked is None else [one.name for one in differences(task.to_json(), asked)]
         other += [f"judge: {name}" for name in other_judge(folder, self._judging)]
         if other:
             raise RaceError(f"{folder} of this measurement", f"another {', '.join(other)}", "Give another --out.")

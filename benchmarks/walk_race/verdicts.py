@@ -9,7 +9,7 @@ from typing import Any, Dict
 from benchmarks.walk_race.judge import JudgeSettings, Verdict, judge
 from benchmarks.walk_race.keeping import checkpoint_path, read_json, write_json
 from benchmarks.walk_race.task import RaceTask
-from sim.sweep_trial import differing
+from policy.differences import differences
 
 _VERDICTS = "verdicts.json"
 _FRESH = "fresh"
@@ -26,7 +26,7 @@ class Verdicts:
         self._task, self._folder, self._judging = task, folder, judging
         self._known: Dict[str, Any] = read_json(folder / _VERDICTS) or _nothing(judging)
         kept = self._known.get(_FRESH)
-        if kept is None or differing(kept["judge"], asdict(judging.fresh())):
+        if kept is None or _differing(kept, judging.fresh()):
             self._known[_FRESH] = _nothing(judging.fresh())
 
     def of(self, iteration: int) -> Verdict:
@@ -53,8 +53,12 @@ class Verdicts:
 def other_judge(folder: Path, judging: JudgeSettings) -> list[str]:
     """Settings by which the verdicts of a part were found and that are not these; none without verdicts."""
     known = read_json(folder / _VERDICTS)
-    return [] if known is None else differing(known["judge"], asdict(judging))
+    return [] if known is None else _differing(known, judging)
 
 
 def _nothing(judging: JudgeSettings) -> Dict[str, Any]:
     return {"judge": asdict(judging), "verdicts": {}}
+
+
+def _differing(known: Dict[str, Any], judging: JudgeSettings) -> list[str]:
+    return [one.name for one in differences(asdict(judging), known["judge"])]
