@@ -21,7 +21,7 @@ UNTIL_MEDIUM = 200_000
 """Steps of a training run until its policy is medium, as a guess; medium-replay has so many rows."""
 
 RATES = {
-    "training step": 55.0,  # one environment step with one gradient step of SAC
+    "training step": 170.0,  # one environment step with one gradient step of SAC
     "environment step": 2500.0,  # with the policy's mean, ten episodes side by side
     "bc update": 205.0,
     "td3bc update": 56.0,

@@ -26,7 +26,10 @@ RECIPE_VERSION = 1
 
 @dataclass(frozen=True)
 class SacSettings:
-    """Soft actor-critic (Haarnoja et al. 2018, arXiv 1812.05905), with that paper's values.
+    """Soft actor-critic (Haarnoja et al. 2018, arXiv 1812.05905), with that paper's values but for the two sizes.
+
+    Layers and batches are half of that paper's 256, for four times as many gradient steps a second on one core: the
+    data need a policy that walks somewhat, not the best one.
 
     Attributes:
         hidden_dims: widths of the hidden layers of actor and critics. batch_size: steps a gradient step.
@@ -36,8 +39,8 @@ class SacSettings:
         steps_per_update: environment steps between two gradient steps.
     """
 
-    hidden_dims: tuple[int, ...] = (256, 256)
-    batch_size: int = 256
+    hidden_dims: tuple[int, ...] = (128, 128)
+    batch_size: int = 128
     learning_rate: float = 3e-4
     discount: float = 0.99
     target_rate: float = 0.005

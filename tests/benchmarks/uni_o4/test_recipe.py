@@ -14,7 +14,7 @@ RECIPE = DataRecipe("hopper")
 OTHER = {
     "robot": "walker2d",
     "seed": 1,
-    "sac": SacSettings(batch_size=128),
+    "sac": SacSettings(batch_size=64),
     "medium_score": 41.0,
     "evaluation_interval": 20_000,
     "evaluation_episodes": 6,
@@ -37,7 +37,7 @@ def test_every_number_of_the_recipe_is_part_of_the_key():
 SAC = SacSettings()
 OTHER_SAC = {
     "hidden_dims": (256, 128),
-    "batch_size": 128,
+    "batch_size": 64,
     "learning_rate": 1e-3,
     "discount": 0.98,
     "target_rate": 0.01,
