@@ -74,7 +74,7 @@ def factor(text: str) -> float:
 
 
 def address(text: str) -> Tuple[str, int]:
-    """HOST:PORT."""
+    """HOST[:PORT]."""
     from deploy.onboard.robot_address import RobotAddressError, parse_robot_address
 
     try:
@@ -114,7 +114,7 @@ def add_gait(parser: argparse.ArgumentParser) -> None:
 
 def add_robot_address(parser: argparse.ArgumentParser) -> None:
     """Where the robot is and how to talk to it."""
-    parser.add_argument("--robot", type=address, required=True, metavar="HOST:PORT", help="the robot, or a twin")
+    parser.add_argument("--robot", type=address, required=True, metavar="HOST[:PORT]", help="the robot, or a twin")
     parser.add_argument(
         "--lockstep",
         action="store_true",

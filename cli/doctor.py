@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Optional, Tuple
 
 from cli.arguments import address, seconds
 from cli.commands import Commands
@@ -22,16 +21,11 @@ def add_doctor(commands: Commands) -> None:
         "Listen to a robot and name what is wrong with it and what to do. It must lie or hang: its motors are damped.",
         "go1 robot doctor 192.168.123.10",
     )
-    doctor.add_argument("robot", type=host_and_port, metavar="HOST[:PORT]", help="the motor controller, or a twin")
+    doctor.add_argument("robot", type=address, metavar="HOST[:PORT]", help="the motor controller, or a twin")
     doctor.add_argument("--listen", type=seconds, default=3.0, metavar="S", help="how long [%(default)s]")
     doctor.add_argument("--wiggle", action="store_true", help="also move every joint of the hanging robot by 0.05 rad")
     doctor.add_argument("--robot-hangs", action="store_true", help="confirms it; without this, --wiggle asks")
     add_json(doctor)
-
-
-def host_and_port(text: str) -> Tuple[str, Optional[int]]:
-    """HOST or HOST:PORT."""
-    return address(text) if ":" in text else (text, None)
 
 
 def run_doctor(options: argparse.Namespace) -> int:

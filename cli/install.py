@@ -31,7 +31,7 @@ def add_install(commands: Commands) -> None:
         "--wheels", type=existing_folder, metavar="DIR", help="of the robot's packages, for a robot without internet"
     )
     install.add_argument("--service-user", metavar="NAME", help="who runs the service, never root [the user of --host]")
-    install.add_argument("--robot", metavar="HOST:PORT", help="the motor controller, seen from there [the Go1's own]")
+    install.add_argument("--robot", metavar="HOST[:PORT]", help="the motor controller, seen from there [the Go1's own]")
     install.add_argument(
         "--duration", type=seconds, default=LONGEST_SESSION_S, help="walking that ends a session [%(default)g s]"
     )

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import math
+import sys
 from typing import Any, Callable, Dict, Iterator, Mapping
 
 
@@ -35,12 +36,19 @@ def without_nan(content: Any) -> Any:
 
 @contextlib.contextmanager
 def progress_bars() -> Iterator[Callable[..., None]]:
-    """Bars on standard error, so that standard output stays the result's; yields `advance(stage, done, total)`."""
+    """Progress on standard error, so that standard output stays the result's; yields `advance(stage, done, total)`.
+
+    Bars on a terminal; elsewhere, in a log file say, a line for each tenth of a stage.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _TenthsOfStages()
+        return
     tasks: Dict[str, Any] = {}
-    with Progress(*Progress.get_default_columns(), console=Console(stderr=True)) as progress:
+    with Progress(*Progress.get_default_columns(), console=console) as progress:
 
         def advance(stage: str, done: int, total: int, *_: Any) -> None:
             if stage not in tasks:
@@ -48,6 +56,19 @@ def progress_bars() -> Iterator[Callable[..., None]]:
             progress.update(tasks[stage], completed=done, total=total)
 
         yield advance
+
+
+class _TenthsOfStages:
+    """Prints a line whenever another tenth of a stage is done."""
+
+    def __init__(self) -> None:
+        self._printed: Dict[str, int] = {}
+
+    def __call__(self, stage: str, done: int, total: int, *_: Any) -> None:
+        tenths = 10 * done // max(total, 1)
+        if tenths != self._printed.get(stage):  # less than before, where a stage begins again in another round
+            self._printed[stage] = tenths
+            print(f"{stage}: {done} of {total}", file=sys.stderr, flush=True)
 
 
 def print_outline(content: Mapping[str, Any], indent: str = "") -> None:

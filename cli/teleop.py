@@ -22,7 +22,7 @@ def add_teleop(commands: Commands) -> None:
         "Drive the robot from this terminal, record, mark. Let go of the keys and it stands; lose it and it sits down.",
         "go1 teleop --robot 192.168.123.10:8007 --bundle A.go1policy --log-dir logs",
     )
-    teleop.add_argument("--robot", type=address, required=True, metavar="HOST:PORT", help="the robot, or a twin")
+    teleop.add_argument("--robot", type=address, required=True, metavar="HOST[:PORT]", help="the robot, or a twin")
     teleop.add_argument("--bundle", type=existing_file, required=True, help="a sealed policy, *.go1policy")
     teleop.add_argument("--log-dir", type=Path, required=True, help="folder of the logs (MCAP), continued if it exists")
     teleop.add_argument(

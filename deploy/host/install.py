@@ -60,7 +60,7 @@ class InstallSettings:
         python: program on the robot's computer that makes the environment, Python 3.8 or newer.
         folder: on the robot's computer, absolute or below the user's home.
         wheels: local folder of wheels for a robot without internet; None lets the robot's pip ask its index.
-        robot_address: HOST:PORT of the motor controller, as seen from there.
+        robot_address: HOST[:PORT] of the motor controller, as seen from there.
         duration_s: walking after which a session of the service ends [s].
         service_user: who runs the service; None: the user of the ssh connection.
         unit_folder: where the machine's systemd looks for units.

@@ -56,7 +56,7 @@ class Service:
         user: account on the robot's computer; never root.
         folder: absolute, where the project is installed there.
         slots: absolute, the store of bundles there.
-        robot_address: HOST:PORT of the motor controller.
+        robot_address: HOST[:PORT] of the motor controller.
         duration_s: walking after which a session ends by itself [s].
     """
 

@@ -1,4 +1,4 @@
-"""HOST:PORT, as a person writes where the robot is."""
+"""HOST[:PORT], as a person writes where the robot is."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ import socket
 from typing import Tuple
 
 from robot_configs.errors import Go1Error
+from robot_configs.robot import load_robot
 
 
 class RobotAddressError(Go1Error):
-    """A text that is no HOST:PORT."""
+    """A text that is no HOST[:PORT]."""
 
 
 def parse_robot_address(text: str) -> Tuple[str, int]:
-    """Host and UDP port of "HOST:PORT".
+    """Host and UDP port of "HOST:PORT", or of "HOST", whose port is the Go1's motor controller's.
 
     Raises:
         RobotAddressError
     """
+    if text and ":" not in text:
+        return text, load_robot().network.port
     host, _, port = text.rpartition(":")
     # isdecimal alone also takes the digits of other scripts.
     if not (host and port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
-        raise RobotAddressError("a robot address HOST:PORT", repr(text), "For example 192.168.123.10:8007.")
+        raise RobotAddressError("a robot address HOST[:PORT]", repr(text), "Such as 192.168.123.10 or 127.0.0.1:8007.")
     return host, int(port)
 
 

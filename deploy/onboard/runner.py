@@ -113,7 +113,7 @@ def run_on_robot(
     """Take the robot's lease, open the link to it (or to a twin), run one session, give both back.
 
     Args:
-        robot_address: "HOST:PORT", or the pair of them.
+        robot_address: "HOST[:PORT]", or the pair of host and port.
         duration_s: walking to collect, over all episodes [s].
         sdk: "codec" for ours over UDP, "vendor" for the vendor's binding.
         exploration, seed, gait: see `RunSettings`.
@@ -190,7 +190,7 @@ def _drive(
 
 
 def open_link(robot_address: Union[str, Tuple[str, int]], sdk: str, robot: RobotModel) -> Link:
-    """A link to HOST:PORT.
+    """A link to HOST[:PORT].
 
     Raises:
         RobotAddressError: an unusable address.

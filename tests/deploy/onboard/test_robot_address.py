@@ -1,10 +1,11 @@
-"""HOST:PORT, once for everybody."""
+"""HOST[:PORT], once for everybody."""
 
 from __future__ import annotations
 
 import pytest
 
 from deploy.onboard.robot_address import RobotAddressError, parse_robot_address
+from robot_configs.robot import load_robot
 
 
 @pytest.mark.parametrize(
@@ -12,6 +13,7 @@ from deploy.onboard.robot_address import RobotAddressError, parse_robot_address
     [
         ("192.168.123.10:8007", ("192.168.123.10", 8007)),
         ("localhost:1", ("localhost", 1)),
+        ("192.168.123.10", ("192.168.123.10", load_robot().network.port)),
         ("[::1]:65535", ("[::1]", 65535)),
     ],
 )
@@ -24,7 +26,6 @@ def test_host_and_port(text: str, address: tuple[str, int]) -> None:
     [
         "",
         ":",
-        "127.0.0.1",
         ":8007",
         "127.0.0.1:",
         "127.0.0.1:0",
@@ -36,5 +37,5 @@ def test_host_and_port(text: str, address: tuple[str, int]) -> None:
     ],
 )
 def test_anything_else_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(RobotAddressError, match="HOST:PORT.*192.168.123.10:8007"):
+    with pytest.raises(RobotAddressError, match=r"HOST\[:PORT\].*127.0.0.1:8007"):
         parse_robot_address(text)

@@ -221,11 +221,9 @@ def test_a_full_disk_is_refused_before_anything_is_sent(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "address", ["127.0.0.1", ":8007", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:x"]
-)
+@pytest.mark.parametrize("address", [":8007", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:x"])
 def test_unusable_addresses_are_refused(robot: RobotModel, address: str) -> None:
-    with pytest.raises(RobotAddressError, match="HOST:PORT"):
+    with pytest.raises(RobotAddressError, match="HOST"):
         open_link(address, "codec", robot)
 
 
