@@ -88,6 +88,12 @@ class Transitions:
         """(N,) bool: the next row does not continue this one."""
         return self.terminated | self.truncated
 
+    def first_rows(self) -> Tensor:
+        """The rows (E,) that continue no other: the first steps of the episodes."""
+        begins = torch.ones(len(self), dtype=torch.bool)
+        begins[1:] = self.episode_end[:-1]
+        return begins.nonzero()[:, 0]
+
     @property
     def behavior_is_known(self) -> bool:
         """Whether every step carries the distribution that its action was drawn from."""

@@ -2,7 +2,8 @@
 
 What differs from the Go1's velocity task (`policy.uni_o4.velocity_world`):
 - the physical state is the observation itself; the policy sees it standardised by the data's mean and spread;
-- reward and termination are what the model's heads learned from the log: the method is told no rule of the task;
+- the reward is what the model's head learned from the log; the end of an episode is known by a rule (`termination`),
+  as the tilt limit is on the Go1, and by the model's head for falls;
 - the environment executes an action within +-1 only, so the model and the critics are asked about that part of it.
 """
 
@@ -18,8 +19,9 @@ from benchmarks.uni_o4.logged_steps import LoggedSteps
 from benchmarks.uni_o4.robots import ACTION_LIMIT
 from policy.transitions import Transitions
 from policy.uni_o4.critics import Critics
+from policy.uni_o4.disagreement import DisagreementLimit
 from policy.uni_o4.dynamics import DynamicsEnsemble, DynamicsPrediction
-from policy.uni_o4.ensemble_rollouts import ModelWorld
+from policy.uni_o4.ensemble_rollouts import FallRule, ModelWorld
 from policy.uni_o4.ridge import column_spread
 
 PHYSICAL_GROUP = "observation"
@@ -132,23 +134,29 @@ class ExecutedCritics(Critics):
         return ExecutedCritics(critics.first, critics.second, critics.value)
 
 
-def never(physical: Tensor) -> Tensor:
-    """No rule of termination is known; the model's own head says where an episode ends. (N, P) -> (N,) False."""
-    return torch.zeros(len(physical), dtype=torch.bool)
-
-
 def gymnasium_observer(transitions: Transitions, standardization: Standardization) -> StandardizedObserver:
     """The policy's senses within the states that were logged."""
     both = torch.cat([transitions.physical, transitions.next_physical])
     return StandardizedObserver(standardization, both.amin(0), both.amax(0))
 
 
-def gymnasium_world(model: DynamicsEnsemble, transitions: Transitions, standardization: Standardization) -> ModelWorld:
-    """The world as learned from the log alone."""
+def gymnasium_world(
+    model: DynamicsEnsemble, transitions: Transitions, standardization: Standardization, fell: FallRule
+) -> ModelWorld:
+    """The world as learned from the log, and the rule by which episodes end."""
     width, action_dim = transitions.physical.shape[1], transitions.action.shape[1]
     start = transitions.observation.shape[1] + width  # the order of `dynamics_features`
     action_columns = slice(start, start + action_dim)
-    return ModelWorld(ExecutedModel(model, action_columns), gymnasium_observer(transitions, standardization), never)
+    return ModelWorld(ExecutedModel(model, action_columns), gymnasium_observer(transitions, standardization), fell)
+
+
+def disagreement_limit(
+    world: ModelWorld, transitions: Transitions, quantile: float, generator: torch.Generator
+) -> DisagreementLimit:
+    """The disagreement of this share of the logged steps, in units of what a line leaves unexplained of each column."""
+    assert isinstance(world.model, ExecutedModel)
+    scale = world.model.model.residual_std[:-1]
+    return DisagreementLimit.of_logs(world.model, scale, transitions, quantile, generator)
 
 
 def executed(action: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from benchmarks.uni_o4.peers import PEER_METHODS, PeerMethod
 from benchmarks.uni_o4.preparation import PreparationCache
 from benchmarks.uni_o4.results import Stopwatch, Trial
 from benchmarks.uni_o4.robots import BenchmarkError, BenchmarkRobot
+from benchmarks.uni_o4.termination import termination_rule
 from policy.uni_o4.settings import Progress
 
 OFFLINE_METHODS: tuple[str, ...] = (*PEER_METHODS, *OUR_METHODS)
@@ -84,7 +85,8 @@ def _ours(
 ) -> tuple[BatchPolicy, dict[str, Any]]:
     stopwatch = Stopwatch()
     cache = PreparationCache(files.prepared, data.sha256)
-    learned = learn(cast(OurMethod, trial.method), data.steps, budget.ours, trial.seed, cache, progress)
+    method, fell = cast(OurMethod, trial.method), termination_rule(data.robot.name)
+    learned = learn(method, data.steps, fell, budget.ours, trial.seed, cache, progress)
     stopwatch.add(cache.reused)
     spent = stopwatch.spent()
     save_learned(files.networks, learned)

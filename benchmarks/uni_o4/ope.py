@@ -33,6 +33,7 @@ from benchmarks.uni_o4.ope_settings import OpeSettings
 from benchmarks.uni_o4.policy_zoo import ZOO_REPLACES, ZooPolicy, make_zoo
 from benchmarks.uni_o4.preparation import Preparation, PreparationCache, prepare, stream
 from benchmarks.uni_o4.results import Stopwatch, Trial
+from benchmarks.uni_o4.termination import termination_rule
 from policy.networks import GaussianActor, ValueNetwork
 from policy.uni_o4.critics import Critics
 from policy.uni_o4.ensemble_rollouts import BranchStarts, ModelWorld, RolloutNoise
@@ -82,7 +83,8 @@ def run_ope(trial: Trial, data: DataSet, budget: Budget, prepared: Path, progres
     """Every estimator's word on every policy, the truth, rank correlations and coverage."""
     stopwatch, settings, ours = Stopwatch(), budget.ope, budget.ours
     cache = PreparationCache(prepared, data.sha256)
-    ready = prepare(data.steps, ours.cloning, ours.value.discount, ours.dynamics, trial.seed, cache, progress)
+    fell = termination_rule(data.robot.name)
+    ready = prepare(data.steps, fell, ours.cloning, ours.value.discount, ours.dynamics, trial.seed, cache, progress)
     world = ready.world
     assert world is not None
     value, _ = cache.value(ready.transitions, ready.scale, ours.value, trial.seed, progress)

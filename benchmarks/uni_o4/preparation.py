@@ -19,12 +19,12 @@ from benchmarks.uni_o4.gymnasium_world import (
     Standardization,
     gymnasium_observer,
     gymnasium_world,
-    never,
     transitions_of,
 )
 from benchmarks.uni_o4.logged_steps import LoggedSteps
 from benchmarks.uni_o4.provenance import code_that_computes
 from benchmarks.uni_o4.results import Spent, Stopwatch, to_json
+from benchmarks.uni_o4.termination import never
 from policy.networks import GaussianActor, QNetwork, ValueNetwork
 from policy.trainer_state import (
     TrainerState,
@@ -38,7 +38,7 @@ from policy.transitions import Transitions
 from policy.uni_o4.cloning import CloningFit, CloningSettings, clone_behavior, with_cloned_behavior
 from policy.uni_o4.critics import Critics, CriticSettings, fit_critics
 from policy.uni_o4.dynamics import DynamicsEnsemble, DynamicsPrediction, DynamicsSettings, fit_dynamics
-from policy.uni_o4.ensemble_rollouts import ModelWorld
+from policy.uni_o4.ensemble_rollouts import FallRule, ModelWorld
 from policy.uni_o4.settings import Progress, no_progress, seeded_generator
 from policy.uni_o4.value import RewardScale, ValueSettings, fit_reward_scale, fit_value
 
@@ -191,6 +191,7 @@ class PreparationCache:
 
 def prepare(
     steps: LoggedSteps,
+    fell: FallRule,
     cloning: CloningSettings,
     discount: float,
     dynamics: DynamicsSettings | None,
@@ -198,7 +199,7 @@ def prepare(
     cache: PreparationCache,
     progress: Progress = no_progress,
 ) -> Preparation:
-    """Clone the behaviour and fit the transition model, if there are settings for one."""
+    """Clone the behaviour and fit the transition model, if there are settings for one; `fell` ends episodes in it."""
     standardization = Standardization.of(steps)
     transitions = transitions_of(steps, standardization)
     clones = cache.clones(transitions, cloning, seed, progress)
@@ -206,7 +207,7 @@ def prepare(
     world = None
     if dynamics is not None:
         model, error = cache.dynamics(transitions, dynamics, seed, progress)
-        world = gymnasium_world(model, transitions, standardization)
+        world = gymnasium_world(model, transitions, standardization, fell)
         notes["dynamics_error"] = list(error)
     transitions = with_cloned_behavior(transitions, clones.best)
     scale = fit_reward_scale(transitions, discount)

@@ -16,6 +16,7 @@ _PEERS = (*_EVALUATION, f"{_HERE}/peers.py", f"{_HERE}/peer_training.py")
 _LEARNER = ("policy/networks.py", "policy/objective.py", "policy/transitions.py", "policy/uni_o4/*.py")
 _OURS = (
     *_EVALUATION, *_LEARNER, f"{_HERE}/ours.py", f"{_HERE}/preparation.py", f"{_HERE}/gymnasium_world.py",
+    f"{_HERE}/termination.py",
 )  # fmt: skip
 _JUDGES = (f"{_HERE}/ope.py", f"{_HERE}/fitted_q.py", f"{_HERE}/policy_zoo.py")
 _ONLINE = (f"{_HERE}/finetune.py", f"{_HERE}/online_rollouts.py")

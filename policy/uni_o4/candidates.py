@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from torch import Tensor
@@ -88,10 +89,13 @@ class Improvement:
 
 
 def state_with_candidates(
-    parts: TrainingParts, candidates: Sequence[Candidate], record: Mapping[str, Any]
+    parts: TrainingParts,
+    candidates: Sequence[Candidate],
+    record: Mapping[str, Any],
+    more: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> TrainerState:
-    """The state of an improvement, for `unpack_candidates` to find the candidates in again."""
-    tensors: dict[str, Tensor] = {}
+    """The state of an improvement, for `unpack_candidates` to find the candidates in again, with more tensors."""
+    tensors = dict(more)
     for place, candidate in enumerate(candidates):
         tensors.update(pack_module(f"candidate{place}.actor", candidate.actor))
         tensors[f"candidate{place}.score"] = candidate.score.per_start

@@ -25,6 +25,9 @@ from policy.uni_o4.dynamics import DynamicsPrediction, dynamics_features
 FallRule = Callable[[Tensor], Tensor]
 """Physical states (N, P) -> (N,) bool: the robot has fallen there."""
 
+Halt = Callable[[Tensor], Tensor]
+"""Outcomes (E, N, P + 1) of the same steps by each of E members -> (N,) bool: a branch ends there as in a fall."""
+
 
 class Observer(Protocol):
     """How physical states become a policy's observations; the policy graph on a robot, less on a toy problem."""
@@ -90,12 +93,14 @@ class ModelWorld:
 
     Without a reward rule the model's own prediction of the reward is used. A policy that is optimised against it soon
     finds where that prediction errs, although the predicted motion earns nothing more: where it is known, give it.
+    With `halts`, every member is asked about every step (`disagreement`).
     """
 
     model: TransitionModel
     observer: Observer
     fell: FallRule
     reward: RewardRule | None = None
+    halts: Halt | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +127,19 @@ class BranchStarts:
             transitions.episode[rows],
         )
 
+    def where(self, chosen: Tensor, others: BranchStarts) -> BranchStarts:
+        """These where chosen (N,) is true, elsewhere the others."""
+
+        def pick(mine: Tensor, other: Tensor) -> Tensor:
+            return torch.where(chosen.view(-1, *[1] * (mine.dim() - 1)), mine, other)
+
+        pairs = zip(vars(self).values(), vars(others).values(), strict=True)
+        return BranchStarts(*(pick(mine, other) for mine, other in pairs))
+
+    def repeated(self, times: int) -> BranchStarts:
+        """All of them, so many times, one after the other."""
+        return BranchStarts(*(column.repeat(times, *[1] * (column.dim() - 1)) for column in vars(self).values()))
+
 
 @dataclass(frozen=True)
 class RolloutNoise:
@@ -146,6 +164,16 @@ class RolloutNoise:
             torch.stack([torch.randperm(count, generator=generator) for _ in range(horizon)]),
         )
 
+    def repeated_by_member(self, members: int) -> RolloutNoise:
+        """The same luck for `members` times as many branches, of which the k-th part is the k-th member's alone."""
+        horizon, count = self.fall.shape
+        return RolloutNoise(
+            self.action.repeat(1, members, 1),
+            self.outcome.repeat(1, members, 1),
+            self.fall.repeat(1, members),
+            torch.arange(members * count).expand(horizon, -1),
+        )
+
 
 @dataclass(frozen=True)
 class Rollout:
@@ -156,6 +184,7 @@ class Rollout:
         reward: (H, N), unscaled, by the world's rule or as predicted. terminated: the model's robot fell in this step.
         alive: the step really happened: the branch had not fallen before it.
         physical: (H, N, P) predicted state after the step.
+        ends: where the branches are after the last step, to go on from there.
     """
 
     observation: Tensor
@@ -166,6 +195,7 @@ class Rollout:
     terminated: Tensor
     alive: Tensor
     physical: Tensor
+    ends: BranchStarts
 
 
 @torch.no_grad()
@@ -189,11 +219,11 @@ def roll_out(
         log_prob = gaussian_log_prob(action, mean, std)
 
         features = dynamics_features(observation, physical, action, past)
-        outcome, outcome_std, fall_probability = _predict_dealt(world.model, features, physical, order)
+        outcome, outcome_std, fall_probability, halted = _predict(world, features, physical, order)
         reached = outcome[:, :-1] + outcome_std[:, :-1] * outcome_noise
         # A fallen branch lies still, so that nothing behind its end can grow without bound.
         next_physical = torch.where(alive[:, None], world.observer.project(reached), physical)
-        terminated = alive & (world.fell(next_physical) | (fall_noise < fall_probability))
+        terminated = alive & (world.fell(next_physical) | (fall_noise < fall_probability) | halted)
 
         reward = outcome[:, -1]
         if world.reward is not None:
@@ -203,24 +233,32 @@ def roll_out(
         steps.append((observation, next_observation, action, log_prob, reward, terminated, alive, next_physical))
         past = advance_past(past, physical, action)
         physical, observation, alive = next_physical, next_observation, alive & ~terminated
-    return Rollout(*(torch.stack(column) for column in zip(*steps, strict=True)))
+    ends = BranchStarts(physical, starts.command, memory, past, starts.episode)
+    return Rollout(*(torch.stack(column) for column in zip(*steps, strict=True)), ends)
 
 
-def _predict_dealt(
-    model: TransitionModel, features: Tensor, physical: Tensor, order: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Each row answered by one member only: outcome and its std (N, P + 1), fall probability (N,)."""
-    count, members = len(features), model.members
-    share = -(-count // members)
-    dealt = order[torch.arange(share * members) % count]  # the first rows dealt fill up the last share
+def _predict(world: ModelWorld, features: Tensor, physical: Tensor, order: Tensor) -> tuple[Tensor, ...]:
+    """Each row answered by the member that it is dealt to.
+
+    Returns:
+        outcome and its std (N, P + 1), fall probability (N,), halted (N,) bool.
+    """
+    model, count = world.model, len(features)
+    share = -(-count // model.members)
+    place = torch.empty_like(order)
+    place[order] = torch.arange(count)
+    if world.halts is not None:
+        everyone = model.predict(features.expand(model.members, -1, -1), physical.expand(model.members, -1, -1))
+        answers = (everyone.outcome, everyone.std, everyone.fall_probability)
+        member, row = place // share, torch.arange(count)
+        return (*(answer[member, row] for answer in answers), world.halts(everyone.outcome))
+    dealt = order[torch.arange(share * model.members) % count]  # the first rows dealt fill up the last share
     prediction = model.predict(
-        features[dealt].unflatten(0, (members, share)), physical[dealt].unflatten(0, (members, share))
+        features[dealt].unflatten(0, (model.members, share)), physical[dealt].unflatten(0, (model.members, share))
     )
     answers = (prediction.outcome, prediction.std, prediction.fall_probability)
-    back = torch.empty_like(order)
-    back[order] = torch.arange(count)
-    outcome, std, fall = (answer.flatten(0, 1)[:count][back] for answer in answers)
-    return outcome, std, fall
+    never = torch.zeros(count, dtype=torch.bool)
+    return (*(answer.flatten(0, 1)[:count][place] for answer in answers), never)
 
 
 def advance_past(past: Tensor, physical: Tensor, action: Tensor) -> Tensor:

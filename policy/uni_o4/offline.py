@@ -14,14 +14,16 @@ from __future__ import annotations
 import copy
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
+from policy.named_tensors import part_of, under
 from policy.networks import GaussianActor, ValueNetwork
 from policy.transitions import Transitions, TransitionsError
+from policy.uni_o4.branch_course import BranchCourse
 from policy.uni_o4.candidates import Candidate, Improvement, state_with_candidates, unpack_candidates
-from policy.uni_o4.ensemble_rollouts import BranchStarts, ModelWorld, Rollout, RolloutNoise, roll_out
+from policy.uni_o4.ensemble_rollouts import ModelWorld, Rollout, RolloutNoise, roll_out
 from policy.uni_o4.evaluation import EvaluationSet, EvaluationSettings, compare, model_return
 from policy.uni_o4.keeping import NOTHING_KEPT, Keeper, TrainingParts
 from policy.uni_o4.ppo import ActorCritic, KlBudget, PpoSettings, SequenceBatch, update
@@ -37,7 +39,12 @@ class EnsembleSettings:
 
     Attributes:
         iterations: rounds of rollout and update at most.
-        branches: logged states a round. horizon: policy steps a branch.
+        branches: a round. horizon: policy steps a branch.
+        continuations: rounds in which a branch that stands goes on where it ended, before it leaves another logged
+            state; 0 has every branch leave one in every round (`branch_course`).
+        beginnings: share of the branches leaving the logs that leave the first step of an episode.
+        averaging: share of the former average that stays when a round's weights are averaged in; the candidates are
+            these averages. 0 is none: the candidates are the policies as each update leaves them.
         kl_budget: mean KL from the logged behaviour at which everything stops [nat]; docs/lab_notes.md says what lies
             beyond.
         budget_states: logged states over which the KL is averaged.
@@ -50,6 +57,9 @@ class EnsembleSettings:
     iterations: int = 32
     branches: int = 2048
     horizon: int = 20
+    continuations: int = 0
+    beginnings: float = 0.0
+    averaging: float = 0.0
     kl_budget: float = 1.5
     budget_states: int = 2048
     patience: int = 8
@@ -60,6 +70,9 @@ class EnsembleSettings:
         require(self, "iterations", 1)
         require(self, "branches", 1)
         require(self, "horizon", 1)
+        require(self, "continuations", 0)
+        require(self, "beginnings", 0.0, 1.0)
+        require(self, "averaging", 0.0, 0.999)
         require(self, "kl_budget", 0.0)
         require(self, "budget_states", 1)
         require(self, "patience", 1)
@@ -93,53 +106,78 @@ def improve_in_ensemble(
 ) -> Improvement:
     """Improve a copy of the actor inside the model; the networks given are left untouched.
 
+    The world's halts end the branches that teach; candidates are judged in the same world without them, so that courses
+    with different ones can be compared.
+
     The standard deviation stays as it is. It costs return in the model, and a policy that may lower it spends its
     budget there; but what runs in the end is the mean, to which less noise is no gain.
     """
     networks, fitted = ActorCritic(copy.deepcopy(actor), copy.deepcopy(value), settings.ppo), copy.deepcopy(value)
     networks.actor.log_std.requires_grad_(False)
+    average = copy.deepcopy(networks.actor)
     budget = behavior_budget(transitions, settings.budget_states, settings.kl_budget, generator)
-    fixed = EvaluationSet.draw(transitions, settings.evaluation, generator)
-    start_score = model_return(actor, world, value, scale, fixed)
+    fixed, judged_in = EvaluationSet.draw(transitions, settings.evaluation, generator), replace(world, halts=None)
+    start_score = model_return(actor, judged_in, value, scale, fixed)
     gain = compare(start_score, start_score, fixed)
     candidates = [Candidate("start", copy.deepcopy(actor), budget.spent(actor), start_score, gain, None)]
     highest, without_gain = -math.inf, 0  # a bound that rises below zero is on its way, too
     parts = TrainingParts(
-        {"actor": networks.actor, "value": networks.value},
+        {"actor": networks.actor, "value": networks.value, "average": average},
         {"actor_optimizer": networks.actor_optimizer, "value_optimizer": networks.value_optimizer},
     )
+    course = BranchCourse(transitions, settings.branches, settings.continuations, settings.beginnings)
     finished, kept = False, keeper.kept()
     if kept is not None:
         parts.restore(kept)
+        course.restore(part_of(kept.tensors, "course"))
+        _set_rate(networks, kept.record["actor_learning_rate"])
         candidates += unpack_candidates(kept, networks.actor, networks.value)
         highest, without_gain, finished = (kept.record[name] for name in ("highest", "without_gain", "finished"))
     while not finished:
-        rows = torch.randint(len(transitions), (settings.branches,), generator=generator)
+        starts = course.next(generator)
         noise = RolloutNoise.draw(
-            settings.horizon, len(rows), transitions.action.shape[1], transitions.physical.shape[1], generator
+            settings.horizon, len(starts), transitions.action.shape[1], transitions.physical.shape[1], generator
         )
-        rollout = roll_out(world, networks.actor, BranchStarts.at(transitions, rows), noise)
+        rollout = roll_out(world, networks.actor, starts, noise)
+        course.ended(rollout)
         statistics = update(networks, model_batch(rollout, scale), budget, settings.ppo, generator)
 
-        # Every candidate is judged by the value of the logs, not by one that was trained along with it.
-        score = model_return(networks.actor, world, value, scale, fixed)
-        gain = compare(score, start_score, fixed)
         iteration = len(candidates)
-        policy, its_value = copy.deepcopy(networks.actor), copy.deepcopy(networks.value)
-        name = f"iteration {iteration}"
-        candidates.append(Candidate(name, policy, statistics.kl, score, gain, statistics, its_value))
+        _average_in(average, networks.actor, min(settings.averaging, (iteration - 1) / iteration))
+        # Every candidate is judged by the value of the logs, not by one that was trained along with it.
+        policy, its_value = copy.deepcopy(average), copy.deepcopy(networks.value)
+        score = model_return(policy, judged_in, value, scale, fixed)
+        gain, kl = compare(score, start_score, fixed), budget.spent(policy)
+        candidates.append(Candidate(f"iteration {iteration}", policy, kl, score, gain, statistics, its_value))
         progress(
             "improvement",
             iteration,
             settings.iterations,
-            {"kl": statistics.kl, "gain": gain.mean, "gain_lower": gain.lower, "score": score.mean},
+            {"kl": kl, "gain": gain.mean, "gain_lower": gain.lower, "score": score.mean},
         )
         without_gain = 0 if gain.lower > highest else without_gain + 1
         highest = max(highest, gain.lower)
         finished = statistics.stopped or without_gain >= settings.patience or iteration == settings.iterations
-        record = {"highest": highest, "without_gain": without_gain, "finished": finished}
-        keeper.keep(functools.partial(state_with_candidates, parts, candidates[1:], record), finished)
+        record = {
+            "highest": highest,
+            "without_gain": without_gain,
+            "finished": finished,
+            "actor_learning_rate": networks.actor_optimizer.param_groups[0]["lr"],
+        }
+        more = under("course", course.tensors())
+        keeper.keep(functools.partial(state_with_candidates, parts, candidates[1:], record, more), finished)
     return Improvement(tuple(candidates), fitted)
+
+
+@torch.no_grad()
+def _average_in(average: GaussianActor, actor: GaussianActor, kept: float) -> None:
+    for mean, now in zip(average.parameters(), actor.parameters(), strict=True):
+        mean.lerp_(now, 1.0 - kept)
+
+
+def _set_rate(networks: ActorCritic, rate: float) -> None:
+    for group in networks.actor_optimizer.param_groups:
+        group["lr"] = rate
 
 
 def model_batch(rollout: Rollout, scale: RewardScale) -> SequenceBatch:

@@ -39,6 +39,8 @@ class PpoSettings:
         entropy_weight: weight of the entropy bonus [1/nat]. max_gradient_norm: of actor and value, each on its own.
         value_clip: half width of the interval about what V said before the update, beyond which an error has no
             gradient towards the return, in units of the scaled reward; None for no such interval.
+        desired_kl: mean KL from the policy before an update to the one after it [nat], towards which the actor's
+            learning rate is led from update to update, as rsl_rl leads its own; None leaves the rate as it is.
     """
 
     clip: float = 0.2
@@ -51,6 +53,7 @@ class PpoSettings:
     entropy_weight: float = 0.0
     max_gradient_norm: float = 1.0
     value_clip: float | None = None
+    desired_kl: float | None = None
 
     def __post_init__(self) -> None:
         require(self, "clip", 1e-3, 1.0)
@@ -61,6 +64,13 @@ class PpoSettings:
         require(self, "max_gradient_norm", 1e-6)
         if self.value_clip is not None:
             require(self, "value_clip", 1e-6)
+        if self.desired_kl is not None:
+            require(self, "desired_kl", 1e-6)
+
+
+LEARNING_RATE_BOUNDS = (1e-5, 2e-3)
+LEARNING_RATE_FACTOR = 1.5
+"""Of one correction, where the KL is more than twice the desired one or less than half of it."""
 
 
 # ---- What an update works on -----------------------------------------------------------------------------------------
@@ -150,6 +160,7 @@ def update(
     old_log_prob = batch.log_prob.flatten()[counted]
     with torch.no_grad():
         old_value = networks.value(observation)
+        before = networks.actor(observation)
     stopped, clip_fraction, steps, explained = False, 0.0, 0, 0.0
     for epoch in range(settings.epochs):
         advantage, target = _advantage_and_target(networks.value, batch, settings)
@@ -166,6 +177,9 @@ def update(
             steps += taken
     with torch.no_grad():
         entropy = float(gaussian_entropy(networks.actor.std()))
+        if settings.desired_kl is not None and not stopped:
+            moved = float(gaussian_kl(*before, *networks.actor(observation)).mean())
+            _lead_learning_rate(networks.actor_optimizer, moved, settings.desired_kl)
     return UpdateStatistics(budget.spent(networks.actor), stopped, clip_fraction, explained, entropy, steps)
 
 
@@ -263,6 +277,16 @@ def _advantage_and_target(value: ValueNetwork, batch: SequenceBatch, settings: P
         settings.trace_decay,
     )
     return advantage.flatten(), (advantage + now).flatten()
+
+
+def _lead_learning_rate(optimizer: torch.optim.Optimizer, moved: float, desired: float) -> None:
+    """A smaller rate after an update that went too far, a larger one after one that hardly moved."""
+    lower, upper = LEARNING_RATE_BOUNDS
+    for group in optimizer.param_groups:
+        if moved > 2.0 * desired:
+            group["lr"] = max(lower, group["lr"] / LEARNING_RATE_FACTOR)
+        elif moved < 0.5 * desired:
+            group["lr"] = min(upper, group["lr"] * LEARNING_RATE_FACTOR)
 
 
 def _descend(optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor, max_norm: float) -> None:

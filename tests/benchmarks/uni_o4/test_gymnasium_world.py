@@ -13,6 +13,7 @@ from benchmarks.uni_o4.gymnasium_world import (
     transitions_of,
 )
 from benchmarks.uni_o4.robots import BenchmarkRobot
+from benchmarks.uni_o4.termination import never
 from policy.networks import GaussianActor, QNetwork, ValueNetwork
 from policy.uni_o4.dynamics import DynamicsSettings, dynamics_features, fit_dynamics
 from policy.uni_o4.ensemble_rollouts import BranchStarts, ModelWorld, RolloutNoise, roll_out
@@ -31,7 +32,7 @@ def world() -> ModelWorld:
     assert 25 <= int(transitions.terminated.sum()) < 100
     settings = DynamicsSettings(members=3, elites=2, hidden_dims=(32, 32), batch_size=64, epochs=25, learning_rate=5e-3)
     fit = fit_dynamics(transitions, settings, torch.Generator().manual_seed(0))
-    return gymnasium_world(fit.model, transitions, standardization)
+    return gymnasium_world(fit.model, transitions, standardization, never)
 
 
 def ask(world: ModelWorld, state: list[list[float]], action: list[list[float]]):

@@ -16,6 +16,7 @@ from benchmarks.uni_o4.ours import OUR_METHODS, OurMethod, OurSettings, learn
 from benchmarks.uni_o4.policy_zoo import ZooSettings, make_zoo
 from benchmarks.uni_o4.preparation import PreparationCache, prepare, stream
 from benchmarks.uni_o4.robots import benchmark_robot
+from benchmarks.uni_o4.termination import never
 from tests.benchmarks.uni_o4.toy_robot import toy_steps
 
 torch.set_num_threads(1)
@@ -60,7 +61,7 @@ class Fits:
 @pytest.mark.parametrize("method", OUR_METHODS)
 def test_what_is_found_gives_the_policy_that_was_made(method: OurMethod, tmp_path: Path):
     caches = [PreparationCache(tmp_path, "data") for _ in range(2)]
-    first, second = (learn(method, STEPS, SETTINGS, 0, cache) for cache in caches)
+    first, second = (learn(method, STEPS, never, SETTINGS, 0, cache) for cache in caches)
     for one, two in zip(first.actor.parameters(), second.actor.parameters(), strict=True):
         assert torch.equal(one, two)
     for one, two in zip(first.value.parameters(), second.value.parameters(), strict=True):
@@ -71,11 +72,11 @@ def test_what_is_found_gives_the_policy_that_was_made(method: OurMethod, tmp_pat
 
 def test_one_transition_model_serves_every_method_and_bppo_needs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     fits = Fits(monkeypatch)
-    learn("bppo", STEPS, SETTINGS, 0, PreparationCache(tmp_path, "data"))
+    learn("bppo", STEPS, never, SETTINGS, 0, PreparationCache(tmp_path, "data"))
     assert fits.take() == ["clone_behavior", "fit_critics"]
-    learn("ensemble", STEPS, SETTINGS, 0, PreparationCache(tmp_path, "data"))
+    learn("ensemble", STEPS, never, SETTINGS, 0, PreparationCache(tmp_path, "data"))
     assert fits.take() == ["fit_dynamics", "fit_value"]  # one clone, as for BPPO
-    learn("uni_o4", STEPS, SETTINGS, 0, PreparationCache(tmp_path, "data"))
+    learn("uni_o4", STEPS, never, SETTINGS, 0, PreparationCache(tmp_path, "data"))
     assert fits.take() == ["clone_behavior", "fit_critics"]  # several clones, and other critics
 
 
@@ -119,7 +120,7 @@ def test_streams_of_seeds_and_purposes_share_nothing():
 def test_the_zoo_goes_on_beyond_the_budget_where_the_method_would_stop(tmp_path: Path):
     """The method's budget of KL is zero: its path through the model would end before its first step."""
     cache = PreparationCache(tmp_path, "data")
-    ready = prepare(STEPS, SETTINGS.cloning, SETTINGS.value.discount, SETTINGS.dynamics, 0, cache)
+    ready = prepare(STEPS, never, SETTINGS.cloning, SETTINGS.value.discount, SETTINGS.dynamics, 0, cache)
     value, _ = cache.value(ready.transitions, ready.scale, SETTINGS.value, 0)
     critics = cache.critics(ready.transitions, ready.scale, SETTINGS.critics, 0)
     stopped = replace(SETTINGS, improvement=replace(SETTINGS.improvement, kl_budget=0.0))

@@ -1,0 +1,54 @@
+"""Where the members of a transition model disagree more than they do on the logs, nothing is known: branches end there.
+
+The pessimistic world of MOReL (Kidambi et al., NeurIPS 2020): what is unknown earns nothing more, so that a policy has
+no reason to go there, and its return in that world is hardly more than in the real one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from policy.transitions import Transitions
+from policy.uni_o4.dynamics import dynamics_features
+from policy.uni_o4.ensemble_rollouts import TransitionModel
+
+_ROWS = 20_000
+"""Logged steps that the limit is taken from."""
+
+
+@dataclass(frozen=True)
+class DisagreementLimit:
+    """When members that answer the same question are too far apart.
+
+    Attributes:
+        scale: (P,) of each physical column. limit: of the disagreement, in units of the scale.
+    """
+
+    scale: Tensor
+    limit: float
+
+    def __call__(self, outcome: Tensor) -> Tensor:
+        """Outcomes (E, N, P + 1) of every member -> (N,) bool; see `ensemble_rollouts.Halt`."""
+        return disagreement(outcome, self.scale) > self.limit
+
+    @staticmethod
+    @torch.no_grad()
+    def of_logs(
+        model: TransitionModel, scale: Tensor, transitions: Transitions, quantile: float, generator: torch.Generator
+    ) -> DisagreementLimit:
+        """The limit that this share of the logged steps keeps to."""
+        rows = torch.randperm(len(transitions), generator=generator)[:_ROWS]
+        physical = transitions.physical[rows]
+        features = dynamics_features(
+            transitions.observation[rows], physical, transitions.action[rows], transitions.past[rows]
+        )
+        everyone = model.predict(features.expand(model.members, -1, -1), physical.expand(model.members, -1, -1))
+        return DisagreementLimit(scale, float(disagreement(everyone.outcome, scale).quantile(quantile)))
+
+
+def disagreement(outcome: Tensor, scale: Tensor) -> Tensor:
+    """sqrt(mean_j (std_e(outcome_ej) / scale_j)^2) over the physical columns: (E, N, P + 1), (P,) -> (N,)."""
+    return (outcome[..., :-1].std(0) / scale).square().mean(-1).sqrt()
