@@ -30,18 +30,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-import yaml
 
 from benchmarks.twin_conditions_films import film_conditions
 from benchmarks.twin_conditions_report import write_page
 from benchmarks.twin_conditions_results import read_results
 from benchmarks.twin_conditions_run import ConditionRun
-from benchmarks.twin_conditions_settings import CONDITIONS, STAGES, ConditionBenchmark, ConditionBenchmarkError
+from benchmarks.twin_conditions_settings import CONDITIONS, STAGES, ConditionBenchmark
 from benchmarks.twin_conditions_steady import steady_table
 from robot_configs.errors import Go1Error
 from robot_configs.robot import load_robot
 from robot_configs.twin_conditions import load_condition
-from sim.settings_paths import with_value
+from sim.settings_paths import with_assignment
 from sim.twin_batch.coverage import require_covered
 from sim.twin_batch.engine import require_trainable
 
@@ -127,10 +126,7 @@ def _benchmark(options: argparse.Namespace, threads: int) -> ConditionBenchmark:
         oracle=replace(defaults.oracle, steps=options.oracle_steps),
     )
     for assignment in options.set:
-        path, equals, value = assignment.partition("=")
-        if not equals:
-            raise ConditionBenchmarkError("--set PATH=VALUE", assignment, "Give a path below ConditionBenchmark.")
-        benchmark = with_value(benchmark, path, yaml.safe_load(value))
+        benchmark = with_assignment(benchmark, assignment)
     return benchmark.scaled(options.share) if options.share < 1.0 else benchmark
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import types
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, Literal, Mapping, Tuple, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
 
 from robot_configs.errors import Go1Error
 
 _Settings = TypeVar("_Settings")
+_UNIONS = (Union, getattr(types, "UnionType", Union))  # Optional[int] and int | None, which Python 3.8 does not have
 _SCALARS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
@@ -18,6 +22,22 @@ class SettingsPathError(Go1Error):
 def with_value(settings: _Settings, path: str, value: Any) -> _Settings:
     """`with_values` of a single one."""
     return with_values(settings, {path: value})
+
+
+def with_assignment(settings: _Settings, assignment: str) -> _Settings:
+    """`with_value` of a text PATH=VALUE, the value as in YAML.
+
+    Raises:
+        SettingsPathError: another text, and as `with_values`.
+    """
+    path, equals, text = assignment.partition("=")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        equals = ""
+    if not (equals and path and text):
+        raise SettingsPathError("PATH=VALUE", repr(assignment), f"Give a path below {type(settings).__name__}.")
+    return with_value(settings, path, value)
 
 
 def with_values(settings: _Settings, values: Mapping[str, Any]) -> _Settings:
@@ -62,7 +82,7 @@ def _converted(value: Any, hint: Any, path: str) -> Any:
         if value in arguments:
             return value
         raise SettingsPathError(f"{path}: one of {', '.join(map(str, arguments))}", repr(value), "Choose one of them.")
-    if origin is Union:
+    if origin in _UNIONS:
         if value is None and type(None) in arguments:
             return None
         (inner,) = (one for one in arguments if one is not type(None))

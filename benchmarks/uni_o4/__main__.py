@@ -24,7 +24,6 @@ import time
 import traceback
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -41,6 +40,7 @@ from benchmarks.uni_o4.report import write_report
 from benchmarks.uni_o4.results import ResultStore, Trial
 from benchmarks.uni_o4.robots import ROBOTS, BenchmarkError
 from robot_configs.errors import Go1Error
+from sim.settings_paths import with_assignment
 
 # What a trial may fail with, ours and that of the packages underneath (torch, MuJoCo, d3rlpy; the last two kinds are
 # what a package of another version answers with). A kill, and a slip of a name in this code, end the run.
@@ -217,7 +217,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--online-methods", nargs="+", choices=ONLINE_METHODS, default=list(ONLINE_METHODS))
     parser.add_argument("--online-sets", nargs="+", choices=DATA_SETS, help="instead of the budget's")
     parser.add_argument("--budget", default="standard", help="standard, papers or smoke")
-    parser.add_argument("--peer-updates", type=int, help="gradient steps of IQL and TD3+BC instead of the budget's")
+    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change any setting of it")
     parser.add_argument("--d4rl", type=Path, help="folder of D4RL's HDF5 files to use instead of the recipe's")
     parser.add_argument("--cache", type=Path, help="folder of the data sets; OUT/data by default")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
@@ -230,9 +230,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def budget_of(options: argparse.Namespace) -> Budget:
     """The budget that the command line names, with its changes."""
     budget = budget_named(options.budget)
-    if options.peer_updates is None:
-        return budget
-    return replace(budget, peers=replace(budget.peers, updates=options.peer_updates))
+    for assignment in options.set:
+        budget = with_assignment(budget, assignment)
+    return budget
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -87,7 +87,7 @@ def test_settings_change_by_their_path(monkeypatch):
     assert cells.benchmarks[0].online.rounds == 10
     with pytest.raises(SystemExit, match="found 'budget' in refine.budget"):
         call(monkeypatch, *words, "refine.budget=1")
-    with pytest.raises(SystemExit, match="PATH=VALUE; found refine"):
+    with pytest.raises(SystemExit, match="PATH=VALUE; found 'refine'"):
         call(monkeypatch, *words, "refine")
 
 

@@ -1,11 +1,15 @@
 """One setting changed by its path: everything else stays, and what is not possible is named."""
 
+import sys
+from dataclasses import dataclass
+from typing import Optional
+
 import pytest
 
 from sim.presets import PRESETS
 from sim.pretrain_settings import PretrainSettings
 from sim.randomization import RandomizationError
-from sim.settings_paths import SettingsPathError, with_value, with_values
+from sim.settings_paths import SettingsPathError, with_assignment, with_value, with_values
 
 DEFAULTS = PretrainSettings()
 
@@ -86,3 +90,26 @@ def test_several_settings_are_checked_together():
 def test_a_part_is_not_replaced_and_changed_at_once():
     with pytest.raises(SettingsPathError, match="a value at task.terrain or below it; found both"):
         with_values(PRESETS["robust"](), {"task.terrain.levels": 3, "task.terrain": None})
+
+
+def test_an_assignment_is_read_as_yaml():
+    assert with_assignment(DEFAULTS, "epochs=3").epochs == 3
+    assert with_assignment(DEFAULTS, "actor_hidden=[64, 32]").actor_hidden == (64, 32)
+    assert with_assignment(DEFAULTS, "task.terrain=null").task.terrain is None
+
+
+@pytest.mark.parametrize("text", ("epochs", "epochs=", "=3", "epochs=[3", ""))
+def test_what_is_no_assignment_is_refused(text):
+    with pytest.raises(SettingsPathError, match="PATH=VALUE.*below PretrainSettings"):
+        with_assignment(DEFAULTS, text)
+
+
+def test_both_spellings_of_an_optional_value_are_known():
+    @dataclass(frozen=True)
+    class Spelled:
+        older: Optional[float] = None
+        newer: "float | None" = None
+
+    for name in ("older", "newer") if sys.version_info >= (3, 10) else ("older",):
+        assert getattr(with_value(Spelled(), name, 1), name) == 1.0
+        assert getattr(with_value(Spelled(1.0, 1.0), name, None), name) is None

@@ -90,3 +90,13 @@ def test_a_kill_is_no_failure_of_a_trial(night: list[str], tmp_path: Path, monke
 def test_every_online_method_is_run_unless_others_are_asked_for():
     """The published one too: it is what ours has to be better than."""
     assert program.parse(["--out", "runs"]).online_methods == ["ensemble", "uni_o4", "scratch", "iql"]
+
+
+def test_any_setting_of_the_budget_can_be_changed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    words = ["--out", str(tmp_path), "--set", "peers.updates=7", "--set", "ours.halt_quantiles=[0.9, null]"]
+    budget = program.budget_of(program.parse([*words, "--set", "ours.improvement.ppo.desired_kl=null"]))
+    assert budget.peers.updates == 7
+    assert budget.ours.halt_quantiles == (0.9, None)
+    assert budget.ours.improvement.ppo.desired_kl is None
+    assert program.main([*words, "--set", "ours.halts=1", "--estimate"]) == 2
+    assert "found 'halts' in ours.halts" in capsys.readouterr().err

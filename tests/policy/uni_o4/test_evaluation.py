@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from policy.transitions import TransitionsError
 from policy.uni_o4.critics import Critics
+from policy.uni_o4.dynamics import DynamicsPrediction
 from policy.uni_o4.ensemble_rollouts import BranchStarts, ModelWorld
 from policy.uni_o4.evaluation import EvaluationSet, EvaluationSettings, am_q, bootstrap_interval, compare, model_return
 from policy.uni_o4.value import RewardScale
@@ -115,3 +116,51 @@ def test_the_model_return_orders_policies_as_the_true_world_does(study: Study):
     truths = [true_return(actor) for actor in policies]
     assert truths == sorted(truths)
     assert scores == sorted(scores)
+
+
+def test_branches_may_leave_the_first_steps_of_episodes_and_nothing_else(study: Study):
+    settings = EvaluationSettings(starts=1000, horizon=1, from_beginning=True)
+    fixed = EvaluationSet.draw(study.transitions, settings, torch.Generator().manual_seed(0))
+    first = study.transitions.select(study.transitions.first_rows())
+    assert sorted(fixed.starts.episode.tolist()) == sorted(first.episode.tolist()) == list(range(60))
+    for state, episode in zip(fixed.starts.physical, fixed.starts.episode, strict=True):
+        assert torch.equal(state, first.physical[episode])
+
+
+def test_the_spread_of_outcomes_is_scaled(study: Study):
+    def outcome(share: float) -> Tensor:
+        settings = EvaluationSettings(starts=50, horizon=3, outcome_noise=share)
+        return EvaluationSet.draw(study.transitions, settings, torch.Generator().manual_seed(0)).noise.outcome
+
+    assert not outcome(0.0).any()
+    torch.testing.assert_close(outcome(0.5), 0.5 * outcome(1.0))
+
+
+def test_the_member_in_which_the_policy_earns_least_is_believed():
+    # Member k rewards each step with 1 + 100 k: three steps of the first are worth 3, however the rows are dealt.
+    world = ModelWorld(Drift(3), DirectObserver(), lambda state: state[:, 0] > 1e9)
+
+    def score(worst_member: bool) -> list[float]:
+        fixed = fixed_set([0.0, -9.0], 3, discount=1.0, worst_member=worst_member)
+        scale = RewardScale(1.0)
+        return model_return(pushing_actor(1.0), world, Constant(), scale, fixed).per_start.tolist()  # type: ignore[arg-type]
+
+    assert score(worst_member=True) == [3.0 + 10.0, 3.0 + 10.0]  # and V = 10 behind them
+    assert min(score(worst_member=False)) > 13.0
+
+
+class Disagreeing(Drift):
+    """Two members; in the second the position moves twice as far."""
+
+    def predict(self, features: Tensor, physical: Tensor) -> DynamicsPrediction:
+        once = super().predict(features, physical)
+        twice = once.outcome.clone()
+        twice[1, :, 0] += features[1, :, 4]
+        return DynamicsPrediction(twice, once.std, once.fall_probability)
+
+
+def test_a_member_follows_its_branches_from_start_to_end():
+    """The second member falls after two steps where the first one takes three: by its own steps alone."""
+    world = ModelWorld(Disagreeing(2), DirectObserver(), lambda state: state[:, 0] > 2.5)
+    score = am_q(pushing_actor(1.0), world, CRITICS, fixed_set([0.0, -9.0, 0.0], 5, worst_member=True))
+    assert score.per_start.tolist() == [2.0, 5.0, 2.0]

@@ -100,6 +100,17 @@ def ensemble(study: Study, luck: torch.Generator, keeper: Keeper) -> Any:
     return improve_in_ensemble(*start, settings, luck, keeper=keeper)
 
 
+def continued_ensemble(study: Study, luck: torch.Generator, keeper: Keeper) -> Any:
+    """With everything that a round hands on to the next: branches, the actor's rate, the average."""
+    ppo = PpoSettings(discount=DISCOUNT, epochs=2, minibatch_size=256, actor_learning_rate=1e-3, desired_kl=0.05)
+    settings = EnsembleSettings(
+        5, branches=64, horizon=4, continuations=2, beginnings=0.3, averaging=0.7, kl_budget=5.0, budget_states=64,
+        ppo=ppo, evaluation=SHORT,
+    )  # fmt: skip
+    start = study.behavior, study.value, study.world, study.transitions, study.scale
+    return improve_in_ensemble(*start, settings, luck, keeper=keeper)
+
+
 def exhausted_ensemble(study: Study, luck: torch.Generator, keeper: Keeper) -> Any:
     """Ends because the budget of KL does: its optimiser goes back by a step."""
     ppo = PpoSettings(discount=DISCOUNT, epochs=2, minibatch_size=64, actor_learning_rate=1e-2)
@@ -117,7 +128,8 @@ def published(study: Study, luck: torch.Generator, keeper: Keeper) -> Any:
 
 
 STAGES: tuple[Stage, ...] = (
-    cloning, impatient_cloning, dynamics, impatient_dynamics, value, iql, ensemble, exhausted_ensemble, published,
+    cloning, impatient_cloning, dynamics, impatient_dynamics, value, iql,
+    ensemble, continued_ensemble, exhausted_ensemble, published,
 )  # fmt: skip
 
 

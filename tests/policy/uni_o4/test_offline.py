@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ import torch
 from policy.networks import GaussianActor
 from policy.transitions import TransitionsError
 from policy.uni_o4.candidates import Candidate, Improvement
+from policy.uni_o4.disagreement import DisagreementLimit
 from policy.uni_o4.ensemble_rollouts import BranchStarts, RolloutNoise, roll_out
 from policy.uni_o4.evaluation import EvaluationSettings, Interval, PolicyScore
 from policy.uni_o4.offline import EnsembleSettings, behavior_budget, improve_in_ensemble, model_batch
@@ -145,3 +147,47 @@ def test_candidates_are_judged_by_the_value_of_the_logs_and_not_by_one_that_lear
     assert len(found.candidates) == 3
     for candidate in found.candidates:
         assert torch.equal(candidate.score.per_start, found.start.score.per_start)
+
+
+def weights(candidate: Candidate) -> list[torch.Tensor]:
+    return [parameter.detach() for parameter in candidate.actor.parameters()]
+
+
+def improved(study: Study, **changes: Any) -> Improvement:
+    return improve_in_ensemble(
+        study.behavior, study.value, study.world, study.transitions, study.scale,
+        replace(SETTINGS, iterations=3, patience=9, kl_budget=5.0, **changes), torch.Generator().manual_seed(5),
+    )  # fmt: skip
+
+
+def test_candidates_are_averages_of_the_policies_on_the_way(study: Study):
+    """Kept 0 of the start in the first round, 1/2 in the second, then the 0.6 that were asked for."""
+    plain, averaged = improved(study).candidates[1:], improved(study, averaging=0.6).candidates[1:]
+    one, two, three = (weights(candidate) for candidate in plain)
+    for place in range(len(one)):
+        after_two = 0.5 * one[place] + 0.5 * two[place]
+        torch.testing.assert_close(weights(averaged[0])[place], one[place])
+        torch.testing.assert_close(weights(averaged[1])[place], after_two)
+        torch.testing.assert_close(weights(averaged[2])[place], 0.6 * after_two + 0.4 * three[place])
+
+
+def test_the_kl_of_a_candidate_is_its_own(study: Study):
+    plain, averaged = improved(study).candidates[-1], improved(study, averaging=0.9).candidates[-1]
+    assert averaged.statistics is not None and averaged.kl < averaged.statistics.kl
+    assert plain.statistics is not None and plain.kl == plain.statistics.kl
+    assert averaged.statistics.kl == pytest.approx(plain.kl)  # what learns is not averaged
+
+
+def test_branches_that_go_on_meet_other_states(study: Study):
+    """The first rounds begin alike; in the second, branches stand elsewhere, and another policy comes of it."""
+    fresh, going_on = improved(study).candidates, improved(study, continuations=3).candidates
+    assert all(torch.equal(a, b) for a, b in zip(weights(fresh[1]), weights(going_on[1]), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(weights(fresh[2]), weights(going_on[2]), strict=True))
+
+
+def test_halts_end_branches_that_teach_and_none_that_judges(study: Study):
+    """A limit that every step exceeds: no step has a future, and the start scores as without it."""
+    halted = replace(study, world=replace(study.world, halts=DisagreementLimit(torch.ones(2), -1.0)))
+    one, other = improved(study), improved(halted)
+    assert torch.equal(one.start.score.per_start, other.start.score.per_start)
+    assert not all(torch.equal(a, b) for a, b in zip(weights(one.best), weights(other.best), strict=True))

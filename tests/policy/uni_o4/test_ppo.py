@@ -10,6 +10,7 @@ import torch
 
 from policy.networks import GaussianActor, ValueNetwork
 from policy.objective import clipped_surrogate, generalized_advantage
+from policy.uni_o4 import ppo
 from policy.uni_o4.offline import behavior_budget
 from policy.uni_o4.online import logged_batch
 from policy.uni_o4.ppo import ActorCritic, KlBudget, PpoSettings, SequenceBatch, update, warm_up_value
@@ -96,6 +97,31 @@ def test_kl_is_counted_from_the_reference_in_its_own_states(study: Study):
     actor = linear_actor(-0.3, -0.3, 0.5)
     list(actor.mean_network.parameters())[1].data.fill_(0.25)
     assert budget_of(study, 1.0).spent(actor) == pytest.approx(0.125, rel=1e-4)
+
+
+def rate_after(study: Study, desired_kl: float | None, rate: float) -> tuple[float, float]:
+    """The actor's rate after one update that began with `rate`, and the KL that the update moved it by."""
+    settings = replace(SETTINGS, actor_learning_rate=rate, desired_kl=desired_kl)
+    networks = ActorCritic(copy.deepcopy(study.behavior), copy.deepcopy(study.value), settings)
+    batch = logged_batch(study.transitions, study.scale)
+    mean, std = study.behavior(batch.observation)
+    everywhere = KlBudget(batch.observation, mean.detach(), std.detach(), float("inf"))
+    update(networks, batch, everywhere, settings, torch.Generator().manual_seed(1))
+    return networks.actor_optimizer.param_groups[0]["lr"], everywhere.spent(networks.actor)
+
+
+@pytest.mark.parametrize(("of_the_kl", "factor"), ((0.4, 1 / 1.5), (0.6, 1.0), (1.8, 1.0), (2.2, 1.5)))
+def test_the_rate_is_led_towards_the_desired_kl(study: Study, of_the_kl: float, factor: float):
+    """A desired KL of so many times the one that the update makes: beyond twice or half of it the rate is changed."""
+    rate, moved = rate_after(study, None, 1e-3)
+    assert rate == 1e-3 and moved > 0.0
+    assert rate_after(study, of_the_kl * moved, 1e-3)[0] == pytest.approx(factor * 1e-3)
+
+
+def test_the_rate_stays_within_its_bounds(study: Study, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ppo, "LEARNING_RATE_BOUNDS", (1e-3, 2e-3))
+    assert rate_after(study, 1e-6, 1.2e-3)[0] == 1e-3
+    assert rate_after(study, 1e6, 1.8e-3)[0] == 2e-3
 
 
 # ---- Episodes of one step, in which the advantage is the reward itself -----------------------------------------------
