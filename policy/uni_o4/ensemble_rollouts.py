@@ -180,13 +180,14 @@ class Rollout:
     """H steps of N branches, time first, all (H, N, ...).
 
     Attributes:
+        ends: where the branches are after the last step, to go on from there.
         observation, next_observation, action, log_prob: as in `Transitions`, of the policy rolled out.
         reward: (H, N), unscaled, by the world's rule or as predicted. terminated: the model's robot fell in this step.
         alive: the step really happened: the branch had not fallen before it.
         physical: (H, N, P) predicted state after the step.
-        ends: where the branches are after the last step, to go on from there.
     """
 
+    ends: BranchStarts
     observation: Tensor
     next_observation: Tensor
     action: Tensor
@@ -195,7 +196,6 @@ class Rollout:
     terminated: Tensor
     alive: Tensor
     physical: Tensor
-    ends: BranchStarts
 
 
 @torch.no_grad()
@@ -234,7 +234,8 @@ def roll_out(
         past = advance_past(past, physical, action)
         physical, observation, alive = next_physical, next_observation, alive & ~terminated
     ends = BranchStarts(physical, starts.command, memory, past, starts.episode)
-    return Rollout(*(torch.stack(column) for column in zip(*steps, strict=True)), ends)
+    columns = (torch.stack(column) for column in zip(*steps, strict=True))
+    return Rollout(ends, *columns)
 
 
 def _predict(world: ModelWorld, features: Tensor, physical: Tensor, order: Tensor) -> tuple[Tensor, ...]:

@@ -25,8 +25,8 @@ def ended(course: BranchCourse, count: int, fallen: Tensor, halted_before: Tenso
     if halted_before is not None:
         alive[-1] = ~halted_before
     terminated = torch.stack([torch.zeros(count, dtype=torch.bool), fallen])
-    nothing = torch.zeros(2, count)
-    course.ended(Rollout(*[nothing] * 5, terminated, alive, nothing, replace(at, physical=there)))
+    none = torch.zeros(2, count)
+    course.ended(Rollout(replace(at, physical=there), none, none, none, none, none, terminated, alive, none))
 
 
 def went_on(physical: Tensor) -> list[bool]:
