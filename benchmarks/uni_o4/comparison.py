@@ -58,16 +58,23 @@ def _of_budget(
 ) -> list[Record]:
     kept = []
     for record in records:
-        wanted = _settings(record, budget, offline)
-        if wanted is not None and json.loads(to_json(wanted)) == record["settings"]:
+        if settings_now(record, budget, offline) == record["settings"]:
             kept.append(record)
         else:
             others.append(record)
     return kept
 
 
+def settings_now(record: Record, budget: Budget, offline: Sequence[Record]) -> dict[str, Any] | None:
+    """What the record's settings would be by this budget, as JSON has them; None where there is no such trial.
+
+    offline: results that online ones may have begun with.
+    """
+    wanted = _settings(record, budget, offline)
+    return None if wanted is None else dict(json.loads(to_json(wanted)))
+
+
 def _settings(record: Record, budget: Budget, offline: Sequence[Record]) -> Mapping[str, Any] | None:
-    """What the record's settings would be today; None where there is no such trial."""
     name = (record["robot"], record["set"], record["seed"])
     try:
         if record["part"] == "offline":

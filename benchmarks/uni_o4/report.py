@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.uni_o4.budgets import Budget
 from benchmarks.uni_o4.cells import header, method_name, row, run_name, set_name, verdict
-from benchmarks.uni_o4.comparison import Comparison, Record, compare
+from benchmarks.uni_o4.comparison import Comparison, Record, compare, settings_now
 from benchmarks.uni_o4.offline_table import offline_table
 from benchmarks.uni_o4.ope_table import ope_table
 from benchmarks.uni_o4.pictures import offline_curves, online_curves, predicted_against_true
@@ -37,7 +37,7 @@ def write_report(store: ResultStore, page: Path, root: Path, budget: Budget) -> 
             BEGIN,
             f"Made by `python -m benchmarks.uni_o4 --out {root} --report {page}`.",
             "",
-            *_sections(found, page),
+            *_sections(found, page, budget),
             END,
         ]
     )
@@ -51,7 +51,7 @@ def write_report(store: ResultStore, page: Path, root: Path, budget: Budget) -> 
     write_whole(page, text)
 
 
-def _sections(found: Comparison, page: Path) -> list[str]:
+def _sections(found: Comparison, page: Path, budget: Budget) -> list[str]:
     pictures = page.parent / page.stem
     parts: list[str] = []
     if found.offline:
@@ -64,7 +64,7 @@ def _sections(found: Comparison, page: Path) -> list[str]:
         parts += ["### Offline to online", "", *online_table(found.online), ""]
         parts += _pictures(online_curves(found.online, pictures), page)
     if found.others:
-        parts += ["### Of other settings", "", *others_table(found.others), ""]
+        parts += ["### Of other settings", "", *others_table(found.others, found, budget), ""]
     if found.compared:
         parts += ["### What the figures come from", "", *provenance_table(found), ""]
     return parts or ["No result of this budget has been made yet."]
@@ -108,15 +108,36 @@ def _online_verdicts(record: Record) -> tuple[str, str]:
 # ---- What stands behind the figures ----------------------------------------------------------------------------------
 
 
-def others_table(records: Sequence[Record]) -> list[str]:
-    """Results that are compared with nothing above: what they are, and what they scored."""
-    lines = header(["part", "data", "method", "updates", "episodes", "score"])
+def others_table(records: Sequence[Record], found: Comparison, budget: Budget) -> list[str]:
+    """Results of other settings: in what they differ from the budget, and the score beside that of the budget.
+
+    An option is worth its place where the score without it is lower.
+    """
+    lines = header(["part", "data", "method", "in what they differ", "score", "the budget's"])
+    standard = {(record["part"], run_name(record), record["method"]): record for record in found.compared}
     for record in records:
-        settings = record["settings"]
-        cells = [record["part"], run_name(record), method_name([record], record["method"]), _updates(settings)]
-        score = f"{record['score']:.1f}" if "score" in record else "-"
-        lines.append(row([*cells, str(settings.get("episodes", "-")), score]))
+        cells = [record["part"], run_name(record), method_name([record], record["method"])]
+        beside = standard.get((record["part"], run_name(record), record["method"]))
+        wanted = settings_now(record, budget, found.offline)
+        told = "other methods or data" if wanted is None else ", ".join(differences(record["settings"], wanted))
+        lines.append(row([*cells, told or "networks it began with", _score(record), _score(beside)]))
     return lines
+
+
+def differences(settings: Mapping[str, Any], wanted: Mapping[str, Any], above: str = "") -> list[str]:
+    """`path value` of every setting that is not as wanted, sorted by path; both as JSON has them."""
+    found: list[str] = []
+    for name in sorted({*settings, *wanted}):
+        path, value, other = f"{above}{name}", settings.get(name), wanted.get(name)
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            found += differences(value, other, f"{path}.")
+        elif value != other or (name in settings) != (name in wanted):
+            found.append(f"{path} {value if name in settings else 'not there'}")
+    return found
+
+
+def _score(record: Record | None) -> str:
+    return f"{record['score']:.1f}" if record is not None and "score" in record else "-"
 
 
 def provenance_table(found: Comparison) -> list[str]:

@@ -14,7 +14,7 @@ from benchmarks.uni_o4.data import DataSet
 from benchmarks.uni_o4.finetune import online_trial
 from benchmarks.uni_o4.offline_table import offline_table
 from benchmarks.uni_o4.offline_trials import offline_trial
-from benchmarks.uni_o4.report import BEGIN, END, online_table, provenance_table, write_report
+from benchmarks.uni_o4.report import BEGIN, END, differences, online_table, provenance_table, write_report
 from benchmarks.uni_o4.results import ResultStore
 from benchmarks.uni_o4.robots import BenchmarkError, benchmark_robot
 from tests.benchmarks.uni_o4.toy_robot import toy_steps
@@ -180,7 +180,15 @@ def test_results_of_other_settings_stand_beside_the_table(tmp_path: Path):
     assert [each["score"] for each in found.offline] == [1.0]
     assert [each["score"] for each in found.others] == [2.0]
     write_report(store, tmp_path / "page.md", tmp_path, BUDGET)
-    assert "| 777 |" in (tmp_path / "page.md").read_text().partition("Of other settings")[2]
+    told = (tmp_path / "page.md").read_text().partition("Of other settings")[2]
+    assert "| share_of_paper 0.000777, updates 777 | 2.0 | 1.0 |" in told
+
+
+def test_differences_name_every_setting_that_is_not_as_wanted():
+    settings = {"fit": {"epochs": 5, "rate": 0.1}, "halts": None, "only": 1, "same": {"deep": [1]}}
+    wanted = {"fit": {"epochs": 7, "rate": 0.1}, "halts": 0.9, "gone": 2, "same": {"deep": [1]}}
+    assert differences(settings, wanted) == ["fit.epochs 5", "gone not there", "halts None", "only 1"]
+    assert differences(settings, settings) == []
 
 
 def test_results_of_other_data_are_refused(tmp_path: Path):
