@@ -5,27 +5,28 @@
     model_return   H steps of model reward + gamma^H V from the logged initial states, each elite on its own
     fitted_q       Q(s, pi(s)) at the logged initial states (`fitted_q`)
     combined       the equal mixture of the two before
+    whole_episodes undiscounted reward of whole episodes without any noise, each elite on its own: what the ensemble's
+                   candidates are judged by; it ranks by the elite in which a policy earns least
 
-The last three estimate the discounted return of an episode and come with an interval; its truth is measured on episodes
-of the environment, which no estimator sees. That measurement has an error of its own: an interval counts as holding the
-truth if it does so when it is widened by that error.
+The last four come with an interval: of the discounted return of an episode, but for the last, whose is of the return
+itself. Its truth is measured on episodes of the environment, which no estimator sees. That measurement has an error of
+its own: an interval counts as holding the truth if it does so when it is widened by that error.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.uni_o4.budgets import Budget
+from benchmarks.uni_o4.budgets import WHOLE_EPISODES, Budget
 from benchmarks.uni_o4.data import DataSet
+from benchmarks.uni_o4.estimates import Estimate, quantile, rank_correlation
 from benchmarks.uni_o4.evaluate import Evaluation, evaluate, mean_policy, standard_error
 from benchmarks.uni_o4.fitted_q import evaluate_by_fitted_q
 from benchmarks.uni_o4.gymnasium_world import ExecutedCritics, ExecutedModel
@@ -40,35 +41,16 @@ from policy.uni_o4.ensemble_rollouts import BranchStarts, ModelWorld, RolloutNoi
 from policy.uni_o4.evaluation import EvaluationSet, EvaluationSettings, am_q, model_return
 from policy.uni_o4.settings import Progress
 
-RANKED = ("am_q", "model_gain", "model_return", "fitted_q", "combined")
-WITH_INTERVAL = ("model_return", "fitted_q", "combined")
+RANKED = ("am_q", "model_gain", "model_return", "fitted_q", "combined", "whole_episodes")
+WITH_INTERVAL = ("model_return", "fitted_q", "combined", "whole_episodes")
+_UNDISCOUNTED = "whole_episodes"
+JUDGED = "whole_episodes"
+"""The estimator that the targets are asked of: the one that the ensemble's gate believes."""
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A normal belief about a discounted return."""
-
-    mean: float
-    deviation: float
-
-    def interval(self, confidence: float) -> tuple[float, float]:
-        """Two-sided."""
-        half = quantile(confidence) * self.deviation
-        return self.mean - half, self.mean + half
-
-    def mixed_with(self, other: Estimate) -> Estimate:
-        """Mean and deviation of the equal mixture of two beliefs: where they disagree, it is wider than either."""
-        within = 0.5 * (self.deviation**2 + other.deviation**2)
-        between = 0.25 * (self.mean - other.mean) ** 2
-        return Estimate(0.5 * (self.mean + other.mean), math.sqrt(within + between))
-
-    @staticmethod
-    def of_members(values: Tensor) -> Estimate:
-        """Values (members, starts): spread of the members' means, and the error of the mean over starts."""
-        means = values.mean(1)
-        over_members = float(means.var()) if len(means) > 1 else 0.0
-        over_starts = float(values.mean(0).var()) / values.shape[1] if values.shape[1] > 1 else 0.0
-        return Estimate(float(means.mean()), math.sqrt(over_members + over_starts))
+def truth_of(estimator: str) -> str:
+    """Name of the measured figure that the estimator's interval is of; its error is `<name>_error`."""
+    return "true_return" if estimator == _UNDISCOUNTED else "true_discounted_return"
 
 
 def ope_trial(robot: str, data_set: str, seed: int, budget: Budget) -> Trial:
@@ -117,11 +99,11 @@ def summarize(policies: Sequence[dict[str, Any]], confidence: float) -> dict[str
     zero, and is the smaller of the two.
     """
     truth = np.array([policy["true_score"] for policy in policies])
-    discounted = np.array([policy["true_discounted_return"] for policy in policies])
     coverage, exact = {}, {}
     for name in WITH_INTERVAL:
+        measured = np.array([policy[truth_of(name)] for policy in policies])
         low, high = np.array([policy["intervals"][name] for policy in policies]).T
-        exact[name] = float(np.mean((low <= discounted) & (discounted <= high)))
+        exact[name] = float(np.mean((low <= measured) & (measured <= high)))
         coverage[name] = float(np.mean(held(policies, name, confidence)))
     correlation = {
         name: rank_correlation(np.array([policy["estimates"][name] for policy in policies]), truth) for name in RANKED
@@ -136,30 +118,13 @@ def summarize(policies: Sequence[dict[str, Any]], confidence: float) -> dict[str
 
 def held(policies: Sequence[Mapping[str, Any]], estimator: str, confidence: float) -> np.ndarray:
     """Whether the interval, widened by the error of the measured truth, holds the truth (N,) bool."""
-    discounted = np.array([policy["true_discounted_return"] for policy in policies])
-    error = quantile(confidence) * np.array([policy["true_discounted_return_error"] for policy in policies])
+    name = truth_of(estimator)
+    measured = np.array([policy[name] for policy in policies])
+    error = quantile(confidence) * np.array([policy[f"{name}_error"] for policy in policies])
     low, high = np.array([policy["intervals"][estimator] for policy in policies]).T
     # Estimate and truth are independent, so their errors add as squares.
     half = np.hypot(0.5 * (high - low), error)
-    return np.asarray(np.abs(discounted - 0.5 * (low + high)) <= half)
-
-
-def quantile(confidence: float) -> float:
-    """Half width of the normal two-sided interval, in standard deviations."""
-    return NormalDist().inv_cdf(0.5 + 0.5 * confidence)
-
-
-def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's: Pearson's of the ranks, ties sharing their mean rank; zero where one side is constant."""
-    one, two = _ranks(first), _ranks(second)
-    one, two = one - one.mean(), two - two.mean()
-    scale = math.sqrt(float((one**2).sum() * (two**2).sum()))
-    return float((one * two).sum()) / scale if scale > 0.0 else 0.0
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    return (count.cumsum() - 0.5 * (count - 1))[place]
+    return np.asarray(np.abs(measured - 0.5 * (low + high)) <= half)
 
 
 @dataclass(frozen=True)
@@ -178,7 +143,7 @@ class _Judges:
         """By estimator, for each policy."""
         ready, settings = self.ready, self.settings
         logged = EvaluationSet.draw(ready.transitions, settings.logged_starts, self.generator)
-        initial = self._initial_set()
+        initial, whole = self._initial_set(), EvaluationSet.draw(ready.transitions, WHOLE_EPISODES, self.generator)
         first = ready.transitions.observation[self.starts]
         by_fitted_q = evaluate_by_fitted_q(
             ready.transitions, [policy.actor for policy in zoo], first, ready.scale, settings.fitted_q, self.generator,
@@ -195,6 +160,7 @@ class _Judges:
                     "model_return": rolled,
                     "fitted_q": fitted,
                     "combined": rolled.mixed_with(fitted),
+                    "whole_episodes": Estimate.of_one_more(self._by_member(policy.actor, whole, _NoFuture())),
                 }
             )
             progress("estimates", place + 1, len(zoo), {"model_return": rolled.mean, "fitted_q": fitted.mean})
@@ -217,13 +183,29 @@ class _Judges:
 
         Branches from one start are one piece of evidence, so they are averaged first.
         """
+        values = self._by_member(actor, initial, self.value)
+        return Estimate.of_members(mean_by_start(values, initial.starts.episode))
+
+    def _by_member(self, actor: GaussianActor, fixed: EvaluationSet, value: ValueNetwork) -> Tensor:
+        """Model return (members, branches) of each member alone; `value` is of what lies behind the horizon."""
         world, values = self.world, []
+        fixed = replace(fixed, settings=replace(fixed.settings, worst_member=False))
         assert isinstance(world.model, ExecutedModel)
         for member in range(world.model.members):
             alone = ExecutedModel(world.model.model.keep(torch.tensor([member])), world.model.action_columns)
             single = ModelWorld(alone, world.observer, world.fell)
-            values.append(model_return(actor, single, self.value, self.ready.scale, initial).per_start)
-        return Estimate.of_members(mean_by_start(torch.stack(values), initial.starts.episode))
+            values.append(model_return(actor, single, value, self.ready.scale, fixed).per_start)
+        return torch.stack(values)
+
+
+class _NoFuture(ValueNetwork):
+    """V = 0: nothing is earned behind the end of an episode."""
+
+    def __init__(self) -> None:
+        super().__init__(1, ())
+
+    def forward(self, observation: Tensor) -> Tensor:
+        return torch.zeros(observation.shape[:-1])
 
 
 def initial_rows(starts: Tensor, branches: int, generator: torch.Generator) -> Tensor:
@@ -244,12 +226,14 @@ def _policy_record(
 ) -> dict[str, Any]:
     means, intervals = {}, {}
     for name, estimate in estimates.items():
-        means[name] = estimate.mean if isinstance(estimate, Estimate) else estimate
+        means[name] = estimate.by_rank if isinstance(estimate, Estimate) else estimate
         if isinstance(estimate, Estimate):
             intervals[name] = list(estimate.interval(settings.confidence))
     return {
         "name": policy.name,
         "family": policy.family,
+        "true_return": float(truth.returns.mean()),
+        "true_return_error": standard_error(truth.returns),
         "true_discounted_return": float(truth.discounted_returns.mean()),
         "true_discounted_return_error": standard_error(truth.discounted_returns),
         "estimates": means,

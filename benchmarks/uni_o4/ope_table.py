@@ -16,11 +16,11 @@ import numpy as np
 
 from benchmarks.uni_o4.cells import header, hundredths, row, run_name, set_name, verdict_lines
 from benchmarks.uni_o4.comparison import Record
-from benchmarks.uni_o4.ope import RANKED, WITH_INTERVAL, held, quantile, rank_correlation
+from benchmarks.uni_o4.estimates import quantile, rank_correlation
+from benchmarks.uni_o4.ope import JUDGED, RANKED, WITH_INTERVAL, held
 from benchmarks.uni_o4.significance import CONFIDENCE, Measured, mean_figure, share
 
 LEAST_RANK, LEAST_COVERAGE = 0.8, 0.8
-JUDGED = "combined"
 
 
 def ope_table(records: Sequence[Record]) -> list[str]:
@@ -40,7 +40,7 @@ def ope_table(records: Sequence[Record]) -> list[str]:
     return [
         *lines,
         "",
-        "Over-optimised: policies on the path through the learned world whose true discounted return is below that of "
+        "Over-optimised: policies on the path through the learned world whose true return is below that of "
         "an earlier one, of how many; in brackets, by more than the error of both truths. Coverage is of intervals "
         "widened by the error of the measured truth; in brackets, as if that were exact.",
         "",
@@ -100,9 +100,9 @@ def over_optimised(policies: Sequence[Mapping[str, Any]]) -> OverOptimised:
     path = [policy for policy in policies if policy["family"] == "ensemble"]
     below = clearly = 0
     for place, policy in enumerate(path[1:], start=1):
-        best = max(path[:place], key=lambda each: each["true_discounted_return"])
-        lost = best["true_discounted_return"] - policy["true_discounted_return"]
-        error = np.hypot(best["true_discounted_return_error"], policy["true_discounted_return_error"])
+        best = max(path[:place], key=lambda each: each["true_return"])
+        lost = best["true_return"] - policy["true_return"]
+        error = np.hypot(best["true_return_error"], policy["true_return_error"])
         below += lost > 0.0
         clearly += lost > quantile(CONFIDENCE) * error
     return OverOptimised(len(path), below, clearly)

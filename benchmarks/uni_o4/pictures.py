@@ -13,6 +13,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.uni_o4.ope import JUDGED, truth_of
+
 # Told apart by the colour-blind (Okabe and Ito's palette).
 COLOURS = {
     "bc": "#999999", "iql": "#e69f00", "td3bc": "#cc79a7", "bppo": "#56b4e9", "uni_o4": "#0072b2",
@@ -56,22 +58,22 @@ def online_curves(records: Sequence[Record], folder: Path) -> list[Path]:
 
 
 def predicted_against_true(records: Sequence[Record], folder: Path) -> list[Path]:
-    """The combined estimate with its interval over the true discounted return, a picture a data set and seed."""
+    """The estimate that is judged with its interval over the truth, a picture a data set and seed."""
     paths: list[Path] = []
+    measured = truth_of(JUDGED)
     for record in records:
         name = f"ope_{record['robot']}_{record['set']}_seed_{record['seed']}"
         with _picture(folder / f"{name}.svg", paths) as axes:
             for family in dict.fromkeys(policy["family"] for policy in record["policies"]):
                 members = [policy for policy in record["policies"] if policy["family"] == family]
-                truth = np.array([policy["true_discounted_return"] for policy in members])
-                guess = np.array([policy["estimates"]["combined"] for policy in members])
-                low, high = np.array([policy["intervals"]["combined"] for policy in members]).T
+                truth = np.array([policy[measured] for policy in members])
+                low, high = np.array([policy["intervals"][JUDGED] for policy in members]).T
                 axes.errorbar(
-                    truth, guess, yerr=[guess - low, high - guess], fmt="o", markersize=4, elinewidth=0.8, capsize=2,
+                    truth, 0.5 * (low + high), yerr=0.5 * (high - low), fmt="o", markersize=4, elinewidth=0.8, capsize=2,
                     color=COLOURS[family], label=family,
                 )  # fmt: skip
-            _diagonal(axes, [policy["true_discounted_return"] for policy in record["policies"]])
-            axes.set_xlabel("true discounted return")
+            _diagonal(axes, [policy[measured] for policy in record["policies"]])
+            axes.set_xlabel(measured.replace("_", " "))
             axes.set_ylabel(f"predicted, {100 * record['confidence']:.0f} % interval")
             axes.set_title(f"{record['robot']} {record['set']}, seed {record['seed']}")
     return paths

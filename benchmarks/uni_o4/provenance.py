@@ -18,7 +18,7 @@ _OURS = (
     *_EVALUATION, *_LEARNER, f"{_HERE}/ours.py", f"{_HERE}/preparation.py", f"{_HERE}/gymnasium_world.py",
     f"{_HERE}/termination.py",
 )  # fmt: skip
-_JUDGES = (f"{_HERE}/ope.py", f"{_HERE}/fitted_q.py", f"{_HERE}/policy_zoo.py")
+_JUDGES = (f"{_HERE}/ope.py", f"{_HERE}/estimates.py", f"{_HERE}/fitted_q.py", f"{_HERE}/policy_zoo.py")
 _ONLINE = (f"{_HERE}/finetune.py", f"{_HERE}/online_rollouts.py")
 
 CODE: dict[str, tuple[str, ...]] = {

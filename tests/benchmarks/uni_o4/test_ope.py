@@ -9,15 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.uni_o4.ope import (
-    RANKED,
-    WITH_INTERVAL,
-    Estimate,
-    initial_rows,
-    mean_by_start,
-    rank_correlation,
-    summarize,
-)
+from benchmarks.uni_o4.estimates import Estimate, rank_correlation
+from benchmarks.uni_o4.ope import RANKED, WITH_INTERVAL, initial_rows, mean_by_start, summarize
 from benchmarks.uni_o4.policy_zoo import perturbed
 from policy.networks import GaussianActor
 
@@ -58,10 +51,25 @@ def test_estimates_that_disagree_are_wider_together_than_apart():
     assert agreed.deviation == pytest.approx(3.0)
 
 
+def test_the_truth_is_taken_for_one_more_member():
+    """Members' means 2, 4 and 6: mean 4, std 2; three values, so 2.920 times 2 sqrt(4 / 3) to each side at 90 %."""
+    found = Estimate.of_one_more(torch.tensor([[1.0, 3.0], [4.0, 4.0], [6.0, 6.0]]))
+    low, high = found.interval(0.9)
+    assert (low, high) == pytest.approx((4.0 - 2.920 * 2.0 * math.sqrt(4 / 3), 4.0 + 2.920 * 2.0 * math.sqrt(4 / 3)))
+    assert found.by_rank == 2.0 and Estimate(3.0, 1.0).by_rank == 3.0
+
+
+def test_whole_episodes_are_held_against_undiscounted_returns():
+    told = {**policy(1.0, 1.0, True), "true_return": 50.0}
+    assert summarize([told], 0.9)["coverage"] == {**dict.fromkeys(WITH_INTERVAL, 1.0), "whole_episodes": 0.0}
+
+
 def policy(score: float, guess: float, held: bool, error: float = 0.0) -> dict[str, Any]:
     interval = [score - 1.0, score + 1.0] if held else [score + 1.0, score + 2.0]
     return {
         "true_score": score,
+        "true_return": score,
+        "true_return_error": error,
         "true_discounted_return": score,
         "true_discounted_return_error": error,
         "estimates": dict.fromkeys(RANKED, guess),

@@ -16,6 +16,8 @@ def policy(truth: float, guess: float, held: bool, family: str = "clones", error
     return {
         "family": family,
         "true_score": truth,
+        "true_return": truth,
+        "true_return_error": error,
         "true_discounted_return": truth,
         "true_discounted_return_error": error,
         "estimates": dict.fromkeys(RANKED, guess),
