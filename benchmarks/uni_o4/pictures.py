@@ -68,9 +68,10 @@ def predicted_against_true(records: Sequence[Record], folder: Path) -> list[Path
                 members = [policy for policy in record["policies"] if policy["family"] == family]
                 truth = np.array([policy[measured] for policy in members])
                 low, high = np.array([policy["intervals"][JUDGED] for policy in members]).T
+                middle, half = 0.5 * (low + high), 0.5 * (high - low)
                 axes.errorbar(
-                    truth, 0.5 * (low + high), yerr=0.5 * (high - low), fmt="o", markersize=4, elinewidth=0.8, capsize=2,
-                    color=COLOURS[family], label=family,
+                    truth, middle, yerr=half, fmt="o", markersize=4, elinewidth=0.8, capsize=2, color=COLOURS[family],
+                    label=family,
                 )  # fmt: skip
             _diagonal(axes, [policy[measured] for policy in record["policies"]])
             axes.set_xlabel(measured.replace("_", " "))
