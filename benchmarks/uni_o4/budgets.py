@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 from benchmarks.uni_o4.finetune_settings import FinetuneSettings
@@ -41,6 +42,7 @@ def _standard_ours() -> OurSettings:
         improvement=EnsembleSettings(
             iterations=40,
             patience=40,
+            kl_budget=math.inf,
             continuations=49,
             beginnings=0.1,
             averaging=0.8,
