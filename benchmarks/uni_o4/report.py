@@ -23,6 +23,7 @@ from policy.whole_files import write_whole
 
 BEGIN, END = "<!-- benchmarks.uni_o4: begin -->", "<!-- benchmarks.uni_o4: end -->"
 SIGNIFICANCE = 1.0 - CONFIDENCE
+_FEW = 4
 
 
 def write_report(store: ResultStore, page: Path, root: Path, budget: Budget) -> None:
@@ -119,9 +120,14 @@ def others_table(records: Sequence[Record], found: Comparison, budget: Budget) -
         cells = [record["part"], run_name(record), method_name([record], record["method"])]
         beside = standard.get((record["part"], run_name(record), record["method"]))
         wanted = settings_now(record, budget, found.offline)
-        told = "other methods or data" if wanted is None else ", ".join(differences(record["settings"], wanted))
+        told = "other methods or data" if wanted is None else _listed(differences(record["settings"], wanted))
         lines.append(row([*cells, told or "networks it began with", _score(record), _score(beside)]))
     return lines
+
+
+def _listed(found: Sequence[str]) -> str:
+    """A few by name; of many, which are hardly an ablation, their number: the result's file has them all."""
+    return ", ".join(found) if len(found) <= _FEW else f"{len(found)} settings"
 
 
 def differences(settings: Mapping[str, Any], wanted: Mapping[str, Any], above: str = "") -> list[str]:

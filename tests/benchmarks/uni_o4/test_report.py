@@ -184,6 +184,14 @@ def test_results_of_other_settings_stand_beside_the_table(tmp_path: Path):
     assert "| share_of_paper 0.000777, updates 777 | 2.0 | 1.0 |" in told
 
 
+def test_many_differences_are_counted(tmp_path: Path):
+    store, ours = ResultStore(tmp_path), BUDGET.ours
+    other = replace(ours.improvement, iterations=77, branches=7, horizon=7, patience=7, beginnings=0.7)
+    write(store, "ensemble", 2.0, replace(BUDGET, ours=replace(ours, improvement=other)))
+    write_report(store, tmp_path / "page.md", tmp_path, BUDGET)
+    assert "| 5 settings | 2.0 | - |" in (tmp_path / "page.md").read_text()
+
+
 def test_differences_name_every_setting_that_is_not_as_wanted():
     settings = {"fit": {"epochs": 5, "rate": 0.1}, "halts": None, "only": 1, "same": {"deep": [1]}}
     wanted = {"fit": {"epochs": 7, "rate": 0.1}, "halts": 0.9, "gone": 2, "same": {"deep": [1]}}
