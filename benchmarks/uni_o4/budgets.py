@@ -59,7 +59,7 @@ def _standard_ours() -> OurSettings:
 class Budget:
     """Settings of every part; by default the standard budget.
 
-    That one is made for about twelve processor hours a seed (`estimate`), the three robots' data included, and is
+    That one is made for about eleven processor hours a seed (`estimate`), the three robots' data included, and is
     smaller than the papers' for everybody: data sets of 200,000 steps where D4RL has a million, 3 % of the gradient
     steps of IQL and TD3+BC, critics of 256 x 256 and half of the clipped steps for the published method.
     `papers_budget` is what single cells are held against.
