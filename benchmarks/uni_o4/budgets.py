@@ -27,7 +27,7 @@ WHOLE_EPISODES = EvaluationSettings(
     starts=32, horizon=EPISODE_STEPS, discount=1.0, exploration=0.0, outcome_noise=0.0, from_beginning=True,
     worst_member=True,
 )  # fmt: skip
-"""Whole episodes of the mean policy from logged first steps: what the benchmark measures, as the model sees it."""
+"""Whole episodes of the mean policy from logged first steps, as the model sees them, and V for who still stands."""
 
 
 def _standard_ours() -> OurSettings:
@@ -59,7 +59,7 @@ def _standard_ours() -> OurSettings:
 class Budget:
     """Settings of every part; by default the standard budget.
 
-    That one is made for about eleven processor hours a seed (`estimate`), the three robots' data included, and is
+    That one is made for about twelve processor hours a seed (`estimate`), the three robots' data included, and is
     smaller than the papers' for everybody: data sets of 200,000 steps where D4RL has a million, 3 % of the gradient
     steps of IQL and TD3+BC, critics of 256 x 256 and half of the clipped steps for the published method.
     `papers_budget` is what single cells are held against.

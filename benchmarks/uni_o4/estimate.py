@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.uni_o4.budgets import Budget
+from benchmarks.uni_o4.budgets import WHOLE_EPISODES, Budget
 from benchmarks.uni_o4.ours import OurSettings, resolved
 from benchmarks.uni_o4.paper_sizes import has_paper_widths
 from benchmarks.uni_o4.plan import Job
@@ -130,7 +130,7 @@ def _our_seconds(method: str, settings: OurSettings) -> float:
     """Without what is shared."""
     ours = resolved(method, settings)  # type: ignore[arg-type]
     if method == "ensemble":
-        return ours.improvement.iterations * _iteration_seconds(ours)
+        return sum(ours.improvement.iterations * _iteration_seconds(ours, halts) for halts in ours.halt_quantiles)
     published = ours.published
     evaluations = ours.cloning.members * published.updates / published.gate_interval
     judged = evaluations * published.evaluation.starts * published.evaluation.horizon / RATES["model step"]
@@ -138,11 +138,16 @@ def _our_seconds(method: str, settings: OurSettings) -> float:
     return sarsa + ours.cloning.members * published.updates / RATES["clipped update"] + judged
 
 
-def _iteration_seconds(ours: OurSettings) -> float:
-    """Of the ensemble's improvement: rollouts, passes over them at about the cost of a rollout each, one judgement."""
-    improvement = ours.improvement
-    steps = improvement.branches * improvement.horizon * (1 + improvement.ppo.epochs)
-    return (steps + improvement.evaluation.starts * improvement.evaluation.horizon) / RATES["model step"]
+def _iteration_seconds(ours: OurSettings, halts: float | None) -> float:
+    """Of the ensemble's improvement: rollouts, passes over them at about the cost of a rollout each, one judgement.
+
+    halts: every member is asked where there is a limit of their disagreement.
+    """
+    improvement, judging = ours.improvement, ours.improvement.evaluation
+    asked = 1 if halts is None else ours.dynamics.elites
+    steps = improvement.branches * improvement.horizon * (asked + improvement.ppo.epochs)
+    judged = judging.starts * judging.horizon * (ours.dynamics.elites if judging.worst_member else 1)
+    return (steps + judged) / RATES["model step"]
 
 
 def _critic_seconds(ours: OurSettings) -> float:
@@ -156,9 +161,10 @@ def _ope_seconds(budget: Budget) -> float:
     policies = ours.cloning.members + len(zoo.perturbations) + zoo.path_iterations // zoo.path_stride
     policies += len(zoo.published_rates) * len(zoo.published_updates)
     judged = ope.initial_starts * ope.horizon * ours.dynamics.elites
+    judged += WHOLE_EPISODES.starts * WHOLE_EPISODES.horizon * ours.dynamics.elites
     judged += 2 * ope.logged_starts.starts * ope.logged_starts.horizon
     return (
-        zoo.path_iterations * _iteration_seconds(ours)
+        zoo.path_iterations * _iteration_seconds(ours, None)
         + published / RATES["clipped update"]
         + ope.fitted_q.updates / RATES["fitted Q update"]
         + policies * judged / RATES["model step"]

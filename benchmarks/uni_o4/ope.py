@@ -5,8 +5,8 @@
     model_return   H steps of model reward + gamma^H V from the logged initial states, each elite on its own
     fitted_q       Q(s, pi(s)) at the logged initial states (`fitted_q`)
     combined       the equal mixture of the two before
-    whole_episodes undiscounted reward of whole episodes without any noise, each elite on its own: what the ensemble's
-                   candidates are judged by; it ranks by the elite in which a policy earns least
+    whole_episodes undiscounted reward of whole episodes without any noise, each elite on its own; it ranks by the elite
+                   in which a policy earns least, as the ensemble's gate does, which adds V for who still stands
 
 The last four come with an interval: of the discounted return of an episode, but for the last, whose is of the return
 itself. Its truth is measured on episodes of the environment, which no estimator sees. That measurement has an error of
@@ -45,7 +45,7 @@ RANKED = ("am_q", "model_gain", "model_return", "fitted_q", "combined", "whole_e
 WITH_INTERVAL = ("model_return", "fitted_q", "combined", "whole_episodes")
 _UNDISCOUNTED = "whole_episodes"
 JUDGED = "whole_episodes"
-"""The estimator that the targets are asked of: the one that the ensemble's gate believes."""
+"""The estimator that the targets are asked of: the nearest to what the ensemble's gate believes."""
 
 
 def truth_of(estimator: str) -> str:

@@ -18,6 +18,7 @@ from benchmarks.uni_o4.gymnasium_world import ExecutedCritics, Standardization, 
 from benchmarks.uni_o4.logged_steps import LoggedSteps
 from benchmarks.uni_o4.paper_sizes import is_reduced
 from benchmarks.uni_o4.preparation import Preparation, PreparationCache, prepare, still_world, stream
+from benchmarks.uni_o4.robots import BenchmarkError
 from policy.networks import GaussianActor, ValueNetwork
 from policy.uni_o4.candidates import Improvement
 from policy.uni_o4.cloning import CloningSettings
@@ -27,7 +28,7 @@ from policy.uni_o4.ensemble_rollouts import FallRule
 from policy.uni_o4.evaluation import EvaluationSettings
 from policy.uni_o4.offline import EnsembleSettings, improve_in_ensemble
 from policy.uni_o4.published import PublishedSettings, improve_published
-from policy.uni_o4.settings import Progress, no_progress
+from policy.uni_o4.settings import Progress, no_progress, require
 from policy.uni_o4.value import RewardScale, ValueSettings
 
 OurMethod = Literal["ensemble", "uni_o4", "bppo"]
@@ -56,6 +57,20 @@ class OurSettings:
     course_margin: float = 0.1
     critics: CriticSettings = field(default_factory=CriticSettings)
     published: PublishedSettings = field(default_factory=PublishedSettings)
+
+    def __post_init__(self) -> None:
+        quantiles = [quantile for quantile in self.halt_quantiles if quantile is not None]
+        if not self.halt_quantiles or not all(0.0 < quantile <= 1.0 for quantile in quantiles):
+            raise BenchmarkError(
+                "halt_quantiles of at least one course, each in (0, 1] or None",
+                f"{self.halt_quantiles}",
+                "Correct them.",
+            )
+        if quantiles and self.dynamics.elites < 2:
+            raise BenchmarkError(
+                "two elites at least, to disagree", f"{self.dynamics.elites}", "Raise dynamics.elites."
+            )
+        require(self, "course_margin", 0.0)
 
     def record(self, method: OurMethod) -> dict[str, Any]:
         """The settings that this method uses, as JSON values."""
@@ -118,7 +133,9 @@ def learn(
     if method == "ensemble":
         value, explained = cache.value(ready.transitions, ready.scale, settings.value, seed, progress)
         notes["value_explained_variance"] = explained
-        courses = [_course(ready, value, settings, quantile, seed, progress) for quantile in settings.halt_quantiles]
+        courses = [
+            improved_course(ready, value, settings, quantile, seed, progress) for quantile in settings.halt_quantiles
+        ]
         notes["courses"] = [
             {"halt_quantile": quantile, "name": course.best.name, "kl": course.best.kl, "score": course.best.score.mean}
             for quantile, course in zip(settings.halt_quantiles, courses, strict=True)
@@ -146,13 +163,13 @@ def chosen_course(courses: Sequence[Improvement], margin: float) -> Improvement:
     return chosen
 
 
-def _course(
+def improved_course(
     ready: Preparation,
     value: ValueNetwork,
     settings: OurSettings,
     quantile: float | None,
     seed: int,
-    progress: Progress,
+    progress: Progress = no_progress,
 ) -> Improvement:
     """From the clone with one limit of disagreement; the luck, and so the evaluation, is that of every other course."""
     world = ready.world

@@ -1,7 +1,8 @@
 """Where the members of a transition model disagree more than they do on the logs, nothing is known: branches end there.
 
-The pessimistic world of MOReL (Kidambi et al., NeurIPS 2020): what is unknown earns nothing more, so that a policy has
-no reason to go there, and its return in that world is hardly more than in the real one.
+After the pessimistic world of MOReL (Kidambi et al., NeurIPS 2020), with nothing in the place of its penalty: what is
+unknown earns nothing more, so that a policy has no reason to go there as long as it expects to earn something. Where it
+expects less than nothing, it has.
 """
 
 from __future__ import annotations

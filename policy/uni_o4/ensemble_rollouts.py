@@ -177,7 +177,7 @@ class RolloutNoise:
 
 @dataclass(frozen=True)
 class Rollout:
-    """H steps of N branches, time first, all (H, N, ...).
+    """H steps of N branches, time first, (H, N, ...) but for the ends.
 
     Attributes:
         ends: where the branches are after the last step, to go on from there.

@@ -31,8 +31,8 @@ class EvaluationSettings:
         discount: gamma of the model return. exploration: share of the policy's own noise while it is judged.
         outcome_noise: share of the spread that the model predicts of each outcome: 1 draws from its distribution, 0
             follows its mean.
-        from_beginning: branches leave the first steps of logged episodes, not any; with a horizon as long as an episode
-            that is the return itself, and what the policy does to itself late shows.
+        from_beginning: branches leave the first steps of logged episodes, not any; with a horizon as long as those,
+            what the policy does to itself late shows. Who still stands at its end is credited with V there, too.
         worst_member: every member of the model follows all branches on its own, and the one in which the policy earns
             least is believed; else each step of a branch is dealt to a member by chance.
         resamples: of the bootstrap over episodes. confidence: of the two-sided interval.

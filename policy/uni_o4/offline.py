@@ -130,7 +130,7 @@ def improve_in_ensemble(
     if kept is not None:
         parts.restore(kept)
         course.restore(part_of(kept.tensors, "course"))
-        _set_rate(networks, kept.record["actor_learning_rate"])
+        networks.actor_rate = kept.record["actor_rate"]
         candidates += unpack_candidates(kept, networks.actor, networks.value)
         highest, without_gain, finished = (kept.record[name] for name in ("highest", "without_gain", "finished"))
     while not finished:
@@ -162,7 +162,7 @@ def improve_in_ensemble(
             "highest": highest,
             "without_gain": without_gain,
             "finished": finished,
-            "actor_learning_rate": networks.actor_optimizer.param_groups[0]["lr"],
+            "actor_rate": networks.actor_rate,
         }
         more = under("course", course.tensors())
         keeper.keep(functools.partial(state_with_candidates, parts, candidates[1:], record, more), finished)
@@ -173,11 +173,6 @@ def improve_in_ensemble(
 def _average_in(average: GaussianActor, actor: GaussianActor, kept: float) -> None:
     for mean, now in zip(average.parameters(), actor.parameters(), strict=True):
         mean.lerp_(now, 1.0 - kept)
-
-
-def _set_rate(networks: ActorCritic, rate: float) -> None:
-    for group in networks.actor_optimizer.param_groups:
-        group["lr"] = rate
 
 
 def model_batch(rollout: Rollout, scale: RewardScale) -> SequenceBatch:

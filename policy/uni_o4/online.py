@@ -159,6 +159,7 @@ class OnlineLearner:
             "steps": self.steps,
             "updates": self.updates,
             "reward_scale": self.scale.factor,
+            "actor_rate": networks.actor_rate,
             "data_sha256": data_sha256,
             "settings": settings_record(self.settings),
         }
@@ -177,6 +178,7 @@ class OnlineLearner:
         unpack_module("value", networks.value, state.tensors)
         unpack_adam("actor_optimizer", networks.actor_optimizer, state.tensors)
         unpack_adam("value_optimizer", networks.value_optimizer, state.tensors)
+        networks.actor_rate = state.record.get("actor_rate", networks.actor_rate)  # older states have it by settings
         self.generator.set_state(state.tensors["generator"])
         self.scale = RewardScale(state.record["reward_scale"])
         self.steps, self.updates = state.record["steps"], state.record["updates"]

@@ -23,6 +23,7 @@ from policy.objective import (
     normalize_advantage,
     value_loss,
 )
+from policy.uni_o4.led_rate import led_rate
 from policy.uni_o4.settings import require
 
 # ---- Hyper-parameters ------------------------------------------------------------------------------------------------
@@ -68,11 +69,6 @@ class PpoSettings:
             require(self, "desired_kl", 1e-6)
 
 
-LEARNING_RATE_BOUNDS = (1e-5, 2e-3)
-LEARNING_RATE_FACTOR = 1.5
-"""Of one correction, where the KL is more than twice the desired one or less than half of it."""
-
-
 # ---- What an update works on -----------------------------------------------------------------------------------------
 
 
@@ -102,6 +98,15 @@ class ActorCritic:
         self.actor, self.value = actor, value
         self.actor_optimizer = torch.optim.Adam(actor.parameters(), settings.actor_learning_rate)
         self.value_optimizer = torch.optim.Adam(value.parameters(), settings.value_learning_rate)
+
+    @property
+    def actor_rate(self) -> float:
+        """Learning rate of the actor, which `PpoSettings.desired_kl` leads away from its setting."""
+        return float(self.actor_optimizer.param_groups[0]["lr"])
+
+    @actor_rate.setter
+    def actor_rate(self, rate: float) -> None:
+        self.actor_optimizer.param_groups[0]["lr"] = rate
 
 
 @dataclass(frozen=True)
@@ -179,7 +184,7 @@ def update(
         entropy = float(gaussian_entropy(networks.actor.std()))
         if settings.desired_kl is not None and not stopped:
             moved = float(gaussian_kl(*before, *networks.actor(observation)).mean())
-            _lead_learning_rate(networks.actor_optimizer, moved, settings.desired_kl)
+            networks.actor_rate = led_rate(networks.actor_rate, moved, settings.desired_kl)
     return UpdateStatistics(budget.spent(networks.actor), stopped, clip_fraction, explained, entropy, steps)
 
 
@@ -277,16 +282,6 @@ def _advantage_and_target(value: ValueNetwork, batch: SequenceBatch, settings: P
         settings.trace_decay,
     )
     return advantage.flatten(), (advantage + now).flatten()
-
-
-def _lead_learning_rate(optimizer: torch.optim.Optimizer, moved: float, desired: float) -> None:
-    """A smaller rate after an update that went too far, a larger one after one that hardly moved."""
-    lower, upper = LEARNING_RATE_BOUNDS
-    for group in optimizer.param_groups:
-        if moved > 2.0 * desired:
-            group["lr"] = max(lower, group["lr"] / LEARNING_RATE_FACTOR)
-        elif moved < 0.5 * desired:
-            group["lr"] = min(upper, group["lr"] * LEARNING_RATE_FACTOR)
 
 
 def _descend(optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor, max_norm: float) -> None:

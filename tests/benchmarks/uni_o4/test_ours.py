@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.uni_o4.ours import chosen_course, learn
-from benchmarks.uni_o4.preparation import PreparationCache
+from benchmarks.uni_o4.ours import chosen_course, improved_course, learn
+from benchmarks.uni_o4.preparation import PreparationCache, prepare
+from benchmarks.uni_o4.robots import BenchmarkError
 from benchmarks.uni_o4.termination import never
 from policy.networks import GaussianActor, ValueNetwork
 from policy.uni_o4.candidates import Candidate, Improvement
@@ -52,14 +53,42 @@ def test_a_course_that_gains_takes_the_place_of_one_that_found_nothing():
     assert chosen_course(courses[:1], margin=0.1) is courses[0]
 
 
-def test_every_course_begins_alike_and_is_told_of(tmp_path: Path):
-    def learned(*quantiles: float | None):
-        settings = replace(SETTINGS, halt_quantiles=quantiles)
-        return learn("ensemble", STEPS, never, settings, 0, PreparationCache(tmp_path, "data"))
+def test_every_course_begins_alike_and_the_limit_is_its_own(tmp_path: Path):
+    def first_iterates(*quantiles: float | None) -> list[list[torch.Tensor]]:
+        """Weights of the first candidate of the last course."""
+        settings = replace(SETTINGS, halt_quantiles=quantiles, course_margin=0.0)
+        ready = prepare(
+            STEPS,
+            never,
+            settings.cloning,
+            settings.value.discount,
+            settings.dynamics,
+            0,
+            PreparationCache(tmp_path, "d"),
+        )
+        value = PreparationCache(tmp_path, "d").value(ready.transitions, ready.scale, settings.value, 0)[0]
+        courses = [improved_course(ready, value, settings, quantile, 0) for quantile in quantiles]
+        return [list(course.candidates[1].actor.parameters()) for course in courses]
 
-    both, free = learned(0.5, None), learned(None)
-    told = both.notes["courses"]
+    cautious, free, again = first_iterates(0.2, None, None)
+    assert all(torch.equal(one, two) for one, two in zip(free, again, strict=True))
+    assert not all(torch.equal(one, two) for one, two in zip(free, cautious, strict=True))
+
+
+def test_every_course_is_told_of(tmp_path: Path):
+    settings = replace(SETTINGS, halt_quantiles=(0.5, None))
+    told = learn("ensemble", STEPS, never, settings, 0, PreparationCache(tmp_path, "data")).notes["courses"]
     assert [each["halt_quantile"] for each in told] == [0.5, None]
-    assert told[1] == free.notes["courses"][0]  # the course before it changed nothing for the second
-    starts = [each.improvement.start.score.per_start for each in (both, free)]
-    assert torch.equal(*starts)
+
+
+@pytest.mark.parametrize("quantiles", ((), (1.5,), (0.0, None)))
+def test_impossible_limits_are_refused(quantiles: tuple[float | None, ...]):
+    with pytest.raises(BenchmarkError, match="halt_quantiles"):
+        replace(SETTINGS, halt_quantiles=quantiles)
+
+
+def test_one_member_cannot_disagree():
+    alone = replace(SETTINGS.dynamics, members=1, elites=1)
+    with pytest.raises(BenchmarkError, match="two elites"):
+        replace(SETTINGS, dynamics=alone, halt_quantiles=(0.9,))
+    replace(SETTINGS, dynamics=alone, halt_quantiles=(None,))

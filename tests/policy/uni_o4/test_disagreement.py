@@ -44,6 +44,7 @@ def test_a_branch_ends_where_the_members_part_and_earns_nothing_behind():
     assert rollout.terminated[:, 0].tolist() == [False, False, True, False, False]
     assert rollout.alive[:, 0].tolist() == [True, True, True, False, False]
     assert not rollout.terminated[:, 1].any()
+    assert (rollout.reward * rollout.alive).sum(0).tolist() == [3.0, 5.0]
 
 
 def test_asking_every_member_moves_a_branch_by_the_one_it_is_dealt_to(study: Study):

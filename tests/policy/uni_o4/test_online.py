@@ -85,6 +85,16 @@ def test_mistake_11_a_resumed_run_is_the_uninterrupted_run_bit_for_bit(study: St
     assert torch.equal(whole.generator.get_state(), resumed.generator.get_state())
 
 
+def test_a_resumed_run_goes_on_at_the_rate_that_was_led(study: Study, tmp_path: Path):
+    slow = replace(SETTINGS.ppo, actor_learning_rate=1e-4, desired_kl=1e3)  # no update moves as far
+    whole, resumed = (learner_of(study, replace(SETTINGS, ppo=slow)) for _ in range(2))
+    whole.update(session(whole, 0))
+    assert whole.networks.actor_rate == pytest.approx(1.5e-4)
+    whole.save(tmp_path / "state.safetensors", "data")
+    resumed.load(tmp_path / "state.safetensors", "data")
+    assert resumed.networks.actor_rate == whole.networks.actor_rate
+
+
 @pytest.mark.parametrize("forgotten", ["optimizer", "generator"])
 def test_mistake_11_forgetting_moments_or_random_state_would_be_noticed(study: Study, tmp_path: Path, forgotten: str):
     """The test above has teeth: without either, the resumed run differs."""

@@ -10,7 +10,7 @@ import torch
 
 from policy.networks import GaussianActor, ValueNetwork
 from policy.objective import clipped_surrogate, generalized_advantage
-from policy.uni_o4 import ppo
+from policy.uni_o4.led_rate import BOUNDS, led_rate
 from policy.uni_o4.offline import behavior_budget
 from policy.uni_o4.online import logged_batch
 from policy.uni_o4.ppo import ActorCritic, KlBudget, PpoSettings, SequenceBatch, update, warm_up_value
@@ -118,10 +118,10 @@ def test_the_rate_is_led_towards_the_desired_kl(study: Study, of_the_kl: float, 
     assert rate_after(study, of_the_kl * moved, 1e-3)[0] == pytest.approx(factor * 1e-3)
 
 
-def test_the_rate_stays_within_its_bounds(study: Study, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(ppo, "LEARNING_RATE_BOUNDS", (1e-3, 2e-3))
-    assert rate_after(study, 1e-6, 1.2e-3)[0] == 1e-3
-    assert rate_after(study, 1e6, 1.8e-3)[0] == 2e-3
+def test_the_rate_stays_within_its_bounds_and_is_not_led_out_of_them():
+    lower, upper = BOUNDS
+    assert led_rate(1.2 * lower, 1.0, 0.1) == lower and led_rate(upper / 1.2, 0.01, 0.1) == upper
+    assert led_rate(0.1 * lower, 1.0, 0.1) == 0.1 * lower and led_rate(9.0 * upper, 0.01, 0.1) == 9.0 * upper
 
 
 # ---- Episodes of one step, in which the advantage is the reward itself -----------------------------------------------
