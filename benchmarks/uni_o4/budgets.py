@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from benchmarks.uni_o4.finetune_settings import FinetuneSettings
 from benchmarks.uni_o4.fitted_q import FittedQSettings
-from benchmarks.uni_o4.ope_settings import OpeSettings
+from benchmarks.uni_o4.ope_settings import WHOLE_EPISODES, OpeSettings
 from benchmarks.uni_o4.ours import OurSettings
 from benchmarks.uni_o4.paper_sizes import PAPER_CLONING, PAPER_CRITIC_UPDATES, PAPER_CRITICS
 from benchmarks.uni_o4.peers import PAPER_UPDATES, PeerSettings
 from benchmarks.uni_o4.policy_zoo import ZooSettings
 from benchmarks.uni_o4.recipe import DataRecipe, DataSetName, SacSettings
-from benchmarks.uni_o4.robots import EPISODE_STEPS, BenchmarkError
+from benchmarks.uni_o4.robots import BenchmarkError
 from policy.uni_o4.cloning import CloningSettings
 from policy.uni_o4.critics import CriticSettings
 from policy.uni_o4.dynamics import DynamicsSettings
@@ -22,12 +22,6 @@ from policy.uni_o4.offline import EnsembleSettings
 from policy.uni_o4.ppo import PpoSettings
 from policy.uni_o4.published import PublishedSettings
 from policy.uni_o4.value import ValueSettings
-
-WHOLE_EPISODES = EvaluationSettings(
-    starts=32, horizon=EPISODE_STEPS, discount=1.0, exploration=0.0, outcome_noise=0.0, from_beginning=True,
-    worst_member=True,
-)  # fmt: skip
-"""Whole episodes of the mean policy from logged first steps, as the model sees them, and V for who still stands."""
 
 
 def _standard_ours() -> OurSettings:
@@ -144,6 +138,7 @@ def smoke_budget() -> Budget:
             logged_starts=replace(few, exploration=0.0),
             initial_starts=32,
             horizon=20,
+            whole_episodes=replace(WHOLE_EPISODES, starts=8, horizon=20),
             episodes=2,
         ),
         online=_smoke_online(),

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.uni_o4.budgets import WHOLE_EPISODES, Budget
+from benchmarks.uni_o4.budgets import Budget
 from benchmarks.uni_o4.ours import OurSettings, resolved
 from benchmarks.uni_o4.paper_sizes import has_paper_widths
 from benchmarks.uni_o4.plan import Job
@@ -161,7 +161,7 @@ def _ope_seconds(budget: Budget) -> float:
     policies = ours.cloning.members + len(zoo.perturbations) + zoo.path_iterations // zoo.path_stride
     policies += len(zoo.published_rates) * len(zoo.published_updates)
     judged = ope.initial_starts * ope.horizon * ours.dynamics.elites
-    judged += WHOLE_EPISODES.starts * WHOLE_EPISODES.horizon * ours.dynamics.elites
+    judged += ope.whole_episodes.starts * ope.whole_episodes.horizon * ours.dynamics.elites
     judged += 2 * ope.logged_starts.starts * ope.logged_starts.horizon
     return (
         zoo.path_iterations * _iteration_seconds(ours, None)

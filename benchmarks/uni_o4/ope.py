@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.uni_o4.budgets import WHOLE_EPISODES, Budget
+from benchmarks.uni_o4.budgets import Budget
 from benchmarks.uni_o4.data import DataSet
 from benchmarks.uni_o4.estimates import Estimate, quantile, rank_correlation
 from benchmarks.uni_o4.evaluate import Evaluation, evaluate, mean_policy, standard_error
@@ -143,7 +143,10 @@ class _Judges:
         """By estimator, for each policy."""
         ready, settings = self.ready, self.settings
         logged = EvaluationSet.draw(ready.transitions, settings.logged_starts, self.generator)
-        initial, whole = self._initial_set(), EvaluationSet.draw(ready.transitions, WHOLE_EPISODES, self.generator)
+        initial, whole = (
+            self._initial_set(),
+            EvaluationSet.draw(ready.transitions, settings.whole_episodes, self.generator),
+        )
         first = ready.transitions.observation[self.starts]
         by_fitted_q = evaluate_by_fitted_q(
             ready.transitions, [policy.actor for policy in zoo], first, ready.scale, settings.fitted_q, self.generator,

@@ -65,7 +65,7 @@ def _sections(found: Comparison, page: Path, budget: Budget) -> list[str]:
         parts += ["### Offline to online", "", *online_table(found.online), ""]
         parts += _pictures(online_curves(found.online, pictures), page)
     if found.others:
-        parts += ["### Of other settings", "", *others_table(found.others, found, budget), ""]
+        parts += ["### Of other settings", "", *others_table(found, budget), ""]
     if found.compared:
         parts += ["### What the figures come from", "", *provenance_table(found), ""]
     return parts or ["No result of this budget has been made yet."]
@@ -109,14 +109,14 @@ def _online_verdicts(record: Record) -> tuple[str, str]:
 # ---- What stands behind the figures ----------------------------------------------------------------------------------
 
 
-def others_table(records: Sequence[Record], found: Comparison, budget: Budget) -> list[str]:
+def others_table(found: Comparison, budget: Budget) -> list[str]:
     """Results of other settings: in what they differ from the budget, and the score beside that of the budget.
 
     An option is worth its place where the score without it is lower.
     """
     lines = header(["part", "data", "method", "in what they differ", "score", "the budget's"])
     standard = {(record["part"], run_name(record), record["method"]): record for record in found.compared}
-    for record in records:
+    for record in found.others:
         cells = [record["part"], run_name(record), method_name([record], record["method"])]
         beside = standard.get((record["part"], run_name(record), record["method"]))
         wanted = settings_now(record, budget, found.offline)

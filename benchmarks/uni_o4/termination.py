@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmarks.uni_o4.robots import BenchmarkError
+from benchmarks.uni_o4.robots import benchmark_robot
 from policy.uni_o4.ensemble_rollouts import FallRule
 
 _HEIGHT, _ANGLE = 0, 1
@@ -39,8 +39,6 @@ def termination_rule(robot: str) -> FallRule:
     """The rule of a robot by its name.
 
     Raises:
-        BenchmarkError: there is none.
+        BenchmarkError: there is no such robot.
     """
-    if robot not in _RULES:
-        raise BenchmarkError(f"a robot of {', '.join(_RULES)}", repr(robot), "Correct the name.")
-    return _RULES[robot]
+    return _RULES[benchmark_robot(robot).name]

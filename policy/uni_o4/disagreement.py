@@ -14,7 +14,7 @@ from torch import Tensor
 
 from policy.transitions import Transitions
 from policy.uni_o4.dynamics import dynamics_features
-from policy.uni_o4.ensemble_rollouts import TransitionModel
+from policy.uni_o4.ensemble_rollouts import TransitionModel, ask_everyone
 
 _ROWS = 20_000
 """Logged steps that the limit is taken from."""
@@ -46,8 +46,8 @@ class DisagreementLimit:
         features = dynamics_features(
             transitions.observation[rows], physical, transitions.action[rows], transitions.past[rows]
         )
-        everyone = model.predict(features.expand(model.members, -1, -1), physical.expand(model.members, -1, -1))
-        return DisagreementLimit(scale, float(disagreement(everyone.outcome, scale).quantile(quantile)))
+        outcome = ask_everyone(model, features, physical).outcome
+        return DisagreementLimit(scale, float(disagreement(outcome, scale).quantile(quantile)))
 
 
 def disagreement(outcome: Tensor, scale: Tensor) -> Tensor:

@@ -249,7 +249,7 @@ def _predict(world: ModelWorld, features: Tensor, physical: Tensor, order: Tenso
     place = torch.empty_like(order)
     place[order] = torch.arange(count)
     if world.halts is not None:
-        everyone = model.predict(features.expand(model.members, -1, -1), physical.expand(model.members, -1, -1))
+        everyone = ask_everyone(model, features, physical)
         answers = (everyone.outcome, everyone.std, everyone.fall_probability)
         member, row = place // share, torch.arange(count)
         return (*(answer[member, row] for answer in answers), world.halts(everyone.outcome))
@@ -260,6 +260,11 @@ def _predict(world: ModelWorld, features: Tensor, physical: Tensor, order: Tenso
     answers = (prediction.outcome, prediction.std, prediction.fall_probability)
     never = torch.zeros(count, dtype=torch.bool)
     return (*(answer.flatten(0, 1)[:count][place] for answer in answers), never)
+
+
+def ask_everyone(model: TransitionModel, features: Tensor, physical: Tensor) -> DynamicsPrediction:
+    """What every member says of the same rows (N, F), (N, P)."""
+    return model.predict(features.expand(model.members, -1, -1), physical.expand(model.members, -1, -1))
 
 
 def advance_past(past: Tensor, physical: Tensor, action: Tensor) -> Tensor:

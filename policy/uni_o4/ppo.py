@@ -165,7 +165,7 @@ def update(
     old_log_prob = batch.log_prob.flatten()[counted]
     with torch.no_grad():
         old_value = networks.value(observation)
-        before = networks.actor(observation)
+        before = networks.actor(observation) if settings.desired_kl is not None else None
     stopped, clip_fraction, steps, explained = False, 0.0, 0, 0.0
     for epoch in range(settings.epochs):
         advantage, target = _advantage_and_target(networks.value, batch, settings)
@@ -182,7 +182,7 @@ def update(
             steps += taken
     with torch.no_grad():
         entropy = float(gaussian_entropy(networks.actor.std()))
-        if settings.desired_kl is not None and not stopped:
+        if settings.desired_kl is not None and before is not None and not stopped:
             moved = float(gaussian_kl(*before, *networks.actor(observation)).mean())
             networks.actor_rate = led_rate(networks.actor_rate, moved, settings.desired_kl)
     return UpdateStatistics(budget.spent(networks.actor), stopped, clip_fraction, explained, entropy, steps)

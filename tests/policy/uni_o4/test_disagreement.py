@@ -8,7 +8,7 @@ from torch import Tensor
 
 from policy.uni_o4.disagreement import DisagreementLimit, disagreement
 from policy.uni_o4.dynamics import DynamicsPrediction
-from policy.uni_o4.ensemble_rollouts import ModelWorld, roll_out
+from policy.uni_o4.ensemble_rollouts import ModelWorld, ask_everyone, roll_out
 from tests.policy.uni_o4.conftest import Study
 from tests.policy.uni_o4.point_mass import DirectObserver
 from tests.policy.uni_o4.test_ensemble_rollouts import draw, pushing_actor, starts_at
@@ -66,6 +66,5 @@ def test_the_limit_is_kept_by_its_share_of_the_logged_steps(study: Study, quanti
     )
     starts = study.transitions
     features = torch.cat([starts.observation, starts.physical, starts.action], dim=1)
-    members = study.world.model.members
-    everyone = study.world.model.predict(features.expand(members, -1, -1), starts.physical.expand(members, -1, -1))
+    everyone = ask_everyone(study.world.model, features, starts.physical)
     assert float((~limit(everyone.outcome)).float().mean()) == pytest.approx(quantile, abs=0.01)
